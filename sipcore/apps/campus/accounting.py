@@ -1,0 +1,191 @@
+"""Accounting of calls: what the responses and BYEs that pass say about a call's life."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sipcore.calls import Call, CallToken, Dialog
+from sipcore.eventlog import Cause, Side
+from sipcore.message import Request, Response
+from sipcore.proxy import Branch, ResponseContext
+from sipcore.transport.flow import Flow
+
+if TYPE_CHECKING:
+    from sipcore.node.worker import Worker
+
+_CAUSES = {
+    404: Cause.UNREACHABLE,
+    408: Cause.NO_ANSWER,
+    410: Cause.UNREACHABLE,
+    480: Cause.UNREACHABLE,
+    484: Cause.UNREACHABLE,
+    486: Cause.BUSY,
+    487: Cause.CANCELLED,
+    600: Cause.BUSY,
+    603: Cause.REJECTED,
+    604: Cause.UNREACHABLE,
+}
+
+
+class Attempt:
+    """An initial INVITE on its way; the `account` of its response context."""
+
+    __slots__ = ("call", "caller_flow", "terminated")
+
+    def __init__(self, call: Call, caller_flow: Flow | None) -> None:
+        self.call = call
+        self.caller_flow = caller_flow
+        """Where the caller is reached when its Contact cannot be."""
+        self.terminated = False
+        """Whether the service itself cancels this attempt."""
+
+
+class MidDialog(NamedTuple):
+    """A request inside a dialog; the `account` of its response context."""
+
+    dialog: Dialog | None
+    from_caller: bool
+    is_target_refresh: bool
+
+
+def cause_of(status: int) -> Cause:
+    """The cause of a call that ended with this final response."""
+    return _CAUSES.get(status, Cause.REJECTED if status in (403, 433, 488) else Cause.FAILED)
+
+
+def account_response(
+    worker: Worker,
+    context: ResponseContext,
+    branch: Branch | None,
+    response: Response,
+    now: float,
+) -> None:
+    """A response is about to be forwarded upstream: write what it means for its call."""
+    account = context.account
+    if isinstance(account, Attempt):
+        _attempt_response(worker, account, context.request, branch, response, now)
+    elif isinstance(account, MidDialog) and account.is_target_refresh:
+        _refresh_target(account, context.request, response)
+
+
+def _attempt_response(
+    worker: Worker,
+    attempt: Attempt,
+    request: Request,
+    branch: Branch | None,
+    response: Response,
+    now: float,
+) -> None:
+    status, call = response.status, attempt.call
+    if status < 200:
+        if status != 100:
+            worker.calls.ring(call, now, worker.at)
+    elif status < 300:
+        dialog = dialog_of(worker, attempt, request, branch, response, now)
+        line_id = branch.target.line_id if branch is not None else None
+        worker.calls.answer(call, dialog, line_id)
+    else:
+        end_attempt(worker, attempt, status, now, response.first("reason") or "")
+
+
+def end_attempt(worker: Worker, attempt: Attempt, status: int, now: float, reason: str) -> None:
+    """The attempt failed with this final status."""
+    cause = Cause.TERMINATED if attempt.terminated else cause_of(status)
+    by = Side.CALLEE
+    if cause is Cause.CANCELLED:
+        by = Side.CALLER
+    elif cause in (Cause.TERMINATED, Cause.NO_ANSWER, Cause.UNREACHABLE):
+        by = Side.SYSTEM
+    worker.calls.end(attempt.call, cause, by, now, worker.at, status=status, reason=reason)
+
+
+def dialog_of(
+    worker: Worker,
+    attempt: Attempt,
+    request: Request,
+    branch: Branch | None,
+    response: Response,
+    now: float,
+) -> Dialog:
+    """The dialog that a 2xx to an INVITE makes, as seen from the middle."""
+    own = _own_position(worker, response)
+    above = response.record_routes[: own[0]]
+    return Dialog(
+        callee_tag=response.to_tag,
+        caller_contact=_contact(request),
+        callee_contact=_contact(response),
+        caller_routes=list(request.record_routes),
+        callee_routes=list(reversed(above)),
+        caller_cseq=request.cseq_number,
+        callee_cseq=0,
+        caller_flow=attempt.caller_flow,
+        callee_flow=branch.target.flow if branch is not None else None,
+        answered_now=now,
+        answered_at=worker.at,
+    )
+
+
+def _own_position(worker: Worker, response: Response) -> tuple[int, int]:
+    """First and last index of our values in the Record-Route."""
+    values = response.record_routes
+    own = [i for i, value in enumerate(values) if ";ct=" in value]
+    return (own[0], own[-1]) if own else (len(values), len(values))
+
+
+def _contact(message: Request | Response) -> str:
+    contacts = message.contacts
+    return contacts[0].uri_text if contacts else ""
+
+
+def _refresh_target(account: MidDialog, request: Request, response: Response) -> None:
+    dialog = account.dialog
+    if dialog is None or not 200 <= response.status < 300:
+        return
+    new_request, new_response = _contact(request), _contact(response)
+    if account.from_caller:
+        dialog.caller_contact = new_request or dialog.caller_contact
+        dialog.callee_contact = new_response or dialog.callee_contact
+    else:
+        dialog.callee_contact = new_request or dialog.callee_contact
+        dialog.caller_contact = new_response or dialog.caller_contact
+
+
+def dialog_for(call: Call | None, request: Request, from_caller: bool) -> Dialog | None:
+    """The dialog of a call that a request inside it belongs to, by both tags."""
+    if call is None:
+        return None
+    callee_tag = request.to_tag if from_caller else request.from_tag
+    caller_tag = request.from_tag if from_caller else request.to_tag
+    return call.dialogs.get(callee_tag) if caller_tag == call.caller_tag else None
+
+
+def account_request(worker: Worker, token: CallToken, request: Request, now: float) -> MidDialog:
+    """A request with a valid token passes: note CSeq and the end of the call."""
+    from_caller = token.from_caller(request.from_tag)
+    call = worker.calls.get(token.context)
+    dialog = dialog_for(call, request, from_caller)
+    if dialog is not None:
+        if from_caller:
+            dialog.caller_cseq = max(dialog.caller_cseq, request.cseq_number)
+        else:
+            dialog.callee_cseq = max(dialog.callee_cseq, request.cseq_number)
+    if request.method == "BYE":
+        _account_bye(worker, token, call, dialog, from_caller, now)
+    return MidDialog(dialog, from_caller, request.method in ("INVITE", "UPDATE", "SUBSCRIBE"))
+
+
+def _account_bye(
+    worker: Worker,
+    token: CallToken,
+    call: Call | None,
+    dialog: Dialog | None,
+    from_caller: bool,
+    now: float,
+) -> None:
+    by = Side.CALLER if from_caller else Side.CALLEE
+    if call is not None and dialog is not None:
+        worker.calls.hang_up(call, dialog.callee_tag, by, now, worker.at)
+    elif call is None and token.home != worker.home:
+        # The call is held where it was minted; its record is written here, where the end was seen.
+        worker.calls.end_not_held(token.context, by, worker.at)
+        worker.note(token.home, {"op": "ended", "c": token.context})

@@ -1,0 +1,140 @@
+"""Who is calling: a device by digest, or a stranger (DESIGN: Trust; RFC 3261 §22.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from sipcore.auth import Verdict, VerdictKind
+from sipcore.directory import Account, AccountState, Device
+from sipcore.eventlog import Kind, Record
+from sipcore.message import Request
+
+if TYPE_CHECKING:
+    from sipcore.node.worker import Worker
+    from sipcore.transaction import ServerTransaction
+    from sipcore.transport.flow import Flow
+
+REFUSAL_RECORD_INTERVAL_S = 2.0
+"""At most one `auth.refused` record per source and username in this time; the rest is counted."""
+
+
+ONLY_MD5_AGENTS = ("baresip v0", "baresip v1", "baresip v2")
+"""User-Agents that give up when any challenge names an algorithm they do not know, where RFC 7616
+§3.7 has them skip it (libre before 3.0). They are offered MD5 alone, in domains that offer MD5. A
+man in the middle who could use this could as well take the other challenges out."""
+
+
+class Caller(NamedTuple):
+    """The party that sent a request; `account` is None for a stranger."""
+
+    account: Account | None
+    device: Device | None
+
+
+STRANGER = Caller(None, None)
+
+
+class Identity:
+    """Challenges and verifies; records refusals, throttled per source and username."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._refused: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def active_account(self, username: str) -> Account | None:
+        """The account of these credentials. A suspended one looks the same as an unknown one."""
+        account = self._worker.directory.account_by_name(username)
+        return account if account is not None and account.state is AccountState.ACTIVE else None
+
+    def caller(
+        self, tx: ServerTransaction, request: Request, flow: Flow, now: float
+    ) -> Caller | None:
+        """The caller, or None when the request was answered with a challenge or a refusal.
+
+        A From in one of our domains must belong to the authenticated account: 407, then 403.
+        """
+        worker = self._worker
+        from_uri = request.from_.uri
+        domain = worker.domain_of(from_uri)
+        if domain is None:
+            return STRANGER
+        verdict = self.verify(request, flow, proxy=True, bound_to=request.call_id, domain=domain)
+        if verdict.kind is not VerdictKind.OK:
+            self.challenge(tx, request, verdict, request.call_id, domain, now, proxy=True)
+            return None
+        account = worker.directory.account_by_name(verdict.username)
+        owner = worker.directory.resolve(from_uri.user_decoded, domain)
+        if account is None or owner is None or owner.id != account.id:
+            tx.respond(request.respond(403, "From Not Yours", to_tag=worker.new_tag()), now)
+            return None
+        return Caller(account, verdict.device)
+
+    def verify(
+        self, request: Request, flow: Flow, *, proxy: bool, bound_to: str, domain: str
+    ) -> Verdict:
+        """Check the credentials of a request; a wrong one is recorded."""
+        worker = self._worker
+        known = worker.directory.domain(domain)
+        verdict = worker.authenticator.verify(
+            request,
+            proxy,
+            self.active_account,
+            worker.directory.realm,
+            bound_to,
+            worker.at,
+            algorithms=known.algorithms if known else ("MD5",),
+        )
+        if verdict.kind in (VerdictKind.WRONG, VerdictKind.REPLAYED):
+            self._record_refusal(verdict.username, flow)
+        return verdict
+
+    def challenge(
+        self,
+        tx: ServerTransaction,
+        request: Request,
+        verdict: Verdict,
+        bound_to: str,
+        domain: str,
+        now: float,
+        *,
+        proxy: bool,
+    ) -> None:
+        """Answer 401 or 407 with a challenge for each algorithm of the domain."""
+        worker = self._worker
+        headers = worker.authenticator.challenge(
+            proxy,
+            worker.directory.realm,
+            self._offered(request, domain),
+            bound_to,
+            worker.at,
+            stale=verdict.kind is VerdictKind.STALE,
+        )
+        status = 407 if proxy else 401
+        tx.respond(request.respond(status, to_tag=worker.new_tag(), headers=headers), now)
+
+    def _offered(self, request: Request, domain: str) -> tuple[str, ...]:
+        known = self._worker.directory.domain(domain)
+        algorithms = known.algorithms if known else ("MD5",)
+        if len(algorithms) > 1 and "MD5" in algorithms:
+            agent = request.first("user-agent")
+            if agent is not None and agent.startswith(ONLY_MD5_AGENTS):
+                return ("MD5",)
+        return algorithms
+
+    def _record_refusal(self, username: str, flow: Flow) -> None:
+        worker = self._worker
+        key = (flow.remote[0], username[:64])
+        last, count = self._refused.get(key, (float("-inf"), 0))
+        if worker.now - last < REFUSAL_RECORD_INTERVAL_S:
+            self._refused[key] = (last, count + 1)
+            return
+        if len(self._refused) >= worker.config.max_refusal_sources:
+            self._refused.pop(next(iter(self._refused)))
+        self._refused[key] = (worker.now, 0)
+        fields = {
+            "username": key[1],
+            "known": self.active_account(username) is not None,
+            "source": key[0],
+            "count": count + 1,
+        }
+        worker.record(Record(Kind.AUTH_REFUSED, "", worker.at, fields))

@@ -1,0 +1,203 @@
+"""REGISTER in our domains: who may, in which order, and the answer after the store has it.
+
+Changes of one account are handled one after another: while one is being written the next waits
+here. The store refuses a change that was computed from an older state (another node was faster);
+then the registrar computes again from what the store holds now.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from sipcore.apps.campus.identity import Identity
+from sipcore.auth import VerdictKind
+from sipcore.bindings import Binding, BindingChange, StoreResult
+from sipcore.directory import Account, AccountState, Device
+from sipcore.eventlog import Kind, Record
+from sipcore.message import Request
+from sipcore.registrar import Reply, answer, process
+
+if TYPE_CHECKING:
+    from sipcore.node.worker import Worker
+    from sipcore.transaction import ServerTransaction
+    from sipcore.transport.flow import Flow
+
+MAX_WAITING_PER_LINE = 32
+"""REGISTERs of one account that may wait for its store; more are answered 503."""
+MAX_ATTEMPTS = 8
+"""How often one REGISTER is computed again after losing to another node."""
+
+
+class Pending(NamedTuple):
+    """A REGISTER on its way; `tx` is None for a removal by the service itself."""
+
+    tx: ServerTransaction | None
+    request: Request | None
+    account: Account
+    device: Device | None
+    flow: Flow | None
+    attempt: int = 0
+
+
+class Registrations:
+    """The registrar's place in a worker."""
+
+    def __init__(self, worker: Worker, identity: Identity) -> None:
+        self._worker = worker
+        self._identity = identity
+        self._waiting: dict[int, deque[Pending]] = {}
+        self._changes: dict[int, BindingChange] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def handle(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
+        """A REGISTER (RFC 3261 §10.3)."""
+        worker = self._worker
+        domain = worker.domain_of(request.to.uri)
+        if domain is None:
+            tx.respond(request.respond(404, to_tag=worker.new_tag()), now)
+            return
+        bound_to = worker.aor_of(request.to.uri)
+        verdict = self._identity.verify(
+            request, flow, proxy=False, bound_to=bound_to, domain=domain
+        )
+        if verdict.kind is not VerdictKind.OK:
+            self._identity.challenge(tx, request, verdict, bound_to, domain, now, proxy=False)
+            return
+        account = worker.directory.resolve(request.to.uri.user_decoded, domain)
+        if account is None or account.username != verdict.username:
+            # Third-party registration: only the owner of an address-of-record may bind it.
+            tx.respond(request.respond(403, "To Not Yours", to_tag=worker.new_tag()), now)
+            return
+        self._enqueue(Pending(tx, request, account, verdict.device, flow), now)
+
+    def _enqueue(self, pending: Pending, now: float) -> None:
+        queue = self._waiting.get(pending.account.id)
+        if queue is None:
+            self._waiting[pending.account.id] = deque((pending,))
+            self._work(pending.account.id, now)
+        elif len(queue) >= MAX_WAITING_PER_LINE and pending.tx and pending.request:
+            self._refuse(pending, 503, now)
+        else:
+            queue.append(pending)
+
+    def _work(self, line_id: int, now: float) -> None:
+        """Process the queue of a line until one change must wait for the store."""
+        queue = self._waiting[line_id]
+        while queue:
+            change = self._change_for(queue[0], now)
+            if change is not None:
+                self._changes[line_id] = change
+                self._worker.write(change)
+                return
+            queue.popleft()
+        del self._waiting[line_id]
+
+    def _change_for(self, pending: Pending, now: float) -> BindingChange | None:
+        """The change to write, or None when the request has been answered without one."""
+        worker = self._worker
+        line_id = pending.account.id
+        bindings = worker.bindings.bindings(line_id, worker.at)
+        version = worker.bindings.version(line_id)
+        if pending.request is None or pending.tx is None:
+            return self._removal(pending, bindings, version)
+        outcome = process(
+            pending.request,
+            pending.account,
+            pending.device,
+            pending.flow,
+            bindings,
+            version,
+            worker.at,
+            worker.config.registrar,
+            worker.config.node,
+        )
+        if isinstance(outcome, Reply):
+            pending.tx.respond(outcome.response, now)
+            return None
+        return outcome.change
+
+    def stored(self, line_id: int, result: StoreResult, now: float) -> None:
+        """The store's answer to the change that was written for this line."""
+        worker = self._worker
+        queue = self._waiting.get(line_id)
+        change = self._changes.pop(line_id, None)
+        if queue is None or change is None:
+            return
+        pending = queue.popleft()
+        if result.ok:
+            before = {b.key for b in worker.bindings.bindings(line_id, worker.at)}
+            worker.bindings.apply(change)
+            self._record(pending, change, before)
+            self._acknowledge(pending, now)
+        elif result.bindings is None or pending.attempt >= MAX_ATTEMPTS:
+            self._refuse(pending, 500 if result.bindings is not None else 503, now)
+        else:
+            worker.bindings.replace(line_id, result.version, result.bindings)
+            queue.appendleft(pending._replace(attempt=pending.attempt + 1))
+        self._work(line_id, now)
+
+    def _acknowledge(self, pending: Pending, now: float) -> None:
+        if pending.tx is None or pending.request is None:
+            return
+        worker = self._worker
+        live = worker.bindings.bindings(pending.account.id, worker.at)
+        pending.tx.respond(answer(pending.request, live, worker.at, worker.config.registrar), now)
+
+    def _refuse(self, pending: Pending, status: int, now: float) -> None:
+        if pending.tx is not None and pending.request is not None:
+            headers = [("Retry-After", "5")] if status == 503 else []
+            tag = self._worker.new_tag()
+            pending.tx.respond(pending.request.respond(status, to_tag=tag, headers=headers), now)
+
+    def _record(self, pending: Pending, change: BindingChange, before: set[str]) -> None:
+        """A record for each contact that came or went; a mere refresh writes none."""
+        if not change.upserts and not change.deletes:
+            return
+        worker = self._worker
+        for binding in change.upserts:
+            if binding.key not in before:
+                source = pending.flow.remote[0] if pending.flow else ""
+                fields = {
+                    "line": change.line_id,
+                    "device": binding.device_id,
+                    "contact": binding.contact[:200],
+                    "user_agent": binding.user_agent[:200],
+                    "source": source,
+                }
+                worker.record(Record(Kind.REGISTER_NEW, "", worker.at, fields))
+        for key in change.deletes:
+            why = "service" if pending.request is None else "phone"
+            fields = {"line": change.line_id, "contact": key[:200], "why": why}
+            worker.record(Record(Kind.REGISTER_GONE, "", worker.at, fields))
+
+    # --- removals by the service ---------------------------------------------------------------
+    def drop_lost_rights(self, account_ids: Iterable[int], now: float) -> None:
+        """Remove bindings whose account or device may no longer register."""
+        worker = self._worker
+        for account_id in account_ids:
+            account = worker.directory.account(account_id)
+            live = worker.bindings.bindings(account_id, worker.at)
+            if any(not allowed(account, b) for b in live):
+                holder = account or Account(account_id, "", "", AccountState.CLOSING)
+                self._enqueue(Pending(None, None, holder, None, None), now)
+
+    def _removal(
+        self, pending: Pending, bindings: list[Binding], version: int
+    ) -> BindingChange | None:
+        line_id = pending.account.id
+        account = self._worker.directory.account(line_id)
+        gone = tuple(b.key for b in bindings if not allowed(account, b))
+        if not gone:
+            return None
+        return BindingChange(line_id, version, version + 1, (), (), gone)
+
+
+def allowed(account: Account | None, binding: Binding) -> bool:
+    """Whether this binding's account is active and its device not revoked."""
+    if account is None or account.state is not AccountState.ACTIVE:
+        return False
+    return any(device.id == binding.device_id for device in account.devices)

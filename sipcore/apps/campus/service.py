@@ -1,0 +1,368 @@
+"""The campus service: what becomes of a request that no transaction absorbed.
+
+In this order: validity (§16.3), our own Route and its call token (§16.4), requests inside a call,
+our own methods (REGISTER, OPTIONS), who is calling, the decision, and its plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from sipcore.apps.campus.accounting import (
+    Attempt,
+    MidDialog,
+    account_request,
+    account_response,
+    end_attempt,
+)
+from sipcore.apps.campus.identity import Caller, Identity
+from sipcore.apps.campus.registrations import Registrations
+from sipcore.apps.user_agent import UserAgent
+from sipcore.bindings import Binding, StoreResult
+from sipcore.calls import Call, CallToken, bye_requests
+from sipcore.calls.token import PARAMETER
+from sipcore.directory import AccountState
+from sipcore.eventlog import Cause, Side
+from sipcore.message import Request, Response
+from sipcore.proxy import (
+    Branch,
+    OwnRoute,
+    ResponseContext,
+    forwarded_request,
+    loop_hash,
+    refusal,
+    take_own_routes,
+)
+from sipcore.proxy.forward import next_hop_text
+from sipcore.routing import Fork, Group, Plan, Query, Refuse, Relay, Service, Target, decide
+from sipcore.transport.flow import Flow
+
+if TYPE_CHECKING:
+    from sipcore.node.worker import Worker
+    from sipcore.transaction import ServerTransaction
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, REFER, INFO, UPDATE, PRACK"
+DIALOG_METHODS = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
+TERMINATED_REASON = 'SIP;cause=480;text="Ended by the service"'
+
+
+class CampusService:
+    """Registrar, proxy and accounting for the accounts of the directory."""
+
+    def __init__(self, worker: Worker, agents: Sequence[type[UserAgent]] = ()) -> None:
+        self._worker = worker
+        self._identity = Identity(worker)
+        self._registrations = Registrations(worker, self._identity)
+        self._services = {agent.name: agent(worker, end_attempt) for agent in agents}
+        self._service_names = frozenset(self._services)
+        self._attempts: dict[str, ResponseContext] = {}
+
+    # --- requests ----------------------------------------------------------------------------
+    def handle(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
+        """A new request other than ACK and CANCEL."""
+        worker = self._worker
+        refused = refusal(request, worker.is_own_via, worker.new_tag())
+        if refused is not None:
+            tx.respond(refused, now)
+            return
+        own = take_own_routes(request, worker.is_ours)
+        if request.to_tag:
+            self._handle_in_dialog(tx, request, flow, own, now)
+        elif request.first("route") is not None:
+            # Where a request goes is decided here; a Route of the sender's own opens nothing.
+            tx.respond(request.respond(403, "Route Not Allowed", to_tag=worker.new_tag()), now)
+        elif request.method == "REGISTER":
+            self._register(tx, request, flow, now)
+        elif request.method == "OPTIONS" and not request.uri.user and worker.is_ours(request.uri):
+            headers = [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", "path")]
+            tx.respond(request.respond(200, to_tag=worker.new_tag(), headers=headers), now)
+        else:
+            self._handle_new(tx, request, flow, now)
+
+    def _register(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
+        worker = self._worker
+        if worker.is_ours(request.uri):
+            self._registrations.handle(tx, request, flow, now)
+        else:
+            tx.respond(request.respond(403, "Relaying Denied", to_tag=worker.new_tag()), now)
+
+    def _handle_new(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
+        caller = self._identity.caller(tx, request, flow, now)
+        if caller is None:
+            return
+        worker = self._worker
+        uri = request.uri
+        query = Query(
+            request.method,
+            uri,
+            request.uri_text,
+            worker.domain_of(uri) if worker.is_ours(uri) else None,
+            caller.account,
+            self._service_names,
+        )
+        plan = decide(worker.directory, self._live_bindings, query)
+        if request.method == "INVITE":
+            self._place_call(tx, request, flow, caller, plan, now)
+        else:
+            self._carry_out(tx, request, flow, caller, plan, None, now)
+
+    def _live_bindings(self, line_id: int) -> list[Binding]:
+        return self._worker.bindings.bindings(line_id, self._worker.at)
+
+    def _carry_out(
+        self,
+        tx: ServerTransaction,
+        request: Request,
+        flow: Flow,
+        caller: Caller,
+        plan: Plan,
+        attempt: Attempt | None,
+        now: float,
+    ) -> None:
+        """Do what the plan says."""
+        worker = self._worker
+        if isinstance(plan, Fork):
+            groups: tuple[Group, ...] = plan.groups
+        elif isinstance(plan, Relay):
+            groups = (Group((plan.target,)),)
+        elif isinstance(plan, Service):
+            agent = self._services[plan.name]
+            if attempt is None:
+                agent.handle(tx, request, flow, now)
+            else:
+                agent.invite(tx, request, flow, attempt, now)
+            return
+        else:
+            self._refuse(tx, request, plan, attempt, now)
+            return
+        context = ResponseContext(
+            worker,
+            tx,
+            request,
+            groups,
+            consumed_credentials=caller.account is not None,
+            account=attempt,
+        )
+        tx.owner = context
+        if attempt is not None:
+            self._attempts[attempt.call.context] = context
+        context.start(now)
+
+    def _refuse(
+        self,
+        tx: ServerTransaction,
+        request: Request,
+        plan: Refuse,
+        attempt: Attempt | None,
+        now: float,
+    ) -> None:
+        worker = self._worker
+        headers = [("Reason", plan.reason)] if plan.reason else []
+        if attempt is not None:
+            end_attempt(worker, attempt, plan.status, now, plan.reason)
+        response = request.respond(
+            plan.status, plan.phrase, to_tag=worker.new_tag(), headers=headers
+        )
+        tx.respond(response, now)
+
+    # --- calls ---------------------------------------------------------------------------------
+    def _place_call(
+        self,
+        tx: ServerTransaction,
+        request: Request,
+        flow: Flow,
+        caller: Caller,
+        plan: Plan,
+        now: float,
+    ) -> None:
+        """Admit an INVITE: from here to its end it is an ongoing call."""
+        worker = self._worker
+        if caller.account is None and isinstance(plan, Refuse):
+            # Refused to strangers: counted, never one record each.
+            worker.count("refused to a stranger")
+            self._refuse(tx, request, plan, None, now)
+            return
+        callee = plan.callee if isinstance(plan, Fork | Refuse) else None
+        call = Call(
+            context=worker.new_context(),
+            call_id=request.call_id,
+            caller_tag=request.from_tag,
+            from_value=request.first("from") or "",
+            to_value=request.first("to") or "",
+            caller_line=caller.account.id if caller.account else None,
+            callee_line=callee.id if callee else None,
+            begun_now=now,
+            begun_at=worker.at,
+        )
+        fields = {
+            "call_id": call.call_id[:128],
+            "from": request.from_.uri_text[:256],
+            "to": request.to.uri_text[:256],
+            "dialled": request.uri.user_decoded[:128],
+            "caller_line": call.caller_line,
+            "callee_line": call.callee_line,
+            "caller_device": caller.device.id if caller.device else None,
+            "source": flow.remote[0],
+            "node": worker.config.node,
+        }
+        worker.calls.begin(call, fields)
+        attempt = Attempt(call, flow_behind_contact(request, flow))
+        self._carry_out(tx, request, flow, caller, plan, attempt, now)
+
+    def record_route(self, context: ResponseContext, target: Target, flow: Flow) -> str | None:
+        """Stay on the path of a call; its token names the flows that contacts do not."""
+        attempt = context.account
+        worker = self._worker
+        if not isinstance(attempt, Attempt):
+            return None
+        token = worker.tokens.make(
+            attempt.call.context,
+            attempt.call.call_id,
+            attempt.call.caller_tag,
+            caller_flow=attempt.caller_flow,
+            callee_flow=target.flow,
+        )
+        return record_route_value(worker, context.tx.flow, flow, token)
+
+    def going_upstream(
+        self, context: ResponseContext, branch: Branch | None, response: Response, now: float
+    ) -> None:
+        """Account for a response that is about to be forwarded."""
+        account_response(self._worker, context, branch, response, now)
+        if response.status >= 200 and isinstance(context.account, Attempt):
+            self._attempts.pop(context.account.call.context, None)
+
+    def end_call(self, call: Call, now: float) -> None:
+        """End an ongoing call: cancel what rings, BYE to both sides of what was answered."""
+        worker = self._worker
+        context = self._attempts.get(call.context)
+        if context is not None and isinstance(context.account, Attempt):
+            context.account.terminated = True
+            context.cancel(now, [TERMINATED_REASON])
+        for dialog in list(call.dialogs.values()):
+            for side, bye in bye_requests(call, dialog, TERMINATED_REASON):
+                flow = dialog.callee_flow if side is Side.CALLEE else dialog.caller_flow
+                self._send_own(bye, flow, now)
+        if call.dialogs:
+            worker.calls.end(call, Cause.TERMINATED, Side.SYSTEM, now, worker.at)
+
+    def _send_own(self, request: Request, flow: Flow | None, now: float) -> None:
+        worker = self._worker
+        if not request.uri_text:
+            return  # the other side is a service of ours, and its dialog ends with the call
+        flow = flow or worker.flow_to(next_hop_text(request))
+        if flow is None:
+            return
+        request.push("Via", worker.via_value(flow, worker.new_branch("0")))
+        worker.transactions.request(request, flow, now, None)
+
+    # --- inside a call -------------------------------------------------------------------------
+    def _token_of(self, own: OwnRoute, request: Request) -> CallToken | None:
+        if own.uri is None:
+            return None
+        text = own.uri.params.get(PARAMETER)
+        return self._worker.tokens.check(text, request.call_id) if text else None
+
+    def _handle_in_dialog(
+        self, tx: ServerTransaction, request: Request, flow: Flow, own: OwnRoute, now: float
+    ) -> None:
+        """A request with a To tag: routed by its token, else refused; a tag alone opens nothing."""
+        worker = self._worker
+        token = self._token_of(own, request)
+        if token is None:
+            if not self._offer_to_services(tx, request, flow, now):
+                tx.respond(request.respond(481, to_tag=worker.new_tag()), now)
+            return
+        mid_dialog = account_request(worker, token, request, now)
+        groups = (Group((self._next_target(request, token, mid_dialog.from_caller),)),)
+        context = ResponseContext(worker, tx, request, groups, account=mid_dialog)
+        tx.owner = context
+        context.start(now)
+
+    def _offer_to_services(
+        self, tx: ServerTransaction, request: Request, flow: Flow, now: float
+    ) -> bool:
+        return any(s.handle(tx, request, flow, now) for s in self._services.values())
+
+    def _next_target(self, request: Request, token: CallToken, from_caller: bool) -> Target:
+        """The other side: by what is left of the Route, its flow, or the Request-URI."""
+        flow = None
+        if request.first("route") is None:
+            flow = token.callee_flow if from_caller else token.caller_flow
+        return Target(request.uri_text, flow)
+
+    def handle_ack(self, request: Request, flow: Flow, now: float) -> None:
+        """The ACK of a 2xx: forwarded without state when its token is ours (§16.11), else dropped."""
+        worker = self._worker
+        if refusal(request, worker.is_own_via, "") is not None:
+            return
+        own = take_own_routes(request, worker.is_ours)
+        token = self._token_of(own, request)
+        if token is None:
+            if not any(s.handle_ack(request, now) for s in self._services.values()):
+                worker.count("stray ack")
+            return
+        from_caller = token.from_caller(request.from_tag)
+        target = self._next_target(request, token, from_caller)
+        copy = forwarded_request(request, uri_text=target.uri_text, record_route=None)
+        out = target.flow or worker.flow_to(next_hop_text(copy))
+        if out is None:
+            worker.count("ack to a name")
+            return
+        copy.push("Via", worker.via_value(out, worker.new_branch(loop_hash(request))))
+        worker.send(out, copy.to_bytes())
+
+    # --- what others tell us -------------------------------------------------------------------
+    def stored(self, line_id: int, result: StoreResult, now: float) -> None:
+        """The binding store answered."""
+        self._registrations.stored(line_id, result, now)
+
+    def directory_changed(self, changed: Iterable[int] | None, now: float) -> None:
+        """Take back what suspended accounts and revoked devices still hold."""
+        worker = self._worker
+        if changed is None:
+            changed = worker.bindings.line_ids()
+        ids = list(changed)
+        self._registrations.drop_lost_rights(ids, now)
+        for line_id in ids:
+            account = worker.directory.account(line_id)
+            if account is None or (
+                account.state is not AccountState.ACTIVE and account.end_calls
+            ):
+                for call in worker.calls.of_line(line_id):
+                    self.end_call(call, now)
+
+
+def flow_behind_contact(request: Request, flow: Flow) -> Flow | None:
+    """The flow a request came by, when its Contact would not lead back to the sender.
+
+    True for streams the sender opened and for a Contact whose host is not the source address (NAT).
+    """
+    if flow.transport != "UDP":
+        return flow
+    if request.first("via") is None or len(request.values("via")) > 1:
+        return None  # another proxy is in between: its Record-Route leads back
+    contacts = request.contacts
+    if not contacts:
+        return flow
+    return None if contacts[0].uri.host.strip("[]") == flow.remote[0] else flow
+
+
+def record_route_value(worker: Worker, incoming: Flow, outgoing: Flow, token: str) -> str:
+    """Our Record-Route: one value, or two where the transport changes (RFC 5658)."""
+    inner = _route_uri(worker, incoming, token)
+    if incoming.transport == outgoing.transport and incoming.local == outgoing.local:
+        return inner
+    return f"{_route_uri(worker, outgoing, token)}, {inner}"
+
+
+def _route_uri(worker: Worker, flow: Flow, token: str) -> str:
+    host, port = worker.advertised(flow)
+    if ":" in host:
+        host = f"[{host}]"
+    transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
+    return f"<sip:{host}:{port}{transport};lr;{PARAMETER}={token}>"
+
+
+__all__ = ["CampusService", "LocalService", "MidDialog", "flow_behind_contact"]

@@ -1,0 +1,20 @@
+"""Echo: a call to `sip:echo@…` hears itself, a message comes back."""
+
+from __future__ import annotations
+
+from sipcore.apps.user_agent import IncomingCall, IncomingMessage, UserAgent
+
+
+class Echo(UserAgent):
+    """Answers with the caller's own session description: its media goes back to itself."""
+
+    name = "echo"
+
+    def on_call(self, call: IncomingCall) -> None:
+        if call.request.body:
+            call.answer(call.request.body)
+        else:
+            call.refuse(488)  # no offer, and we have nothing of our own to offer
+
+    def on_message(self, message: IncomingMessage) -> None:
+        message.reply(message.request.body, message.request.content_type or "text/plain")

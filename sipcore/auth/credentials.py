@@ -1,0 +1,92 @@
+"""The Authorization row that is meant for us, read and checked (RFC 7616 §3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sipcore.errors import MalformedMessage
+from sipcore.message import Request, parse_auth_params
+
+RESPONSE_LENGTHS: Final = {"MD5": 32, "SHA-256": 64}
+"""Hex digits of a response, by the algorithms that can be offered."""
+
+
+@dataclass(slots=True)
+class Credentials:
+    """The parameters of one Authorization row that a response is computed from."""
+
+    algorithm: str
+    username: str
+    nonce: str
+    uri: str
+    response: str
+    """Hex digits in lower case."""
+    qop: str
+    """"auth", "auth-int", or empty for RFC 2069 credentials."""
+    nc_text: str
+    nc: int
+    cnonce: str
+
+
+def read_credentials(
+    request: Request, proxy: bool, realm: str, algorithms: Sequence[str]
+) -> Credentials | None:
+    """The first credentials for our realm and an offered algorithm, or None.
+
+    Rows of other schemes and realms are none of our business (RFC 3261 §22.3).
+    `MalformedMessage` when a parameter is missing or improper.
+    """
+    key = "proxy-authorization" if proxy else "authorization"
+    if key not in request.keys:
+        return None
+    for row in request.rows(key):
+        if row[:7].lower() != "digest ":
+            continue
+        params = _read_params(row)
+        if params.get("realm") != realm:
+            continue
+        algorithm = params.get("algorithm", "MD5").upper()
+        if algorithm in algorithms and algorithm in RESPONSE_LENGTHS and params.get("response"):
+            return _checked(params, algorithm)
+    return None
+
+
+def _read_params(row: str) -> Mapping[str, str]:
+    """The parameters of a Digest row; quickly where no quoted value has a comma or backslash."""
+    params: dict[str, str] = {}
+    for piece in row[7:].split(","):
+        name, _, value = piece.partition("=")
+        value = value.strip()
+        if value[:1] == '"':
+            if value[-1] != '"' or "\\" in value or len(value) < 2:
+                return parse_auth_params(row)
+            value = value[1:-1]
+        params.setdefault(name.strip().lower(), value)
+    return params
+
+
+def _checked(params: Mapping[str, str], algorithm: str) -> Credentials:
+    """These parameters as credentials; `MalformedMessage` when one is missing or improper."""
+    try:
+        username, nonce, uri = params["username"], params["nonce"], params["uri"]
+        response = params["response"].lower()
+        qop = params.get("qop", "").lower()
+        nc_text = cnonce = ""
+        nc = 0
+        if qop:
+            nc_text, cnonce = params["nc"], params["cnonce"]
+            nc = int(nc_text, 16)
+    except (KeyError, ValueError):
+        raise MalformedMessage("incomplete digest credentials", header="Authorization") from None
+    proper = (
+        username
+        and uri
+        and len(response) == RESPONSE_LENGTHS[algorithm]
+        and response.isascii()
+        and (not qop or (qop in ("auth", "auth-int") and f"{nc:08x}" == nc_text.lower() and nc > 0))
+    )
+    if not proper:
+        raise MalformedMessage("improper digest credentials", header="Authorization")
+    return Credentials(algorithm, username, nonce, uri, response, qop, nc_text, nc, cnonce)

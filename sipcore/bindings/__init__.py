@@ -1,0 +1,33 @@
+"""Where accounts can be reached: the binding table, contact equality, the store's interface."""
+
+from sipcore.bindings.binding import (
+    DEFAULT_Q,
+    Binding,
+    BindingChange,
+    LineBindings,
+    StoreResult,
+    Touch,
+)
+from sipcore.bindings.codec import flow_from_json, flow_to_json, path_from_json, path_to_json
+from sipcore.bindings.contact import contact_key, find_contact, outbound_key
+from sipcore.bindings.store import BindingStore, MemoryBindingStore
+from sipcore.bindings.table import BindingTable
+
+__all__ = [
+    "DEFAULT_Q",
+    "Binding",
+    "BindingChange",
+    "BindingStore",
+    "BindingTable",
+    "LineBindings",
+    "MemoryBindingStore",
+    "StoreResult",
+    "Touch",
+    "contact_key",
+    "find_contact",
+    "flow_from_json",
+    "flow_to_json",
+    "outbound_key",
+    "path_from_json",
+    "path_to_json",
+]

@@ -1,0 +1,80 @@
+"""Contacts compared (RFC 3261 §19.1.4) and named within their line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from sipcore.bindings.binding import Binding
+from sipcore.errors import MalformedMessage
+from sipcore.message import Uri, parse_uri
+
+_RESERVED: Final = frozenset(";/?:@&=+$,%")
+
+
+def contact_key(uri: Uri) -> str:
+    """A text that is the same only for equal URIs: escapes, case and order made uniform.
+
+    Equal URIs may still have different keys, since a parameter that only one of them has is
+    ignored in comparison: `find_contact` compares as the RFC does.
+    """
+    if uri.scheme not in ("sip", "sips"):
+        return uri.text
+    parts = [uri.scheme, ":"]
+    if uri.user:
+        parts.append(_uniform(uri.user))
+        if uri.password:
+            parts += (":", _uniform(uri.password))
+        parts.append("@")
+    parts.append(uri.host)
+    if uri.port is not None:
+        parts.append(f":{uri.port}")
+    for name in sorted(uri.params):
+        value = uri.params[name]
+        parts.append(f";{name}" if value is None else f";{name}={_uniform(value).lower()}")
+    if uri.headers:
+        parts += ("?", "&".join(sorted(_uniform(h) for h in uri.headers.split("&"))))
+    return "".join(parts)
+
+
+def outbound_key(instance: str, reg_id: int) -> str:
+    """The key of an outbound binding: its identity is instance and flow, not the contact's URI."""
+    return f"{instance};reg-id={reg_id}"
+
+
+def find_contact(bindings: Iterable[Binding], uri: Uri, key: str) -> Binding | None:
+    """The binding whose contact equals this URI, outbound ones apart (RFC 5626 §6).
+
+    An identical key wins; equality is not transitive, so several may equal it otherwise.
+    """
+    equal = None
+    for binding in bindings:
+        if binding.key == key:
+            return binding
+        if equal is None and not binding.reg_id and _equals(uri, binding.contact):
+            equal = binding
+    return equal
+
+
+def _equals(uri: Uri, contact: str) -> bool:
+    try:
+        return uri.equals(parse_uri(contact))
+    except MalformedMessage:
+        return False
+
+
+def _uniform(text: str) -> str:
+    """The text with escapes resolved except those of reserved characters (RFC 2396 §2.2)."""
+    if "%" not in text:
+        return text
+    first, *rest = text.split("%")
+    parts = [first]
+    for chunk in rest:
+        try:
+            char = chr(int(chunk[:2], 16))
+        except ValueError:
+            parts.append("%" + chunk)
+            continue
+        keep = char in _RESERVED or not "!" <= char <= "~"
+        parts.append("%" + chunk[:2].upper() + chunk[2:] if keep else char + chunk[2:])
+    return "".join(parts)

@@ -1,0 +1,7 @@
+"""Ongoing calls as a proxy sees them, and the signed token that lets any worker route one."""
+
+from sipcore.calls.call import Call, CallTable, Dialog
+from sipcore.calls.ending import bye_requests
+from sipcore.calls.token import CallToken, TokenMaker
+
+__all__ = ["Call", "CallTable", "CallToken", "Dialog", "TokenMaker", "bye_requests"]

@@ -1,0 +1,153 @@
+"""The call token in our Record-Route URI: context, direction and rights of a call, signed.
+
+Any worker of any node can route, account and end a call from the token and the message alone. The
+MAC covers the Call-ID, so a token opens nothing in another call; a To tag or a Route without a
+valid token opens nothing at all.
+
+Layout before base64url: version, flags, context (10), hash of the caller's tag (4), home worker
+(node number, slot), [caller flow], [callee flow], MAC (10). A flow is present where that party
+cannot be reached at its Contact as written (NAT, or a stream it opened).
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from collections.abc import Sequence
+from hashlib import blake2b
+from hmac import compare_digest
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from sipcore.eventlog.context import CONTEXT_BYTES, context_from_bytes, context_to_bytes
+from sipcore.transport.flow import Address, Flow
+
+VERSION = 1
+MAC_BYTES = 10
+TAG_BYTES = 4
+PARAMETER = "ct"
+"""Name of the URI parameter that carries the token."""
+
+_PSTN, _CALLER_FLOW, _CALLEE_FLOW = 1, 2, 4
+_TRANSPORTS = ("UDP", "TCP", "TLS", "WS", "WSS")
+_MAX_TEXT = 200
+
+
+class CallToken(NamedTuple):
+    """What a token says, once its MAC was found right."""
+
+    context: str
+    caller_tag_hash: bytes
+    pstn: bool
+    """Whether the call was admitted towards a PSTN gateway."""
+    home: tuple[int, int]
+    """Node number and worker slot where the call was minted."""
+    caller_flow: Flow | None
+    callee_flow: Flow | None
+
+    def from_caller(self, from_tag: str) -> bool:
+        """Whether a request with this From tag was sent by the party that placed the call."""
+        return tag_hash(from_tag) == self.caller_tag_hash
+
+
+def tag_hash(tag: str) -> bytes:
+    """Four bytes that tell the caller's tag from the callee's."""
+    return blake2b(tag.encode("utf-8", "surrogateescape"), digest_size=TAG_BYTES).digest()
+
+
+class TokenMaker:
+    """Makes and checks tokens with the cluster key; the previous key is accepted too."""
+
+    def __init__(self, keys: Sequence[bytes], *, home: tuple[int, int] = (0, 0)) -> None:
+        self._keys = [blake2b(k, digest_size=32, person=b"call token").digest() for k in keys]
+        self._home = bytes(home)
+
+    def make(
+        self,
+        context: str,
+        call_id: str,
+        caller_tag: str,
+        *,
+        pstn: bool = False,
+        caller_flow: Flow | None = None,
+        callee_flow: Flow | None = None,
+    ) -> str:
+        """The token as text for a URI parameter."""
+        flags = (
+            (_PSTN if pstn else 0)
+            | (_CALLER_FLOW if caller_flow else 0)
+            | (_CALLEE_FLOW if callee_flow else 0)
+        )
+        payload = (
+            bytes((VERSION, flags)) + context_to_bytes(context) + tag_hash(caller_tag) + self._home
+        )
+        if caller_flow:
+            payload += _pack_flow(caller_flow)
+        if callee_flow:
+            payload += _pack_flow(callee_flow)
+        mac = _mac(self._keys[0], payload, call_id)
+        return urlsafe_b64encode(payload + mac).rstrip(b"=").decode("ascii")
+
+    def check(self, text: str, call_id: str) -> CallToken | None:
+        """What the token says, or None when it is not one of ours for this Call-ID."""
+        if len(text) > _MAX_TEXT:
+            return None
+        try:
+            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except (Base64Error, ValueError):
+            return None
+        payload, mac = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
+        if not payload or payload[0] != VERSION:
+            return None
+        if not any(compare_digest(_mac(key, payload, call_id), mac) for key in self._keys):
+            return None
+        return _unpack(payload)
+
+
+def _mac(key: bytes, payload: bytes, call_id: str) -> bytes:
+    data = payload + call_id.encode("utf-8", "surrogateescape")
+    return blake2b(data, key=key, digest_size=MAC_BYTES).digest()
+
+
+def _unpack(payload: bytes) -> CallToken:
+    flags = payload[1]
+    offset = 2 + CONTEXT_BYTES
+    context = context_from_bytes(payload[2:offset])
+    caller_tag_hash = payload[offset : offset + TAG_BYTES]
+    offset += TAG_BYTES
+    home = (payload[offset], payload[offset + 1])
+    offset += 2
+    caller_flow = callee_flow = None
+    if flags & _CALLER_FLOW:
+        caller_flow, offset = _unpack_flow(payload, offset)
+    if flags & _CALLEE_FLOW:
+        callee_flow, offset = _unpack_flow(payload, offset)
+    return CallToken(context, caller_tag_hash, bool(flags & _PSTN), home, caller_flow, callee_flow)
+
+
+def _pack_flow(flow: Flow) -> bytes:
+    return (
+        bytes((_TRANSPORTS.index(flow.transport),))
+        + _pack_address(flow.local)
+        + _pack_address(flow.remote)
+        + flow.connection.to_bytes(4, "big")
+    )
+
+
+def _pack_address(address: Address) -> bytes:
+    packed = ip_address(address[0]).packed
+    return bytes((len(packed),)) + packed + address[1].to_bytes(2, "big")
+
+
+def _unpack_flow(data: bytes, offset: int) -> tuple[Flow, int]:
+    transport = _TRANSPORTS[data[offset]]
+    local, offset = _unpack_address(data, offset + 1)
+    remote, offset = _unpack_address(data, offset)
+    connection = int.from_bytes(data[offset : offset + 4], "big")
+    return Flow(transport, local, remote, connection), offset + 4
+
+
+def _unpack_address(data: bytes, offset: int) -> tuple[Address, int]:
+    end = offset + 1 + data[offset]
+    host = str(ip_address(data[offset + 1 : end]))
+    return (host, int.from_bytes(data[end : end + 2], "big")), end + 2

@@ -1,0 +1,79 @@
+"""The errors of the stack. Busy, declined or a challenge are ordinary values, never exceptions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sipcore.message import Request
+    from sipcore.transport.flow import Flow
+
+
+class SipError(Exception):
+    """Whatever the stack raises on purpose."""
+
+
+class MalformedMessage(SipError):
+    """The peer broke the grammar; says what to answer where an answer is possible.
+
+    `partial` is the request as far as it could be scanned, when that is enough to build a
+    response (Via, From, To, Call-ID and CSeq rows were found), else None.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        header: str = "",
+        offset: int = 0,
+        status: int = 400,
+        partial: Request | None = None,
+    ) -> None:
+        super().__init__(f"{header}: {reason}" if header else reason)
+        self.reason = reason
+        self.header = header
+        self.offset = offset
+        """Bytes or characters from the start of what was parsed."""
+        self.status = status
+        self.partial = partial
+
+
+class LimitExceeded(MalformedMessage):
+    """A named limit was passed: `limit` is its name, `value` its setting, `arrived` what came."""
+
+    def __init__(
+        self,
+        limit: str,
+        value: int,
+        arrived: int,
+        *,
+        header: str = "",
+        status: int = 400,
+        partial: Request | None = None,
+    ) -> None:
+        super().__init__(
+            f"{limit} is {value}, got {arrived}", header=header, status=status, partial=partial
+        )
+        self.limit = limit
+        self.value = value
+        self.arrived = arrived
+
+
+class LocalProtocolError(SipError):
+    """Our own code asked for something the protocol forbids; tests make it loud."""
+
+
+class TransportError(SipError):
+    """A message could not be sent; becomes 503 in the proxy."""
+
+    def __init__(self, flow: Flow, why: str = "") -> None:
+        super().__init__(f"{flow.transport} {flow.remote[0]}:{flow.remote[1]} {why}".rstrip())
+        self.flow = flow
+
+
+class TransactionTimeout(SipError):
+    """No final response in time; becomes 408 in the proxy."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key

@@ -1,0 +1,15 @@
+"""Call contexts and the vocabulary of records (the external event log)."""
+
+from sipcore.eventlog.context import context_from_bits, context_from_bytes, context_to_bytes
+from sipcore.eventlog.record import Cause, Kind, Record, Side, encode_line
+
+__all__ = [
+    "Cause",
+    "Kind",
+    "Record",
+    "Side",
+    "context_from_bits",
+    "context_from_bytes",
+    "context_to_bytes",
+    "encode_line",
+]

@@ -1,0 +1,66 @@
+"""Records: what happened, for readers outside the daemon.
+
+A record is one JSON object on one line: `n` (its number in the spool, from 1, no gaps), `k` (kind),
+`c` (call context, "" when it belongs to no call), `t` (UTC, seconds since the epoch) and the fields
+of its kind. No record carries a secret, a credential or a body.
+"""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class Kind(StrEnum):
+    """What a record tells. Kinds beginning with `call.` are milestones of one call."""
+
+    CALL_BEGIN = "call.begin"
+    CALL_RING = "call.ring"
+    CALL_ANSWER = "call.answer"
+    CALL_END = "call.end"
+    REGISTER_NEW = "register.new"
+    REGISTER_GONE = "register.gone"
+    AUTH_REFUSED = "auth.refused"
+
+
+class Cause(StrEnum):
+    """Why a call ended."""
+
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    UNREACHABLE = "unreachable"
+    FAILED = "failed"
+    LOST = "lost"
+    """The worker that held the unanswered call stopped."""
+    TERMINATED = "terminated"
+    """Ended by the service: account suspended, an administrator, a limit."""
+
+
+class Side(StrEnum):
+    """Who ended a call."""
+
+    CALLER = "caller"
+    CALLEE = "callee"
+    SYSTEM = "system"
+
+
+class Record(NamedTuple):
+    """One event, not yet numbered."""
+
+    kind: str
+    context: str
+    at: float
+    fields: dict[str, Any]
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
+
+
+def encode_line(n: int, record: Record) -> bytes:
+    """The record as the spool keeps it: one line of ASCII JSON, with its newline."""
+    row = {"n": n, "k": record.kind, "c": record.context, "t": round(record.at, 3), **record.fields}
+    return _encode(row).encode("ascii") + b"\n"

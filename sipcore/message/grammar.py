@@ -1,0 +1,175 @@
+"""Pieces of the grammar shared by headers and URIs (RFC 3261 §25.1). No regex: all linear scans."""
+
+from __future__ import annotations
+
+from sipcore.errors import MalformedMessage
+
+TOKEN_CHARS = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~"
+)
+UINT32_MAX = 0xFFFF_FFFF
+
+
+def is_token(text: str) -> bool:
+    """Whether the text is a non-empty token."""
+    return bool(text) and TOKEN_CHARS.issuperset(text)
+
+
+def parse_uint(text: str, header: str, maximum: int = UINT32_MAX) -> int:
+    """A decimal number of ASCII digits, at most `maximum`."""
+    text = text.strip()
+    if not (text.isascii() and text.isdigit()):
+        raise MalformedMessage("not a number", header=header)
+    if len(text) > 20:
+        text = text.lstrip("0") or "0"
+        if len(text) > 20:
+            raise MalformedMessage("number too large", header=header)
+    value = int(text)
+    if value > maximum:
+        raise MalformedMessage("number too large", header=header)
+    return value
+
+
+def closing_quote(text: str, start: int) -> int:
+    """Index of the quote that closes the one at `start`; -1 when it is never closed."""
+    i = text.find('"', start + 1)
+    while i > 0:
+        backslashes = i - 1
+        while backslashes > start and text[backslashes] == "\\":
+            backslashes -= 1
+        if (i - 1 - backslashes) % 2 == 0:
+            return i
+        i = text.find('"', i + 1)
+    return -1
+
+
+def split_top(text: str, separator: str) -> list[str]:
+    """Split at separators that stand outside of quotes and angle brackets; pieces are stripped."""
+    if '"' not in text and "<" not in text:
+        return [piece.strip() for piece in text.split(separator)]
+    pieces = []
+    start = i = 0
+    end = len(text)
+    while i < end:
+        char = text[i]
+        if char == '"':
+            close = closing_quote(text, i)
+            if close < 0:
+                raise MalformedMessage("quote never closed")
+            i = close + 1
+        elif char == "<":
+            close = text.find(">", i)
+            if close < 0:
+                raise MalformedMessage("'<' never closed")
+            i = close + 1
+        elif char == separator:
+            pieces.append(text[start:i].strip())
+            i += 1
+            start = i
+        else:
+            i = _next_special(text, i + 1, separator, end)
+    pieces.append(text[start:].strip())
+    return pieces
+
+
+def _next_special(text: str, i: int, separator: str, end: int) -> int:
+    """The next quote, bracket or separator at or after `i`."""
+    while i < end and text[i] not in ('"', "<", separator):
+        i += 1
+    return i
+
+
+def parse_params(text: str, header: str = "") -> dict[str, str | None]:
+    """`a=b;c;d="e"` as a dictionary; names lower-case, quoted values without their quotes.
+
+    A leading semicolon and empty pieces are allowed. The first of two equal names counts.
+    """
+    params: dict[str, str | None] = {}
+    if not text:
+        return params
+    pieces = split_top(text, ";") if '"' in text or "<" in text else text.split(";")
+    for piece in pieces:
+        name, equals, value = piece.partition("=")
+        name = name.strip().lower()
+        if not name:
+            if piece.strip():
+                raise MalformedMessage("parameter without a name", header=header)
+            continue
+        if name in params:
+            continue
+        params[name] = unquote(value.strip()) if equals else None
+    return params
+
+
+def unquote(text: str) -> str:
+    """The content of a quoted string, quoted pairs resolved; other text unchanged."""
+    if len(text) < 2 or text[0] != '"' or text[-1] != '"':
+        return text
+    inner = text[1:-1]
+    if "\\" not in inner:
+        return inner
+    out = []
+    i = 0
+    while i < len(inner):
+        if inner[i] == "\\" and i + 1 < len(inner):
+            i += 1
+        out.append(inner[i])
+        i += 1
+    return "".join(out)
+
+
+def quote(text: str) -> str:
+    """A quoted string (RFC 3261 §25.1)."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def parse_auth_params(text: str) -> dict[str, str]:
+    """The parameters of `Digest a="b", c=d`: names lower-case, quotes taken off.
+
+    The scheme is under the key "" in lower case. Raises MalformedMessage on broken quotes.
+    """
+    scheme, _, rest = text.strip().partition(" ")
+    params = {"": scheme.lower()}
+    i, end = 0, len(rest)
+    while i < end:
+        equals = rest.find("=", i)
+        if equals < 0:
+            break
+        name = rest[i:equals].strip(" \t,").lower()
+        i = equals + 1
+        while i < end and rest[i] in " \t":
+            i += 1
+        if i < end and rest[i] == '"':
+            close = closing_quote(rest, i)
+            if close < 0:
+                raise MalformedMessage("quote never closed", header="authorization")
+            value = unquote(rest[i : close + 1])
+            comma = rest.find(",", close)
+            i = end if comma < 0 else comma + 1
+        else:
+            comma = rest.find(",", i)
+            comma = end if comma < 0 else comma
+            value = rest[i:comma].strip()
+            i = comma + 1
+        params.setdefault(name, value)
+    return params
+
+
+_HEX = "0123456789abcdefABCDEF"
+
+
+def unescape(text: str) -> str:
+    """%HH decoded once; broken escapes stay as they are (RFC 3261 §19.1.2)."""
+    if "%" not in text:
+        return text
+    raw = text.encode("utf-8", "surrogateescape")
+    head, *rest = raw.split(b"%")
+    out = [head]
+    for piece in rest:
+        digits = piece[:2].decode("latin-1")
+        if len(digits) == 2 and digits[0] in _HEX and digits[1] in _HEX:
+            out.append(bytes((int(digits, 16),)) + piece[2:])
+        else:
+            out.append(b"%" + piece)
+    return b"".join(out).decode("utf-8", "surrogateescape")

@@ -1,0 +1,154 @@
+"""Typed header values: name-addr and Via (RFC 3261 §20)."""
+
+from __future__ import annotations
+
+from sipcore.errors import MalformedMessage
+from sipcore.message.grammar import closing_quote, is_token, parse_params, unquote
+from sipcore.message.uri import Uri, parse_host_port, parse_uri
+
+
+class NameAddr:
+    """A From, To, Contact, Route … value: display name, URI, header parameters."""
+
+    __slots__ = ("_params", "_tail", "_uri", "display", "uri_text")
+
+    def __init__(self, display: str, uri_text: str, tail: str = "") -> None:
+        self.display = display
+        """Without quotes; "" when there is none."""
+        self.uri_text = uri_text
+        self._tail = tail
+        self._uri: Uri | None = None
+        self._params: dict[str, str | None] | None = None
+
+    @property
+    def uri(self) -> Uri:
+        """The URI, parsed at first use."""
+        if self._uri is None:
+            self._uri = parse_uri(self.uri_text)
+        return self._uri
+
+    @property
+    def params(self) -> dict[str, str | None]:
+        """The header parameters, parsed at first use."""
+        if self._params is None:
+            self._params = parse_params(self._tail)
+        return self._params
+
+    @property
+    def tag(self) -> str:
+        return self.params.get("tag") or ""
+
+    def __str__(self) -> str:
+        display = f'"{self.display}" ' if self.display else ""
+        return f"{display}<{self.uri_text}>{self._tail}"
+
+    def __repr__(self) -> str:
+        return f"<NameAddr {self}>"
+
+
+def parse_name_addr(text: str, header: str = "name-addr") -> NameAddr:
+    """`[display] <uri>;params` or `uri;params` (then all params belong to the header, §20)."""
+    text = text.strip()
+    if text[:1] == '"':
+        close = closing_quote(text, 0)
+        if close < 0:
+            raise MalformedMessage("quote never closed", header=header)
+        display = unquote(text[: close + 1])
+        start = close + 1
+        rest = text[start:].lstrip()
+        if rest[:1] != "<":
+            raise MalformedMessage("no '<' after a display name", header=header)
+        return _bracketed(display, rest, header)
+    bracket = text.find("<")
+    if bracket >= 0:
+        display = text[:bracket].strip()
+        if display and not all(is_token(word) for word in display.split()):
+            _check_display(display, header)
+        return _bracketed(display, text[bracket:], header)
+    uri_text, _, tail = text.partition(";")
+    uri_text = uri_text.strip()
+    if not uri_text or "," in uri_text or "?" in uri_text:
+        raise MalformedMessage("URI needs angle brackets", header=header)
+    return NameAddr("", uri_text, f";{tail}" if tail else "")
+
+
+def _check_display(display: str, header: str) -> None:
+    """A display name that is no token sequence: other scripts are let pass, separators are not."""
+    if any(c in '",;:\\<>@' for c in display):
+        raise MalformedMessage("display name needs quotes", header=header)
+
+
+def _bracketed(display: str, rest: str, header: str) -> NameAddr:
+    uri_text, bracket, tail = rest[1:].partition(">")
+    if not bracket:
+        raise MalformedMessage("'<' never closed", header=header)
+    tail = tail.strip()
+    if tail and tail[0] != ";":
+        raise MalformedMessage("rubbish after '>'", header=header)
+    return NameAddr(display, uri_text.strip(), tail)
+
+
+class Via:
+    """One Via value."""
+
+    __slots__ = ("host", "params", "port", "transport")
+
+    def __init__(
+        self, transport: str, host: str, port: int | None, params: dict[str, str | None]
+    ) -> None:
+        self.transport = transport
+        """Upper case."""
+        self.host = host
+        self.port = port
+        self.params = params
+
+    @property
+    def branch(self) -> str:
+        return self.params.get("branch") or ""
+
+    @property
+    def received(self) -> str | None:
+        value = self.params.get("received")
+        return value.strip("[]") if value else None
+
+    @property
+    def rport(self) -> str | None:
+        """None without rport, "" when it came without a value (RFC 3581 §3)."""
+        if "rport" not in self.params:
+            return None
+        return self.params["rport"] or ""
+
+    @property
+    def sent_by(self) -> str:
+        """`host:port` with the default port filled in, lower case, for matching."""
+        port = self.port
+        if port is None:
+            port = 5061 if self.transport in ("TLS", "WSS") else 5060
+        return f"{self.host}:{port}"
+
+
+def parse_via(text: str) -> Via:
+    """`SIP/2.0/UDP host:port;params`, white space allowed around '/', ':' and ';' (§20.42)."""
+    head, _, tail = text.partition(";")
+    if head[:8] == "SIP/2.0/":
+        transport, _, sent_by = head[8:].partition(" ")
+        sent_by = sent_by.strip()
+        if sent_by and transport and ":" not in transport:
+            return _via(transport, sent_by, tail)
+    pieces = head.split("/", 2)
+    if len(pieces) != 3:
+        raise MalformedMessage("not protocol/version/transport", header="via")
+    name, version = pieces[0].strip(), pieces[1].strip()
+    words = pieces[2].split(None, 1)
+    if name.upper() != "SIP" or len(words) != 2:
+        raise MalformedMessage("not SIP/2.0/transport and a host", header="via")
+    if version != "2.0":
+        raise MalformedMessage("unknown version", header="via", status=505)
+    return _via(words[0], words[1], tail)
+
+
+def _via(transport: str, sent_by: str, tail: str) -> Via:
+    if " " in sent_by or "\t" in sent_by:
+        sent_by = "".join(sent_by.split())
+    host, port = parse_host_port(sent_by, "via")
+    return Via(transport.upper(), host, port, parse_params(tail, "via") if tail else {})

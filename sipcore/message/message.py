@@ -1,0 +1,421 @@
+"""Messages: raw header rows, typed values on first use, edits that leave other rows alone.
+
+A message is two parallel lists: `keys` (lower-case long names) and `lines` (whole rows as received,
+unfolded). The header block is decoded once, as UTF-8 with surrogateescape, so any byte comes out
+again as it went in. Typed values are cached by key and forgotten when a row of that key changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from sipcore.errors import MalformedMessage
+from sipcore.message.grammar import parse_uint, split_top
+from sipcore.message.headers import NameAddr, Via, parse_name_addr, parse_via
+from sipcore.message.names import UNSPLIT, canonical
+from sipcore.message.reasons import REASONS
+from sipcore.message.uri import Uri, parse_uri
+
+MAX_CSEQ = 0xFFFF_FFFF
+M = TypeVar("M", bound="Message")
+
+
+class Message:
+    """What requests and responses have in common."""
+
+    __slots__ = ("_cache", "body", "keys", "lines")
+
+    def __init__(self, keys: list[str], lines: list[str], body: bytes = b"") -> None:
+        self.keys = keys
+        self.lines = lines
+        self.body = body
+        self._cache: dict[str, Any] = {}
+
+    # --- raw values --------------------------------------------------------------------------
+    def first(self, key: str) -> str | None:
+        """The value of the first row of this name (lower-case, long), or None."""
+        try:
+            line = self.lines[self.keys.index(key)]
+        except ValueError:
+            return None
+        return line[line.index(":") + 1 :].strip()
+
+    def rows(self, key: str) -> list[str]:
+        """The values of all rows of this name."""
+        return [
+            line[line.index(":") + 1 :].strip()
+            for k, line in zip(self.keys, self.lines, strict=True)
+            if k == key
+        ]
+
+    def values(self, key: str) -> list[str]:
+        """All values of a list header in order, comma-joined rows split."""
+        rows = self.rows(key)
+        if key in UNSPLIT:
+            return rows
+        out: list[str] = []
+        for row in rows:
+            if "," in row:
+                out += [piece for piece in split_top(row, ",") if piece]
+            elif row:
+                out.append(row)
+        return out
+
+    # --- edits -------------------------------------------------------------------------------
+    def push(self, name: str, value: str) -> None:
+        """Put a row in front of the others of its name, or on top when there is none."""
+        key = canonical[name]
+        index = self.keys.index(key) if key in self.keys else 0
+        self.keys.insert(index, key)
+        self.lines.insert(index, f"{name}: {value}")
+        self._forget(key)
+
+    def append(self, name: str, value: str) -> None:
+        """Put a row at the end."""
+        key = canonical[name]
+        self.keys.append(key)
+        self.lines.append(f"{name}: {value}")
+        self._forget(key)
+
+    def set(self, name: str, value: str) -> None:
+        """Have exactly one row of this name: in place of the first, or at the end."""
+        key = canonical[name]
+        count = self.keys.count(key)
+        if count == 0:
+            self.append(name, value)
+            return
+        self.lines[self.keys.index(key)] = f"{name}: {value}"
+        if count > 1:
+            first = self.keys.index(key)
+            keep = [i for i, k in enumerate(self.keys) if k != key or i == first]
+            self.lines = [self.lines[i] for i in keep]
+            self.keys = [self.keys[i] for i in keep]
+        self._forget(key)
+
+    def remove(self, name: str) -> None:
+        """Take out all rows of this name."""
+        key = canonical[name]
+        if key in self.keys:
+            keep = [i for i, k in enumerate(self.keys) if k != key]
+            self.lines = [self.lines[i] for i in keep]
+            self.keys = [self.keys[i] for i in keep]
+            self._forget(key)
+
+    def pop(self, name: str) -> str | None:
+        """Take out the first value of this name and return it."""
+        key = canonical[name]
+        if key not in self.keys:
+            return None
+        index = self.keys.index(key)
+        line = self.lines[index]
+        row = line[line.index(":") + 1 :].strip()
+        self._forget(key)
+        if "," in row and key not in UNSPLIT:
+            value, *rest = [piece for piece in split_top(row, ",") if piece]
+            if rest:
+                self.lines[index] = f"{line[: line.index(':')]}: {', '.join(rest)}"
+                return value
+            row = value
+        del self.keys[index]
+        del self.lines[index]
+        return row
+
+    def replace_top(self, name: str, value: str) -> None:
+        """Replace the first value of this name."""
+        key = canonical[name]
+        index = self.keys.index(key)
+        line = self.lines[index]
+        row = line[line.index(":") + 1 :]
+        if "," in row and key not in UNSPLIT:
+            rest = [piece for piece in split_top(row, ",") if piece][1:]
+            value = ", ".join([value, *rest])
+        self.lines[index] = f"{name}: {value}"
+        self._forget(key)
+
+    def _forget(self, key: str) -> None:
+        cache = self._cache
+        cache.pop(key, None)
+        if key == "via":
+            cache.pop("branch", None)
+        elif key == "cseq":
+            cache.pop("cseq-number", None)
+            cache.pop("cseq-method", None)
+        elif key == "route":
+            cache.pop("routes", None)
+
+    # --- typed values ------------------------------------------------------------------------
+    @property
+    def via(self) -> Via:
+        """The topmost Via."""
+        via: Via | None = self._cache.get("via")
+        if via is None:
+            row = self.first("via")
+            if row is None:
+                raise MalformedMessage("missing", header="via")
+            if "," in row:
+                row = split_top(row, ",")[0]
+            via = self._cache["via"] = parse_via(row)
+        return via
+
+    @property
+    def branch(self) -> str:
+        """The branch of the topmost Via, "" when it has none."""
+        return self.via.branch
+
+    @property
+    def from_(self) -> NameAddr:
+        return self._name_addr("from")
+
+    @property
+    def to(self) -> NameAddr:
+        return self._name_addr("to")
+
+    def _name_addr(self, key: str) -> NameAddr:
+        found: NameAddr | None = self._cache.get(key)
+        if found is None:
+            row = self.first(key)
+            if row is None:
+                raise MalformedMessage("missing", header=key)
+            found = self._cache[key] = parse_name_addr(row, key)
+        return found
+
+    @property
+    def from_tag(self) -> str:
+        """The From tag, "" when there is none."""
+        return self._name_addr("from").tag
+
+    @property
+    def to_tag(self) -> str:
+        """The To tag, "" when there is none."""
+        return self._name_addr("to").tag
+
+    @property
+    def call_id(self) -> str:
+        found: str | None = self._cache.get("call-id")
+        if found is None:
+            found = self._cache["call-id"] = self.first("call-id") or ""
+        return found
+
+    @property
+    def cseq_number(self) -> int:
+        found: int | None = self._cache.get("cseq-number")
+        return self._parse_cseq()[0] if found is None else found
+
+    @property
+    def cseq_method(self) -> str:
+        found: str | None = self._cache.get("cseq-method")
+        return self._parse_cseq()[1] if found is None else found
+
+    def _parse_cseq(self) -> tuple[int, str]:
+        words = (self.first("cseq") or "").split()
+        if len(words) != 2:
+            raise MalformedMessage("not a number and a method", header="cseq")
+        number = parse_uint(words[0], "cseq", MAX_CSEQ)
+        self._cache["cseq-number"] = number
+        self._cache["cseq-method"] = words[1]
+        return number, words[1]
+
+    @property
+    def max_forwards(self) -> int | None:
+        """None when absent, or beyond 255 (RFC 4475 §3.1.2.4: not wrapped, not trusted)."""
+        row = self.first("max-forwards")
+        if row is None:
+            return None
+        value = parse_uint(row, "max-forwards", 1 << 63)
+        return value if value <= 255 else None
+
+    @property
+    def expires(self) -> int | None:
+        """Seconds; None when absent or not a number of 32 bits (§20.19, RFC 4475 §3.1.2.4)."""
+        row = self.first("expires")
+        if row is None:
+            return None
+        try:
+            return parse_uint(row, "expires")
+        except MalformedMessage:
+            return None
+
+    @property
+    def contacts(self) -> list[NameAddr]:
+        """Contact values; none of them is `*`."""
+        found: list[NameAddr] | None = self._cache.get("contact")
+        if found is None:
+            values = self.values("contact")
+            found = [parse_name_addr(v, "contact") for v in values if v != "*"]
+            self._cache["contact"] = found
+        return found
+
+    @property
+    def contact_is_star(self) -> bool:
+        """Whether a Contact value is `*` (§10.2.2)."""
+        return "*" in self.values("contact")
+
+    @property
+    def routes(self) -> list[NameAddr]:
+        found: list[NameAddr] | None = self._cache.get("routes")
+        if found is None:
+            found = [parse_name_addr(v, "route") for v in self.values("route")]
+            self._cache["routes"] = found
+        return found
+
+    @property
+    def record_routes(self) -> list[str]:
+        return self.values("record-route")
+
+    @property
+    def require(self) -> list[str]:
+        return self._tags("require")
+
+    @property
+    def proxy_require(self) -> list[str]:
+        return self._tags("proxy-require")
+
+    @property
+    def supported(self) -> list[str]:
+        return self._tags("supported")
+
+    def _tags(self, key: str) -> list[str]:
+        if key not in self.keys:
+            return []
+        return [tag.lower() for tag in self.values(key)]
+
+    @property
+    def content_type(self) -> str | None:
+        return self.first("content-type")
+
+    # --- printing ----------------------------------------------------------------------------
+    @property
+    def start_line(self) -> str:
+        raise NotImplementedError
+
+    def to_bytes(self) -> bytes:
+        """The message on the wire; rows are not re-printed. Adds Content-Length when absent."""
+        lines = self.lines
+        if "content-length" not in self.keys:
+            lines = [*lines, f"Content-Length: {len(self.body)}"]
+        head = "\r\n".join((self.start_line, *lines, "\r\n"))
+        return head.encode("utf-8", "surrogateescape") + self.body
+
+    def _copy_into(self, other: Message) -> None:
+        other.keys = self.keys.copy()
+        other.lines = self.lines.copy()
+        other.body = self.body
+        other._cache = self._cache.copy()
+
+
+class Request(Message):
+    """A request."""
+
+    __slots__ = ("_uri", "_uri_text", "method")
+
+    def __init__(
+        self, method: str, uri_text: str, keys: list[str], lines: list[str], body: bytes = b""
+    ) -> None:
+        super().__init__(keys, lines, body)
+        self.method = method
+        self._uri_text = uri_text
+        self._uri: Uri | None = None
+
+    @classmethod
+    def build(
+        cls, method: str, uri_text: str, headers: Iterable[tuple[str, str]], body: bytes = b""
+    ) -> Request:
+        """A request of our own."""
+        keys, lines = [], []
+        for name, value in headers:
+            keys.append(canonical[name])
+            lines.append(f"{name}: {value}")
+        return cls(method, uri_text, keys, lines, body)
+
+    @property
+    def uri_text(self) -> str:
+        return self._uri_text
+
+    @uri_text.setter
+    def uri_text(self, text: str) -> None:
+        self._uri_text = text
+        self._uri = None
+
+    @property
+    def uri(self) -> Uri:
+        """The Request-URI, parsed at first use."""
+        if self._uri is None:
+            self._uri = parse_uri(self._uri_text)
+        return self._uri
+
+    @property
+    def start_line(self) -> str:
+        return f"{self.method} {self._uri_text} SIP/2.0"
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self._uri_text} {self.first('call-id')}>"
+
+    def copy(self) -> Request:
+        """A copy whose rows may be edited by themselves."""
+        other = Request.__new__(Request)
+        self._copy_into(other)
+        other.method = self.method
+        other._uri_text = self._uri_text
+        other._uri = self._uri
+        return other
+
+    def respond(
+        self,
+        status: int,
+        reason: str = "",
+        *,
+        to_tag: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> Response:
+        """A response: Vias in order, From, To, Call-ID, CSeq copied (RFC 3261 §8.2.6.2).
+
+        To gets `to_tag` when it has no tag; Timestamp is copied into a 100.
+        """
+        keys, lines = [], []
+        for key, line in zip(self.keys, self.lines, strict=True):
+            if key == "to" and to_tag and status > 100 and not self.to_tag:
+                lines.append(f"{line.rstrip()};tag={to_tag}")
+            elif key in _COPIED or (key == "timestamp" and status == 100):
+                lines.append(line)
+            else:
+                continue
+            keys.append(key)
+        for name, value in headers:
+            keys.append(canonical[name])
+            lines.append(f"{name}: {value}")
+        keys.append("content-length")
+        lines.append(f"Content-Length: {len(body)}")
+        return Response(status, reason or REASONS.get(status, "Unknown"), keys, lines, body)
+
+
+_COPIED = frozenset({"via", "from", "to", "call-id", "cseq"})
+
+
+class Response(Message):
+    """A response."""
+
+    __slots__ = ("reason", "status")
+
+    def __init__(
+        self, status: int, reason: str, keys: list[str], lines: list[str], body: bytes = b""
+    ) -> None:
+        super().__init__(keys, lines, body)
+        self.status = status
+        self.reason = reason
+
+    @property
+    def start_line(self) -> str:
+        return f"SIP/2.0 {self.status} {self.reason}"
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.first('cseq')} {self.first('call-id')}>"
+
+    def copy(self) -> Response:
+        """A copy whose rows may be edited by themselves."""
+        other = Response.__new__(Response)
+        self._copy_into(other)
+        other.status = self.status
+        other.reason = self.reason
+        return other

@@ -1,0 +1,197 @@
+"""SIP, SIPS and tel URIs (RFC 3261 §19.1, RFC 3966), parsed once and compared by the rules."""
+
+from __future__ import annotations
+
+from sipcore.errors import MalformedMessage
+from sipcore.message.grammar import unescape
+
+_MUST_MATCH = ("transport", "user", "ttl", "method", "maddr")
+"""Parameters that differ when only one URI has them (RFC 3261 §19.1.4)."""
+_FORBIDDEN = frozenset(' \t\r\n<>"')
+
+
+class Uri:
+    """A parsed URI. `user` and `password` are as written; `params` has lower-case names."""
+
+    __slots__ = ("_text", "headers", "host", "params", "password", "port", "scheme", "user")
+
+    def __init__(
+        self,
+        scheme: str,
+        user: str = "",
+        host: str = "",
+        port: int | None = None,
+        params: dict[str, str | None] | None = None,
+        *,
+        password: str | None = None,
+        headers: str = "",
+        text: str = "",
+    ) -> None:
+        self.scheme = scheme
+        self.user = user
+        self.password = password
+        self.host = host
+        """Lower case; an IPv6 literal keeps its brackets. Empty for schemes without a host."""
+        self.port = port
+        self.params: dict[str, str | None] = {} if params is None else params
+        self.headers = headers
+        self._text = text
+
+    @property
+    def text(self) -> str:
+        """The URI as it came, or put together from its parts."""
+        return self._text or self._build()
+
+    @property
+    def user_decoded(self) -> str:
+        """The user part with %HH decoded once."""
+        return unescape(self.user) if "%" in self.user else self.user
+
+    @property
+    def transport(self) -> str | None:
+        """The transport parameter in upper case; TLS for sips without one."""
+        value = self.params.get("transport")
+        if value:
+            return value.upper()
+        return "TLS" if self.scheme == "sips" else None
+
+    @property
+    def is_tel(self) -> bool:
+        return self.scheme == "tel"
+
+    def _build(self) -> str:
+        if self.scheme not in ("sip", "sips"):
+            return f"{self.scheme}:{self.user}"
+        user = ""
+        if self.user or self.password is not None:
+            password = "" if self.password is None else f":{self.password}"
+            user = f"{self.user}{password}@"
+        port = "" if self.port is None else f":{self.port}"
+        params = "".join(
+            f";{name}" if value is None else f";{name}={value}"
+            for name, value in self.params.items()
+        )
+        headers = f"?{self.headers}" if self.headers else ""
+        return f"{self.scheme}:{user}{self.host}{port}{params}{headers}"
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"<Uri {self.text}>"
+
+    def equals(self, other: Uri) -> bool:
+        """Equality by RFC 3261 §19.1.4; other schemes compare as text."""
+        if self.scheme != other.scheme:
+            return False
+        if self.scheme not in ("sip", "sips"):
+            return self.text.lower() == other.text.lower()
+        return (
+            self.host == other.host
+            and self.port == other.port
+            and unescape(self.user) == unescape(other.user)
+            and unescape(self.password or "") == unescape(other.password or "")
+            and _params_equal(self.params, other.params)
+            and _headers(self.headers) == _headers(other.headers)
+        )
+
+
+def _params_equal(one: dict[str, str | None], two: dict[str, str | None]) -> bool:
+    for name in one.keys() | two.keys():
+        if name in one and name in two:
+            if unescape(one[name] or "").lower() != unescape(two[name] or "").lower():
+                return False
+        elif name in _MUST_MATCH:
+            return False
+    return True
+
+
+def _headers(text: str) -> list[tuple[str, str]]:
+    pairs = []
+    for piece in text.split("&") if text else ():
+        name, _, value = piece.partition("=")
+        pairs.append((unescape(name).lower(), unescape(value)))
+    return sorted(pairs)
+
+
+def parse_uri(text: str) -> Uri:
+    """Parse a URI. Unknown schemes give a Uri whose `user` is all that follows the colon."""
+    scheme, colon, rest = text.partition(":")
+    if not colon or not scheme or not scheme[0].isalpha():
+        raise MalformedMessage("no URI scheme", header="uri")
+    if not _FORBIDDEN.isdisjoint(text):
+        raise MalformedMessage("space, quote or bracket in a URI", header="uri")
+    scheme = scheme.lower()
+    if scheme not in ("sip", "sips"):
+        return _other_scheme(scheme, rest, text)
+    userinfo, at, hostpart = rest.rpartition("@")
+    if at and "?" in userinfo and ";" not in userinfo.partition("?")[0] and "@" not in userinfo:
+        pass  # '?' is allowed in a user part (user-unreserved)
+    user, password = userinfo, None
+    if at:
+        user, found, secret = userinfo.partition(":")
+        if found:
+            password = secret
+        if not userinfo:
+            raise MalformedMessage("empty user part", header="uri")
+    headers = ""
+    if "?" in hostpart:
+        hostpart, _, headers = hostpart.partition("?")
+    params: dict[str, str | None] = {}
+    if ";" in hostpart:
+        hostpart, _, tail = hostpart.partition(";")
+        params = _uri_params(tail)
+    host, port = parse_host_port(hostpart, "uri")
+    return Uri(scheme, user, host, port, params, password=password, headers=headers, text=text)
+
+
+def _other_scheme(scheme: str, rest: str, text: str) -> Uri:
+    user, semicolon, tail = rest.partition(";")
+    params = _uri_params(tail) if semicolon and scheme == "tel" else None
+    return Uri(scheme, user if scheme == "tel" else rest, params=params, text=text)
+
+
+def _uri_params(text: str) -> dict[str, str | None]:
+    params: dict[str, str | None] = {}
+    for piece in text.split(";"):
+        name, equals, value = piece.partition("=")
+        if not name:
+            continue
+        name = unescape(name).lower() if "%" in name else name.lower()
+        if name not in params:
+            params[name] = value if equals else None
+    return params
+
+
+def parse_host_port(text: str, header: str) -> tuple[str, int | None]:
+    """`host[:port]`; the host in lower case, IPv6 literals in brackets."""
+    if text[:1] == "[":
+        host, bracket, rest = text.partition("]")
+        if not bracket or not _looks_like_ipv6(host[1:]):
+            raise MalformedMessage("bad IPv6 literal", header=header)
+        host += "]"
+        if rest and rest[0] != ":":
+            raise MalformedMessage("rubbish after an IPv6 literal", header=header)
+        port_text = rest[1:] if rest else None
+    else:
+        host, colon, after = text.partition(":")
+        port_text = after if colon else None
+    host = host.strip().lower()
+    if not host or "@" in host or "," in host:
+        raise MalformedMessage("no host", header=header)
+    if port_text is None:
+        return host, None
+    port_text = port_text.strip()
+    if not (port_text.isascii() and port_text.isdigit()) or len(port_text) > 5:
+        raise MalformedMessage("bad port", header=header)
+    port = int(port_text)
+    if port > 65_535:
+        raise MalformedMessage("bad port", header=header)
+    return host, port
+
+
+_IPV6_CHARS = frozenset("0123456789abcdefABCDEF:.%")
+
+
+def _looks_like_ipv6(text: str) -> bool:
+    return ":" in text and _IPV6_CHARS.issuperset(text)

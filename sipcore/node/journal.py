@@ -1,0 +1,83 @@
+"""The journal of a worker slot: its open calls, for the worker that takes over after a crash."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sipcore.node.spool import write_all
+
+COMPACT_BYTES = 4 << 20
+
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
+
+class Journal:
+    """Rows appended to one file; rewritten with the open calls alone when it has grown."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._fd = -1
+        self._size = 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """All rows; a last line cut short by a crash is left out."""
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return []
+        rows = []
+        for line in data.split(b"\n")[:-1]:
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                continue
+        return rows
+
+    def append(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Write rows in one system call."""
+        if self._fd < 0:
+            self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            self._size = os.fstat(self._fd).st_size
+            self._end_cut_line()
+        data = _lines(rows)
+        write_all(self._fd, data)
+        self._size += len(data)
+
+    @property
+    def grown(self) -> bool:
+        """Whether it is time to `rewrite`."""
+        return self._size > COMPACT_BYTES
+
+    def rewrite(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Replace everything by these rows, atomically."""
+        self.close()
+        fresh = self.path.with_suffix(".new")
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            write_all(fd, _lines(rows))
+        finally:
+            os.close(fd)
+        fresh.replace(self.path)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _end_cut_line(self) -> None:
+        """A crash may have left half a line: end it, so that the next row stands alone."""
+        if self._size:
+            with self.path.open("rb") as file:
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    write_all(self._fd, b"\n")
+
+
+def _lines(rows: Iterable[dict[str, Any]]) -> bytes:
+    return b"".join(_encode(row).encode("utf-8", "surrogateescape") + b"\n" for row in rows)

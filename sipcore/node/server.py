@@ -1,0 +1,242 @@
+"""A node's event loop side: sockets, the end of each turn, one timer.
+
+Every input is handled synchronously where it arrives. What the worker asked for during one loop
+turn is done at the turn's end: records, journal, then messages, so that no message leaves before
+what it means is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from sipcore.bindings import BindingChange, StoreResult
+from sipcore.calls.call import journal_row
+from sipcore.directory import Directory
+from sipcore.node.config import Listener
+from sipcore.node.journal import Journal
+from sipcore.node.spool import Spool
+from sipcore.node.streams import StreamSet
+from sipcore.node.worker import DEFAULT_PORTS, Worker
+from sipcore.transport.flow import Flow
+
+log = logging.getLogger("sipcore.node")
+
+RECEIVE_BUFFER_BYTES = 4 << 20
+"""Asked of the kernel; the default overflows with some 330 datagrams in one scheduling pause."""
+TICK_S = 1.0
+"""How often expired bindings are swept and counters looked at."""
+
+
+class BindingWriter(Protocol):
+    """Makes binding changes durable, off the event loop."""
+
+    def submit(
+        self,
+        changes: Sequence[BindingChange],
+        done: Callable[[list[tuple[int, StoreResult]]], None],
+    ) -> None:
+        """Write the changes; call `done` (from any thread) with (line id, result) in order."""
+
+
+class Node:
+    """One worker with its sockets and files."""
+
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        writer: BindingWriter,
+        spool: Spool,
+        journal: Journal,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.worker = worker
+        self._writer = writer
+        self._spool = spool
+        self._journal = journal
+        self._clock = clock
+        self._wall = wall
+        self._loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]
+        self._datagrams: dict[tuple[str, int], asyncio.DatagramTransport] = {}
+        self._streams = StreamSet(self.stream_message, self._stream_failed)
+        self._flush_wanted = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    # --- life ------------------------------------------------------------------------------
+    async def start(self) -> None:
+        """Adopt the calls of the journal, open the sockets, begin to serve."""
+        self._loop = asyncio.get_running_loop()
+        rows = self._journal.read()
+        adopted = self.worker.calls.adopt(rows, self._clock(), self._wall())
+        if rows:
+            log.info("adopted %d calls from the journal", adopted)
+        self._journal.rewrite(journal_row(c) for c in self.worker.calls)
+        self.worker.out.journal.clear()
+        for listener in self.worker.config.listeners:
+            if listener.transport == "UDP":
+                await self._open_udp(listener)
+            elif listener.transport == "TCP":
+                await self._streams.listen(listener, self._loop)
+        self._tick()
+        self.flush()
+
+    async def stop(self) -> None:
+        """Send what is left, then close sockets and files."""
+        self._closing = True
+        self.flush()
+        for transport in self._datagrams.values():
+            transport.close()
+        await self._streams.close()
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        self._spool.close()
+        self._journal.close()
+
+    async def _open_udp(self, listener: Listener) -> None:
+        family = socket.AF_INET6 if ":" in listener.local[0] else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        sock.setblocking(False)
+        sock.bind(listener.local)
+        transport, _ = await self._loop.create_datagram_endpoint(
+            lambda: _Datagrams(self, listener.local), sock=sock
+        )
+        self._datagrams[listener.local] = transport
+
+    # --- inputs ----------------------------------------------------------------------------
+    def datagram(self, data: bytes, local: tuple[str, int], remote: tuple[str, int]) -> None:
+        """A datagram arrived."""
+        self.stream_message(data, Flow("UDP", local, remote))
+
+    def stream_message(self, data: bytes, flow: Flow) -> None:
+        """One whole message arrived on a flow."""
+        try:
+            self.worker.receive(data, flow, self._clock(), self._wall())
+        except Exception:  # the loop's one outermost guard: one bad packet, one line
+            log.exception("message from %s %s not handled", flow.transport, flow.remote)
+        self.want_flush()
+
+    def _stream_failed(self, data: bytes) -> None:
+        self.worker.send_failed(data, self._clock(), self._wall())
+        self.want_flush()
+
+    def set_directory(self, directory: Directory, changed: Sequence[int] | None) -> None:
+        """A new directory version, from the keeper; call on the loop's thread."""
+        self.worker.set_directory(directory, changed, self._clock(), self._wall())
+        self.want_flush()
+
+    def _stored(self, results: list[tuple[int, StoreResult]]) -> None:
+        self.worker.stored(results, self._clock(), self._wall())
+        self.want_flush()
+
+    def _stored_from_thread(self, results: list[tuple[int, StoreResult]]) -> None:
+        if not self._closing:
+            self._loop.call_soon_threadsafe(self._stored, results)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.worker.advance(self._clock(), self._wall())
+        self.want_flush()
+
+    def _tick(self) -> None:
+        if self._closing:
+            return
+        self.worker.bindings.expire(self._wall())
+        if self._journal.grown:
+            self._journal.rewrite(journal_row(c) for c in self.worker.calls)
+        self._loop.call_later(TICK_S, self._tick)
+
+    # --- the end of a turn -------------------------------------------------------------------
+    def want_flush(self) -> None:
+        """Do what the worker asked for once this turn's inputs are through."""
+        if not self._flush_wanted:
+            self._flush_wanted = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Records, journal, then messages and writes; then set the timer."""
+        self._flush_wanted = False
+        out = self.worker.take()
+        if out.records:
+            self._spool.append(out.records)
+        if out.journal:
+            self._journal.append(out.journal)
+        if out.writes:
+            self._writer.submit(out.writes, self._stored_from_thread)
+        for flow, data in out.sends:
+            if flow.transport == "UDP":
+                self._send_datagram(flow, data)
+            else:
+                self._streams.send(flow, data, self._loop)
+        for ticket, host, port, transport in out.lookups:
+            self._start_lookup(ticket, host, port, transport)
+        self._set_timer()
+
+    def _send_datagram(self, flow: Flow, data: bytes) -> None:
+        transport = self._datagrams.get(flow.local)
+        if transport is None:
+            self.worker.count("no socket")
+            return
+        transport.sendto(data, flow.remote)
+
+    def _set_timer(self) -> None:
+        deadline = self.worker.next_deadline()
+        if deadline is None or self._closing:
+            return
+        if self._timer is not None:
+            if self._timer_at <= deadline:
+                return
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self._loop.call_later(max(0.0, deadline - self._clock()), self._on_timer)
+
+    # --- names ---------------------------------------------------------------------------------
+    def _start_lookup(self, ticket: int, host: str, port: int | None, transport: str) -> None:
+        task = self._loop.create_task(self._look_up(ticket, host, port, transport))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _look_up(self, ticket: int, host: str, port: int | None, transport: str) -> None:
+        """Address records only, so far; SRV and NAPTR (RFC 3263) come with `locate`."""
+        flow = None
+        with contextlib.suppress(OSError, UnicodeError):
+            found = await self._loop.getaddrinfo(
+                host, port or DEFAULT_PORTS.get(transport, 5060), type=socket.SOCK_DGRAM
+            )
+            for family, _, _, _, address in found:
+                ipv6 = family == socket.AF_INET6
+                local = self.worker.local_address(transport, ipv6)
+                if local[1]:
+                    flow = Flow(transport, local, (str(address[0]), int(address[1])))
+                    break
+        self.worker.looked_up(ticket, flow, self._clock(), self._wall())
+        self.want_flush()
+
+
+class _Datagrams(asyncio.DatagramProtocol):
+    """Hands datagrams to the node."""
+
+    def __init__(self, node: Node, local: tuple[str, int]) -> None:
+        self._node = node
+        self._local = local
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        self._node.datagram(data, self._local, (addr[0], addr[1]))
+
+    def error_received(self, exc: Exception) -> None:
+        """ICMP errors say nothing of which message failed; timers take care (RFC 3261 §18.4)."""

@@ -1,0 +1,62 @@
+"""The spool: this worker's records on disk until the database has them.
+
+One folder per worker life, files named by the number of their first record. A turn's records are
+one `write`, done before the turn's messages are sent, so that nobody hears of what was not
+recorded. Surviving power loss is the operating system's matter; a killed process loses nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from sipcore.eventlog import Record, encode_line
+
+SEGMENT_BYTES = 1 << 20
+
+
+class Spool:
+    """Appends records to `<folder>/<spool_id>/<first n>.jsonl`."""
+
+    def __init__(self, folder: Path, spool_id: str) -> None:
+        self.path = folder / spool_id
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.written = 0
+        """Number of the last record written."""
+        self._fd = -1
+        self._size = SEGMENT_BYTES
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Number and write these records in one system call."""
+        if self._size >= SEGMENT_BYTES:
+            self._open_segment()
+        n = self.written
+        lines = []
+        for record in records:
+            n += 1
+            lines.append(encode_line(n, record))
+        data = b"".join(lines)
+        write_all(self._fd, data)
+        self.written = n
+        self._size += len(data)
+
+    def close(self) -> None:
+        """Close the current segment."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            self._size = SEGMENT_BYTES
+
+    def _open_segment(self) -> None:
+        self.close()
+        name = self.path / f"{self.written + 1:020d}.jsonl"
+        self._fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._size = 0
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """`os.write` until all is written."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

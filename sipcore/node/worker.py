@@ -1,0 +1,439 @@
+"""One worker: the whole stack composed, still without I/O.
+
+Bytes, directory versions, store results and times come in through its methods. What is to be sent,
+stored, recorded, looked up or handed to another worker is left in `Outputs`, which the node takes
+after each turn: records and journal first, then messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sipcore.auth import Authenticator, Nonces
+from sipcore.bindings import BindingChange, BindingTable, StoreResult
+from sipcore.calls import CallTable, TokenMaker
+from sipcore.directory import Directory
+from sipcore.errors import MalformedMessage
+from sipcore.eventlog import Record, context_from_bits
+from sipcore.message import Request, Response, Uri, parse_message, parse_uri
+from sipcore.node.config import Listener, WorkerConfig
+from sipcore.proxy import Branch, ResponseContext
+from sipcore.routing import Target
+from sipcore.transaction import ClientTransaction, ServerTransaction, TimerHeap, TransactionTable
+from sipcore.transport.flow import Flow
+from sipcore.transport.way_back import response_flow, stamp_source
+
+if TYPE_CHECKING:
+    from random import Random
+
+DEFAULT_PORTS = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
+
+
+class Sleeper(Protocol):
+    """Something that wants to be woken at a time."""
+
+    def advance(self, now: float) -> None:
+        """It is time."""
+
+
+class Application(Protocol):
+    """What answers the requests that no transaction has absorbed."""
+
+    def handle(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
+        """A new request other than ACK and CANCEL."""
+
+    def handle_ack(self, request: Request, flow: Flow, now: float) -> None:
+        """An ACK that belongs to a 2xx."""
+
+    def going_upstream(
+        self, context: ResponseContext, branch: Branch | None, response: Response, now: float
+    ) -> None:
+        """See `ProxyHost.going_upstream`."""
+
+    def record_route(self, context: ResponseContext, target: Target, flow: Flow) -> str | None:
+        """See `ProxyHost.record_route`."""
+
+    def stored(self, line_id: int, result: StoreResult, now: float) -> None:
+        """The store answered to the change of this line that was written last."""
+
+    def directory_changed(self, changed: Iterable[int] | None, now: float) -> None:
+        """The worker decides by a new directory; `changed` account ids, None for all."""
+
+
+@dataclass(slots=True)
+class Outputs:
+    """What one turn of the worker asks the node to do, in this order."""
+
+    records: list[Record] = field(default_factory=list)
+    journal: list[dict[str, Any]] = field(default_factory=list)
+    writes: list[BindingChange] = field(default_factory=list)
+    sends: list[tuple[Flow, bytes]] = field(default_factory=list)
+    handed: list[tuple[int, Flow, bytes]] = field(default_factory=list)
+    """(slot of the owner, flow, message)."""
+    notes: list[tuple[tuple[int, int], dict[str, Any]]] = field(default_factory=list)
+    """((node number, slot), note) for another worker, perhaps of another node."""
+    lookups: list[tuple[int, str, int | None, str]] = field(default_factory=list)
+    """(ticket, host, port, transport)."""
+
+
+class Worker:
+    """Transaction user and proxy host of one worker slot."""
+
+    def __init__(
+        self,
+        config: WorkerConfig,
+        directory: Directory,
+        bindings: BindingTable,
+        random: Random,
+        application: Callable[[Worker], Application],
+    ) -> None:
+        self.config = config
+        self.directory = directory
+        self.bindings = bindings
+        self.random = random
+        self.now = 0.0
+        self.at = 0.0
+        self.out = Outputs()
+        self.dropped: dict[str, int] = {}
+        self.home = (config.node_number, config.slot)
+        self.transactions = TransactionTable(self, config.timers)
+        self.tokens = TokenMaker(config.cluster_keys, home=self.home)
+        self.calls = CallTable(self.record, self._journal)
+        self.nonces = Nonces(
+            config.cluster_keys[0], config.node, config.incarnation, config.nonce_lifetime_s
+        )
+        self.authenticator = Authenticator(self.nonces)
+        self._wakes = TimerHeap()
+        self._sleepers: dict[int, Sleeper] = {}
+        self._lookups: dict[int, Branch] = {}
+        self._counter = 0
+        self._branch_prefix = f"z9hG4bK{random.getrandbits(40):010x}"
+        self._via_heads = {(lt.transport, lt.local): _via_head(lt) for lt in config.listeners}
+        self._listeners = {(lt.transport, lt.local): lt for lt in config.listeners}
+        self._owner_key = config.cluster_keys[0][:32]
+        self.application = application(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Worker {self.config.node}/{self.config.slot} transactions={len(self.transactions)} "
+            f"calls={len(self.calls)} waiting={len(self._sleepers)}>"
+        )
+
+    # --- inputs ----------------------------------------------------------------------------
+    def receive(self, data: bytes, flow: Flow, now: float, at: float) -> None:
+        """One datagram, or one framed message of a stream."""
+        self.now, self.at = now, at
+        if len(data) < 12 and not data.strip():
+            return  # keep-alive (RFC 5626 §3.5.1); streams answer theirs in the framer's owner
+        try:
+            message = parse_message(data)
+            if isinstance(message, Request):
+                self._receive_request(message, data, flow, now)
+            else:
+                self._receive_response(message, data, flow, now)
+        except MalformedMessage as error:
+            self._answer_malformed(error, flow)
+
+    def advance(self, now: float, at: float) -> None:
+        """Fire what is due."""
+        self.now, self.at = now, at
+        self.transactions.advance(now)
+        for key in self._wakes.pop_due(now):
+            sleeper = self._sleepers.get(key)
+            if sleeper is not None:
+                sleeper.advance(now)
+
+    def next_deadline(self) -> float | None:
+        """When `advance` wants to be called, on the clock of `now`."""
+        first, second = self.transactions.next_deadline(), self._wakes.next_deadline()
+        if first is None or second is None:
+            return second if first is None else first
+        return min(first, second)
+
+    def stored(self, results: Sequence[tuple[int, StoreResult]], now: float, at: float) -> None:
+        """The binding store's answers: (line id, result) in the order of the writes."""
+        self.now, self.at = now, at
+        for line_id, result in results:
+            self.application.stored(line_id, result, now)
+
+    def bindings_changed(self, change: BindingChange, now: float, at: float) -> None:
+        """Another worker's change was committed; changes of one line come in commit order."""
+        self.now, self.at = now, at
+        if change.base_version == self.bindings.version(change.line_id):
+            self.bindings.apply(change)
+
+    def set_directory(
+        self, directory: Directory, changed: Iterable[int] | None, now: float, at: float
+    ) -> None:
+        """Decide by this directory from now on."""
+        self.now, self.at = now, at
+        self.directory = directory
+        self.application.directory_changed(changed, now)
+
+    def looked_up(self, ticket: int, flow: Flow | None, now: float, at: float) -> None:
+        """The answer to a look-up."""
+        self.now, self.at = now, at
+        branch = self._lookups.pop(ticket, None)
+        if branch is not None:
+            branch.context.located(branch, flow, now)
+
+    def send_failed(self, data: bytes, now: float, at: float) -> None:
+        """A message could not be sent on its stream: tell the transaction it belongs to."""
+        self.now, self.at = now, at
+        try:
+            message = parse_message(data)
+        except MalformedMessage:
+            return
+        if isinstance(message, Request):
+            self.transactions.transport_failed(message.branch, now)
+
+    def noted(self, note: Mapping[str, Any], now: float, at: float) -> None:
+        """A note from another worker or node."""
+        self.now, self.at = now, at
+        if note.get("op") == "ended":
+            self.calls.ended_elsewhere(note["c"])
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits: no context, no repeating service, no look-up."""
+        return not self._sleepers and not self._lookups
+
+    def take(self) -> Outputs:
+        """What has been asked for since the last call."""
+        out, self.out = self.out, Outputs()
+        return out
+
+    # --- receiving -------------------------------------------------------------------------
+    def _receive_request(self, request: Request, data: bytes, flow: Flow, now: float) -> None:
+        if self.config.slots > 1 and not self._is_mine(request, flow, data):
+            return
+        stamp_source(request, flow)
+        tx = self.transactions.receive_request(request, response_flow(request, flow), now)
+        if tx is None:
+            return
+        try:
+            if request.method == "CANCEL":
+                self._cancel(tx, request, now)
+            else:
+                self.application.handle(tx, request, flow, now)
+        except MalformedMessage as error:
+            if not tx.last_status or tx.last_status < 200:
+                tx.respond(request.respond(error.status, error.reason, to_tag=self.new_tag()), now)
+
+    def _cancel(self, tx: ServerTransaction, request: Request, now: float) -> None:
+        invite = self.transactions.find_invite(request)
+        if invite is None:
+            tx.respond(request.respond(481, to_tag=self.new_tag()), now)
+            return
+        tx.respond(request.respond(200, to_tag=self.new_tag()), now)
+        if invite.owner is not None:
+            invite.owner.cancel(now, request.rows("reason"))
+
+    def _receive_response(self, response: Response, data: bytes, flow: Flow, now: float) -> None:
+        if self.config.slots > 1 and not self._is_mine(response, flow, data):
+            return
+        if not self.transactions.receive_response(response, now):
+            self.count("stray response")  # RFC 6026 §7.3: never forwarded
+
+    def _is_mine(self, message: Request | Response, flow: Flow, data: bytes) -> bool:
+        slot = self.owner_of(message)
+        if slot == self.config.slot:
+            return True
+        self.out.handed.append((slot, flow, data))
+        return False
+
+    def owner_of(self, message: Request | Response) -> int:
+        """The worker slot that must handle this message: the same in all workers.
+
+        REGISTER and PUBLISH by address-of-record, everything else by Call-ID.
+        """
+        key = message.call_id
+        if message.cseq_method in ("REGISTER", "PUBLISH"):
+            key = self.aor_of(message.to.uri)
+        digest = blake2b(
+            key.encode("utf-8", "surrogateescape"), key=self._owner_key, digest_size=4
+        ).digest()
+        return int.from_bytes(digest, "big") % self.config.slots
+
+    def _answer_malformed(self, error: MalformedMessage, flow: Flow) -> None:
+        request = error.partial
+        if request is None or request.method == "ACK":
+            self.count("malformed")
+            return
+        try:
+            stamp_source(request, flow)
+            response = request.respond(error.status, error.reason, to_tag=self.new_tag())
+            self.send(response_flow(request, flow), response.to_bytes())
+        except MalformedMessage:
+            self.count("malformed")
+
+    # --- who we are ------------------------------------------------------------------------
+    def domain_of(self, uri: Uri) -> str | None:
+        """The domain of ours that this URI's host names; our addresses mean the first domain."""
+        host = uri.host
+        if host in self.directory.domains:
+            return host
+        if host in self.config.own_hosts:
+            return self.directory.default_domain
+        return None
+
+    def is_ours(self, uri: Uri) -> bool:
+        """Whether a URI's host and port are this service (not some phone on the same machine)."""
+        if uri.host not in self.config.own_hosts and uri.host not in self.directory.domains:
+            return False
+        return uri.port is None or any(
+            uri.port in (lt.local[1], lt.advertised[1]) for lt in self.config.listeners
+        )
+
+    def is_own_via(self, value: str) -> bool:
+        """Whether a Via value was written by this node."""
+        return any(value.startswith(head) for head in self._via_heads.values())
+
+    def aor_of(self, uri: Uri) -> str:
+        """The canonical address-of-record of a URI, aliases resolved; text for unknown ones."""
+        domain = self.domain_of(uri)
+        if domain is None:
+            return f"{uri.user}@{uri.host}"
+        account = self.directory.resolve(uri.user_decoded, domain)
+        return account.aor if account is not None else f"{uri.user_decoded.lower()}@{domain}"
+
+    def advertised(self, flow: Flow) -> tuple[str, int]:
+        """How the outside names the socket of this flow."""
+        listener = self._listeners.get((flow.transport, flow.local))
+        if listener is None:
+            for listener in self.config.listeners:
+                if listener.transport == flow.transport:
+                    break
+            else:
+                return flow.local
+        return listener.advertised
+
+    # --- services for applications -----------------------------------------------------------
+    def record(self, record: Record) -> None:
+        """Write a record of the event log."""
+        self.out.records.append(record)
+
+    def _journal(self, row: dict[str, Any]) -> None:
+        self.out.journal.append(row)
+
+    def note(self, home: tuple[int, int], note: dict[str, Any]) -> None:
+        """Tell the worker at `home` (node number, slot), perhaps of another node."""
+        if home != self.home:
+            self.out.notes.append((home, note))
+
+    def write(self, change: BindingChange) -> None:
+        """Have a binding change made durable; `Application.stored` gets the answer."""
+        self.out.writes.append(change)
+
+    def count(self, what: str) -> None:
+        """Count something that is dropped rather than recorded."""
+        self.dropped[what] = self.dropped.get(what, 0) + 1
+
+    def new_context(self) -> str:
+        """A fresh call context."""
+        return context_from_bits(self.random.getrandbits(80))
+
+    def cancel_lookup(self, branch: Branch) -> None:
+        """Forget a look-up whose branch ended."""
+        for ticket, waiting in list(self._lookups.items()):
+            if waiting is branch:
+                del self._lookups[ticket]
+
+    # --- TransactionUser ---------------------------------------------------------------------
+    def send(self, flow: Flow, data: bytes) -> None:
+        """Leave a message for the node to send at the end of this turn."""
+        self.out.sends.append((flow, data))
+
+    def response_received(self, tx: ClientTransaction, response: Response, now: float) -> None:
+        branch = tx.owner
+        if branch is not None:
+            branch.context.on_response(branch, response, now)
+
+    def client_timed_out(self, tx: ClientTransaction, now: float) -> None:
+        branch = tx.owner
+        if branch is not None:
+            branch.context.on_timeout(branch, now)
+
+    def client_failed(self, tx: ClientTransaction, now: float) -> None:
+        branch = tx.owner
+        if branch is not None:
+            branch.context.on_transport_failure(branch, now)
+
+    def ack_received(self, request: Request, flow: Flow, now: float) -> None:
+        self.application.handle_ack(request, flow, now)
+
+    def server_ended(self, tx: ServerTransaction, now: float) -> None:
+        """Nothing to do: contexts end by their branches."""
+
+    # --- ProxyHost ---------------------------------------------------------------------------
+    def flow_to(self, uri_text: str) -> Flow | None:
+        uri = parse_uri(uri_text)
+        host = uri.params.get("maddr") or uri.host
+        bare = host.strip("[]")
+        if not (bare[:1].isdigit() and bare.replace(".", "").isdigit()) and ":" not in bare:
+            return None
+        transport = (uri.transport or "UDP").upper()
+        port = uri.port or DEFAULT_PORTS.get(transport, 5060)
+        return Flow(transport, self.local_address(transport, ":" in bare), (bare, port))
+
+    def local_address(self, transport: str, ipv6: bool) -> tuple[str, int]:
+        """The address we send from towards this kind of address."""
+        for listener in self.config.listeners:
+            if listener.transport == transport and (":" in listener.local[0]) == ipv6:
+                return listener.local
+        return ("::" if ipv6 else "0.0.0.0", 0)  # noqa: S104 (no listener: sending will fail)
+
+    def look_up(self, branch: Branch, uri_text: str) -> None:
+        uri = parse_uri(uri_text)
+        self._counter += 1
+        self._lookups[self._counter] = branch
+        transport = (uri.transport or "UDP").upper()
+        self.out.lookups.append((self._counter, uri.host, uri.port, transport))
+
+    def via_value(self, flow: Flow, branch_id: str) -> str:
+        head = self._via_heads.get((flow.transport, flow.local))
+        if head is None:
+            host, port = self.advertised(flow)
+            head = f"SIP/2.0/{flow.transport} {bracketed(host)}:{port};"
+        return f"{head}branch={branch_id}"
+
+    def new_branch(self, loop: str) -> str:
+        self._counter += 1
+        return f"{self._branch_prefix}{self._counter:x}.{loop}"
+
+    def new_tag(self) -> str:
+        return f"{self.random.getrandbits(48):012x}"
+
+    def wake(self, sleeper: Sleeper, deadline: float) -> None:
+        """Call `sleeper.advance` at `deadline`, and keep it until `sleep`."""
+        key = id(sleeper)
+        self._sleepers[key] = sleeper
+        self._wakes.schedule(deadline, key)
+
+    def sleep(self, sleeper: Sleeper) -> None:
+        """No more wake-ups for this one."""
+        self._sleepers.pop(id(sleeper), None)
+
+    def record_route(self, context: ResponseContext, target: Target, flow: Flow) -> str | None:
+        return self.application.record_route(context, target, flow)
+
+    def going_upstream(
+        self, context: ResponseContext, branch: Branch | None, response: Response, now: float
+    ) -> None:
+        self.application.going_upstream(context, branch, response, now)
+
+    def context_done(self, context: ResponseContext) -> None:
+        self._sleepers.pop(id(context), None)
+
+
+def bracketed(host: str) -> str:
+    """An IPv6 literal in the brackets that URIs and Vias want."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _via_head(listener: Listener) -> str:
+    host, port = listener.advertised
+    return f"SIP/2.0/{listener.transport} {bracketed(host)}:{port};"

@@ -1,0 +1,19 @@
+"""The stateful proxy of RFC 3261 §16: rules, forwarding, forking and the response context."""
+
+from sipcore.proxy.fork_strategy import best_response, merge_challenges
+from sipcore.proxy.forward import forwarded_request
+from sipcore.proxy.response_context import Branch, ProxyHost, ResponseContext
+from sipcore.proxy.rules import OwnRoute, loop_hash, refusal, take_own_routes
+
+__all__ = [
+    "Branch",
+    "OwnRoute",
+    "ProxyHost",
+    "ResponseContext",
+    "best_response",
+    "forwarded_request",
+    "loop_hash",
+    "merge_challenges",
+    "refusal",
+    "take_own_routes",
+]

@@ -1,0 +1,39 @@
+"""Choosing among the final responses of a fork (RFC 3261 §16.7). Only choice, no bookkeeping."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sipcore.message import Response
+
+_PREFERRED_4XX = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1}
+"""Responses that tell the caller how to try again come first in their class (§16.7 step 6)."""
+_CHALLENGES = ("www-authenticate", "proxy-authenticate")
+
+
+def best_response(finals: Sequence[Response]) -> Response:
+    """The final response to forward when no branch gave a 2xx."""
+    return min(finals, key=_rank)
+
+
+def _rank(response: Response) -> tuple[int, int, int]:
+    status = response.status
+    if status >= 600:
+        return (0, 0, 0)
+    timed_out = 1 if status == 408 else 0
+    return (status // 100, _PREFERRED_4XX.get(status, 2) + timed_out, 0)
+
+
+def merge_challenges(best: Response, finals: Sequence[Response]) -> None:
+    """Give a forwarded 401 or 407 the challenges of all branches (§16.7 step 7)."""
+    if best.status not in (401, 407):
+        return
+    have = {row for key in _CHALLENGES for row in best.rows(key)}
+    for other in finals:
+        if other is best or other.status not in (401, 407):
+            continue
+        for key, name in zip(_CHALLENGES, ("WWW-Authenticate", "Proxy-Authenticate"), strict=True):
+            for row in other.rows(key):
+                if row not in have:
+                    have.add(row)
+                    best.append(name, row)

@@ -1,0 +1,56 @@
+"""The copy of a request that goes out on one branch (RFC 3261 §16.6)."""
+
+from __future__ import annotations
+
+from sipcore.message import Request, parse_name_addr
+
+DEFAULT_MAX_FORWARDS = 70
+
+
+def forwarded_request(
+    request: Request,
+    *,
+    uri_text: str,
+    record_route: str | None,
+    path: tuple[str, ...] = (),
+    consumed_credentials: bool = False,
+) -> Request:
+    """A copy with Request-URI, Max-Forwards, Record-Route and Route done; the Via is the sender's.
+
+    `record_route` is our Record-Route value or None; `path` are Route values to put in front of
+    what is left of the Route. `consumed_credentials`: Proxy-Authorization was meant for us.
+    """
+    copy = request.copy()
+    copy.uri_text = uri_text
+    hops = request.max_forwards
+    copy.set("Max-Forwards", str(DEFAULT_MAX_FORWARDS if hops is None else hops - 1))
+    if consumed_credentials:
+        copy.remove("Proxy-Authorization")
+    if record_route is not None:
+        copy.push("Record-Route", record_route)
+    for value in reversed(path):
+        copy.push("Route", value)
+    _prepare_strict_router(copy)
+    return copy
+
+
+def next_hop_text(copy: Request) -> str:
+    """The URI the copy is sent to: its first Route, or its Request-URI (RFC 3261 §16.6 step 7)."""
+    routes = copy.first("route")
+    if routes is None:
+        return copy.uri_text
+    return copy.routes[0].uri_text
+
+
+def _prepare_strict_router(copy: Request) -> None:
+    """Where the first Route is no loose router, it becomes the Request-URI (§16.6 step 6)."""
+    if copy.first("route") is None:
+        return
+    top = copy.routes[0].uri
+    if "lr" in top.params:
+        return
+    target = copy.uri_text
+    value = copy.pop("Route")
+    copy.append("Route", f"<{target}>")
+    if value is not None:
+        copy.uri_text = parse_name_addr(value).uri_text

@@ -1,0 +1,392 @@
+"""The response context: bookkeeping of one proxied request and its branches (RFC 3261 §16.6-16.10).
+
+It launches the groups of a plan one after another, forwards provisional and 2xx responses at once,
+waits with the others until every branch is done and then forwards the best. Choosing is the work
+of `fork_strategy`. Time comes in with every call; the host wakes it through `advance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from sipcore.message import Request, Response
+from sipcore.proxy.fork_strategy import best_response, merge_challenges
+from sipcore.proxy.forward import forwarded_request, next_hop_text
+from sipcore.proxy.rules import loop_hash
+from sipcore.routing.plan import Group, Target
+from sipcore.transport.flow import Flow
+
+if TYPE_CHECKING:
+    from sipcore.transaction import ClientTransaction, ServerTransaction, TransactionTable
+
+TIMER_C_S = 185.0
+"""A ringing branch without news is given up after this time (RFC 3261 §16.6 step 11: > 3 min)."""
+CANCEL_WAIT_S = 32.0
+"""64*T1: how long a cancelled branch may take to send its final response (RFC 3261 §9.1)."""
+
+
+class ProxyHost(Protocol):
+    """What a response context needs from the worker it lives in."""
+
+    transactions: TransactionTable
+
+    def flow_to(self, uri_text: str) -> Flow | None:
+        """The flow to a next hop given by address, None when its name must be looked up."""
+
+    def look_up(self, branch: Branch, uri_text: str) -> None:
+        """Find the name; the answer arrives through `ResponseContext.located`."""
+
+    def via_value(self, flow: Flow, branch_id: str) -> str:
+        """Our Via for this flow."""
+
+    def new_branch(self, loop: str) -> str:
+        """A fresh branch parameter that ends with the loop hash."""
+
+    def new_tag(self) -> str:
+        """A fresh To tag for a response of our own."""
+
+    def wake(self, context: ResponseContext, deadline: float) -> None:
+        """Call `context.advance` at `deadline`."""
+
+    def record_route(self, context: ResponseContext, target: Target, flow: Flow) -> str | None:
+        """Our Record-Route value for one branch, None when we need not stay on the path."""
+
+    def going_upstream(
+        self, context: ResponseContext, branch: Branch | None, response: Response, now: float
+    ) -> None:
+        """A response other than 100 is about to be forwarded to the caller: account for it."""
+
+    def context_done(self, context: ResponseContext) -> None:
+        """Nothing more will be started by this context."""
+
+
+class Branch:
+    """One client transaction of a fork, from launch to final response."""
+
+    __slots__ = (
+        "cancel_sent",
+        "cancel_wanted",
+        "context",
+        "deadline",
+        "final",
+        "flow",
+        "provisional",
+        "request",
+        "target",
+        "tx",
+    )
+
+    def __init__(self, context: ResponseContext, target: Target, deadline: float) -> None:
+        self.context = context
+        self.target = target
+        self.deadline = deadline
+        self.tx: ClientTransaction | None = None
+        self.request: Request | None = None
+        self.flow: Flow | None = None
+        self.final: Response | None = None
+        self.provisional = False
+        self.cancel_wanted = False
+        self.cancel_sent = False
+
+    @property
+    def pending(self) -> bool:
+        return self.final is None
+
+
+class ResponseContext:
+    """One proxied request. `tx` is its server transaction, `request` what was received."""
+
+    __slots__ = (
+        "account",
+        "branches",
+        "cancelled",
+        "consumed_credentials",
+        "done",
+        "final_sent",
+        "group_deadline",
+        "groups",
+        "host",
+        "is_invite",
+        "loop",
+        "next_group",
+        "reasons",
+        "request",
+        "tx",
+        "wake_at",
+    )
+
+    def __init__(
+        self,
+        host: ProxyHost,
+        tx: ServerTransaction,
+        request: Request,
+        groups: Sequence[Group],
+        *,
+        consumed_credentials: bool = False,
+        account: object = None,
+    ) -> None:
+        self.host = host
+        self.tx = tx
+        self.request = request
+        self.groups = groups
+        self.consumed_credentials = consumed_credentials
+        self.account = account
+        """Whatever the host keeps with this request (its call)."""
+        self.is_invite = request.method == "INVITE"
+        self.loop = loop_hash(request)
+        self.branches: list[Branch] = []
+        self.next_group = 0
+        self.group_deadline: float | None = None
+        self.reasons: list[str] = []
+        self.cancelled = False
+        self.final_sent = 0
+        self.done = False
+        self.wake_at = float("inf")
+
+    # --- launching -------------------------------------------------------------------------
+    def start(self, now: float) -> None:
+        """Launch the first group."""
+        self._launch_next_group(now)
+        if self.is_invite and not self.done:
+            self._wake(self._next_deadline(now))
+
+    def _wake(self, deadline: float) -> None:
+        if deadline < self.wake_at:
+            self.wake_at = deadline
+            self.host.wake(self, deadline)
+
+    def _launch_next_group(self, now: float) -> None:
+        group = self.groups[self.next_group]
+        self.next_group += 1
+        self.group_deadline = None
+        if group.ring_s is not None and self.next_group < len(self.groups):
+            self.group_deadline = now + group.ring_s
+        for target in group.targets:
+            branch = Branch(self, target, now + TIMER_C_S)
+            self.branches.append(branch)
+            self._launch(branch, now)
+
+    def add_targets(self, targets: Sequence[Target], now: float) -> None:
+        """Fork to more targets while the context runs (RFC 3261 §16.5)."""
+        if self.done or self.cancelled:
+            return
+        self.groups = (*self.groups[: self.next_group], Group(tuple(targets)))
+        self._launch_next_group(now)
+
+    def _launch(self, branch: Branch, now: float) -> None:
+        target = branch.target
+        copy = forwarded_request(
+            self.request,
+            uri_text=target.uri_text,
+            record_route=None,
+            path=target.path,
+            consumed_credentials=self.consumed_credentials,
+        )
+        branch.request = copy
+        if target.flow is not None and not target.path:
+            self._send(branch, target.flow, now)
+            return
+        next_hop = next_hop_text(copy)
+        flow = self.host.flow_to(next_hop)
+        if flow is None:
+            self.host.look_up(branch, next_hop)
+        else:
+            self._send(branch, flow, now)
+
+    def located(self, branch: Branch, flow: Flow | None, now: float) -> None:
+        """The answer to `look_up`: a flow, or None when the name leads nowhere."""
+        if branch.final is not None:
+            return
+        if flow is None:
+            self._branch_failed(branch, 503, now)
+        elif self.cancelled or branch.cancel_wanted:
+            self._branch_failed(branch, 487, now)
+        else:
+            self._send(branch, flow, now)
+
+    def _send(self, branch: Branch, flow: Flow, now: float) -> None:
+        copy = branch.request
+        assert copy is not None
+        branch.flow = flow
+        record_route = self.host.record_route(self, branch.target, flow)
+        if record_route is not None:
+            copy.push("Record-Route", record_route)
+        copy.push("Via", self.host.via_value(flow, self.host.new_branch(self.loop)))
+        branch.tx = self.host.transactions.request(copy, flow, now, branch)
+
+    # --- responses -------------------------------------------------------------------------
+    def on_response(self, branch: Branch, response: Response, now: float) -> None:
+        """A response of a branch's client transaction, its Via still on top (§16.7)."""
+        response.pop("Via")
+        status = response.status
+        if status < 200:
+            self._on_provisional(branch, response, now)
+        elif status < 300:
+            self._on_success(branch, response, now)
+        elif branch.final is None:
+            self._on_failure(branch, response, now)
+
+    def _on_provisional(self, branch: Branch, response: Response, now: float) -> None:
+        if branch.final is not None:
+            return
+        branch.provisional = True
+        if branch.cancel_wanted and not branch.cancel_sent:
+            self._send_cancel(branch, now)
+        if response.status == 100:
+            return
+        if not branch.cancel_sent:
+            branch.deadline = now + TIMER_C_S
+        if not self.final_sent:
+            self._forward(branch, response, now)
+
+    def _on_success(self, branch: Branch, response: Response, now: float) -> None:
+        branch.final = response
+        if self.final_sent and not self.is_invite:
+            return
+        self._forward(branch, response, now)
+        self._cancel_pending(now)
+        self._settle(now)
+
+    def _on_failure(self, branch: Branch, response: Response, now: float) -> None:
+        branch.final = response
+        if response.status >= 600:
+            self._cancel_pending(now)
+        self._settle(now)
+
+    def on_timeout(self, branch: Branch, now: float) -> None:
+        """Timer B or F of a branch: as if it had answered 408 (§16.9)."""
+        if branch.final is None:
+            self._branch_failed(branch, 487 if self.cancelled else 408, now)
+
+    def on_transport_failure(self, branch: Branch, now: float) -> None:
+        """A branch could not be sent: as if it had answered 503 (§16.9)."""
+        if branch.final is None:
+            self._branch_failed(branch, 503, now)
+
+    def _branch_failed(self, branch: Branch, status: int, now: float) -> None:
+        self._on_failure(branch, self.request.respond(status, to_tag=self.host.new_tag()), now)
+
+    def _settle(self, now: float) -> None:
+        """After a final response: next group, or the best response, or nothing yet."""
+        if any(branch.final is None for branch in self.branches):
+            return
+        if self.final_sent:
+            self._finish()
+            return
+        worst = max((b.final.status for b in self.branches if b.final), default=0)
+        if self.next_group < len(self.groups) and not self.cancelled and worst < 600:
+            self._launch_next_group(now)
+            return
+        self._forward_best(now)
+        self._finish()
+
+    def _forward_best(self, now: float) -> None:
+        finals = [b.final for b in self.branches if b.final is not None]
+        best = best_response(finals)
+        merge_challenges(best, finals)
+        branch = next(b for b in self.branches if b.final is best)
+        if best.status == 408 and not self.is_invite:
+            # RFC 4320 §4.2: a 408 to a non-INVITE always comes too late to be of use.
+            self.host.going_upstream(self, branch, best, now)
+            self.final_sent = 408
+            return
+        if best.status == 503:
+            # §16.7 step 6: one branch's overload says nothing about this proxy.
+            best = self.request.respond(500, to_tag=self.host.new_tag())
+        self._forward(branch, best, now)
+
+    def _forward(self, branch: Branch | None, response: Response, now: float) -> None:
+        self.host.going_upstream(self, branch, response, now)
+        if response.status >= 200:
+            self.final_sent = response.status
+        self.tx.respond(response, now)
+
+    def _finish(self) -> None:
+        if not self.done:
+            self.done = True
+            self.host.context_done(self)
+
+    # --- cancelling and time ---------------------------------------------------------------
+    def cancel(self, now: float, reasons: Sequence[str] = ()) -> None:
+        """The caller's CANCEL, or our own wish to end the attempt (§16.10)."""
+        if not self.is_invite or self.final_sent or self.cancelled:
+            return
+        self.cancelled = True
+        self.reasons = list(reasons)
+        self._cancel_pending(now)
+        self._wake(self._next_deadline(now))
+
+    def _cancel_pending(self, now: float) -> None:
+        if not self.is_invite:
+            return
+        for branch in self.branches:
+            if branch.final is None and not branch.cancel_wanted:
+                branch.cancel_wanted = True
+                if branch.provisional:
+                    self._send_cancel(branch, now)
+
+    def _send_cancel(self, branch: Branch, now: float) -> None:
+        branch.cancel_sent = True
+        branch.deadline = now + CANCEL_WAIT_S
+        assert branch.request is not None
+        assert branch.flow is not None
+        request = cancel_request(branch.request, self._reasons_for_cancel())
+        self.host.transactions.request(request, branch.flow, now, None)
+        self._wake(branch.deadline)
+
+    def _reasons_for_cancel(self) -> list[str]:
+        if self.reasons:
+            return self.reasons
+        if 200 <= self.final_sent < 300:
+            # So that the other phones show no missed call (RFC 3326 §2).
+            return ['SIP;cause=200;text="Call completed elsewhere"']
+        return []
+
+    def advance(self, now: float) -> None:
+        """Timer C, the wait after a CANCEL and the ring time of a group."""
+        if self.done or now < self.wake_at:
+            return
+        self.wake_at = float("inf")
+        for branch in list(self.branches):
+            if branch.final is None and branch.deadline <= now:
+                self._branch_overdue(branch, now)
+        if self.group_deadline is not None and self.group_deadline <= now:
+            self._group_overdue(now)
+        if not self.done:
+            self._wake(self._next_deadline(now))
+
+    def _branch_overdue(self, branch: Branch, now: float) -> None:
+        if branch.cancel_sent or not branch.provisional:
+            status = 487 if self.cancelled else 408
+            self._branch_failed(branch, status, now)
+        else:
+            branch.cancel_wanted = True
+            self._send_cancel(branch, now)
+
+    def _group_overdue(self, now: float) -> None:
+        self.group_deadline = None
+        self._cancel_pending(now)
+        if not self.cancelled and not self.final_sent and self.next_group < len(self.groups):
+            self._launch_next_group(now)
+
+    def _next_deadline(self, now: float) -> float:
+        due = [b.deadline for b in self.branches if b.final is None]
+        if self.group_deadline is not None:
+            due.append(self.group_deadline)
+        return max(now + 0.001, min(due, default=now + TIMER_C_S))
+
+
+def cancel_request(invite: Request, reasons: Sequence[str]) -> Request:
+    """The CANCEL for a request that was sent with this INVITE (RFC 3261 §9.1)."""
+    headers = [("Via", invite.values("via")[0])]
+    headers += [("Route", value) for value in invite.rows("route")]
+    headers += [
+        ("Max-Forwards", "70"),
+        ("From", invite.first("from") or ""),
+        ("To", invite.first("to") or ""),
+        ("Call-ID", invite.call_id),
+        ("CSeq", f"{invite.cseq_number} CANCEL"),
+    ]
+    headers += [("Reason", value) for value in reasons]
+    return Request.build("CANCEL", invite.uri_text, headers)

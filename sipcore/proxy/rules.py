@@ -1,0 +1,115 @@
+"""Before a request is routed: validation (RFC 3261 §16.3) and our own Routes (§16.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from sipcore.message import Request, Response, Uri
+
+ROUTABLE_SCHEMES = frozenset({"sip", "sips", "tel", "urn"})
+PROXY_FEATURES: frozenset[str] = frozenset()
+"""Option tags a Proxy-Require may name; none so far."""
+
+
+def refusal(request: Request, is_own_via: Callable[[str], bool], tag: str) -> Response | None:
+    """The response that ends this request here, or None when it may be routed.
+
+    `is_own_via` tells whether a Via value was written by us; `tag` goes into the response's To.
+    """
+    if request.uri.scheme not in ROUTABLE_SCHEMES:
+        return request.respond(416, to_tag=tag)
+    max_forwards = request.max_forwards
+    if max_forwards is not None and max_forwards <= 0 and request.method != "ACK":
+        return request.respond(483, to_tag=tag)
+    if is_loop(request, is_own_via):
+        return request.respond(482, to_tag=tag)
+    unknown = [t for t in request.proxy_require if t not in PROXY_FEATURES]
+    if unknown and request.method not in ("ACK", "CANCEL"):
+        headers = [("Unsupported", ", ".join(unknown))]
+        return request.respond(420, to_tag=tag, headers=headers)
+    return None
+
+
+def is_loop(request: Request, is_own_via: Callable[[str], bool]) -> bool:
+    """Whether the request was here before with the same routing-relevant fields (RFC 5393 §4.2).
+
+    A request that comes back with another Request-URI is a spiral, which is allowed.
+    """
+    rows = request.rows("via")
+    if len(rows) == 1 and "," not in rows[0]:
+        return False
+    own = [value for value in request.values("via")[1:] if is_own_via(value)]
+    if not own:
+        return False
+    suffix = "." + loop_hash(request)
+    return any(_branch_of(value).endswith(suffix) for value in own)
+
+
+def _branch_of(via_value: str) -> str:
+    _, found, rest = via_value.partition(";branch=")
+    return rest.partition(";")[0].strip() if found else ""
+
+
+def loop_hash(request: Request) -> str:
+    """Eight hex digits over all that routing may depend on (RFC 5393 §4.2.1)."""
+    fields = (
+        request.uri_text,
+        request.from_tag,
+        request.to_tag,
+        request.call_id,
+        str(request.cseq_number),
+        *request.rows("route"),
+        *request.rows("proxy-require"),
+        *request.rows("proxy-authorization"),
+    )
+    data = "\n".join(fields).encode("utf-8", "surrogateescape")
+    return blake2b(data, digest_size=4).hexdigest()
+
+
+@dataclass(slots=True, frozen=True)
+class OwnRoute:
+    """What our own Route or Request-URI said."""
+
+    found: bool
+    uri: Uri | None = None
+    """The URI of ours that was on top of the Route (or in a strict router's Request-URI)."""
+
+
+def take_own_routes(request: Request, is_ours: Callable[[Uri], bool]) -> OwnRoute:
+    """Undo strict routing and take our own URIs off the top of the Route (RFC 3261 §16.4).
+
+    Changes the request. `is_ours` tells whether a URI names this service as a host.
+    """
+    rows = request.rows("route")
+    if not rows:
+        return OwnRoute(False)
+    uri = request.uri
+    if uri.params and "lr" in uri.params and is_ours(uri):
+        _undo_strict_routing(request)
+        first = _take_top(request, is_ours)
+        return OwnRoute(True, uri if first is None else first)
+    first = _take_top(request, is_ours)
+    return OwnRoute(first is not None, first)
+
+
+def _undo_strict_routing(request: Request) -> None:
+    """The Request-URI is one we record-routed with: the real one is the last Route value."""
+    values = request.values("route")
+    last = request.routes[-1].uri_text
+    request.remove("Route")
+    for value in values[:-1]:
+        request.append("Route", value)
+    request.uri_text = last
+
+
+def _take_top(request: Request, is_ours: Callable[[Uri], bool]) -> Uri | None:
+    first: Uri | None = None
+    while True:
+        routes = request.routes
+        if not routes or not is_ours(routes[0].uri):
+            return first
+        if first is None:
+            first = routes[0].uri
+        request.pop("Route")

@@ -1,0 +1,77 @@
+"""The registrar's responses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+from sipcore.bindings import DEFAULT_Q, Binding
+from sipcore.message import Request, Response
+from sipcore.registrar.policy import RegistrarPolicy
+
+_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_FIRST_HALF: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun")
+_MONTHS: Final = (*_FIRST_HALF, "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def answer(
+    request: Request, bindings: Iterable[Binding], at: float, policy: RegistrarPolicy
+) -> Response:
+    """The 200 with all live contacts and what remains of each (RFC 3261 §10.3 item 8).
+
+    `bindings` are those of the line after the change is in force.
+    """
+    headers: list[tuple[str, str]] = []
+    outbound = False
+    for binding in bindings:
+        headers.append(("Contact", contact_value(binding, at)))
+        outbound = outbound or (binding.reg_id > 0 and _is_from(binding, request))
+    if "path" in request.keys:
+        headers += [("Path", row) for row in request.rows("path")]  # RFC 3327 §5.3
+    if outbound and "outbound" in request.supported:
+        headers.append(("Require", "outbound"))  # RFC 5626 §6
+    headers.append(("Supported", ", ".join(policy.option_tags)))
+    headers.append(("Date", sip_date(int(at))))
+    return request.respond(200, "OK", to_tag=tag_for(request), headers=headers)
+
+
+def refuse(
+    request: Request, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()
+) -> Response:
+    """A failure response."""
+    return request.respond(status, reason, to_tag=tag_for(request), headers=headers)
+
+
+def contact_value(binding: Binding, at: float) -> str:
+    """A Contact value as the 200 lists it."""
+    # Rounded, since some milliseconds have passed since it was granted; 0 would mean removed.
+    seconds = max(1, round(binding.expires_at - at))
+    text = f"<{binding.contact}>;expires={seconds}"
+    if binding.q != DEFAULT_Q:
+        text += f";q={binding.q / 1000:g}"
+    if binding.instance:
+        text += f';+sip.instance="{binding.instance}"'
+        if binding.reg_id:
+            text += f";reg-id={binding.reg_id}"
+    return text + binding.params if binding.params else text
+
+
+@lru_cache(maxsize=4)
+def sip_date(second: int) -> str:
+    """A Date header value (RFC 3261 §20.17); formatted here because strftime obeys the locale."""
+    t = datetime.fromtimestamp(second, UTC)
+    day = f"{_DAYS[t.weekday()]}, {t.day:02d} {_MONTHS[t.month - 1]} {t.year:04d}"
+    return f"{day} {t.hour:02d}:{t.minute:02d}:{t.second:02d} GMT"
+
+
+def tag_for(request: Request) -> str:
+    """A To tag; the same for the same request, whoever answers it."""
+    seed = f"{request.call_id}\0{request.branch}\0{request.cseq_number}"
+    return blake2b(seed.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+
+
+def _is_from(binding: Binding, request: Request) -> bool:
+    return binding.cseq == request.cseq_number and binding.call_id == request.call_id

@@ -1,0 +1,205 @@
+"""REGISTER rules (RFC 3261 §10.3, RFC 3327 §5.3, RFC 5626 §6) as functions of what is given.
+
+`process` turns a request and the present bindings into a response or into a change to be stored.
+After the store has it, `answer` makes the 200. When the store says the line has moved on, `process`
+is called again with what the store holds: so two nodes never overwrite each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Final, NamedTuple
+
+from sipcore.bindings import Binding, BindingChange
+from sipcore.directory import Account, Device
+from sipcore.errors import MalformedMessage
+from sipcore.message import Request, Response, Uri, parse_name_addr
+from sipcore.registrar.answers import answer, refuse
+from sipcore.registrar.draft import Draft, Full, OutOfOrder, Source
+from sipcore.registrar.policy import RegistrarPolicy
+from sipcore.registrar.wanted import TooBrief, is_first_hop, read_contact, read_seconds
+from sipcore.transport.flow import Flow
+
+MAX_USER_AGENT_LENGTH: Final = 120
+
+
+class Reply(NamedTuple):
+    """The request is answered by this; nothing changes."""
+
+    response: Response
+
+
+class Write(NamedTuple):
+    """This change must be stored; then the request is answered by `answer`.
+
+    It may have no rows: then the store has only to confirm that the line is still at its version.
+    """
+
+    change: BindingChange
+
+
+Outcome = Reply | Write
+
+
+def process(
+    request: Request,
+    account: Account,
+    device: Device | None,
+    flow: Flow | None,
+    bindings: Sequence[Binding],
+    version: int,
+    at: float,
+    policy: RegistrarPolicy,
+    node: str,
+) -> Outcome:
+    """What a REGISTER of this account's address-of-record does.
+
+    The caller has authenticated `device` and found it entitled (`refuse_other_owner`). `flow` is
+    where the request came from; `bindings` are the live ones of the line at `version`; `node` is
+    our own name.
+    """
+    refusal = refuse_unsupported(request, policy)
+    if refusal is not None:
+        return Reply(refusal)
+    if "contact" not in request.keys:
+        return Reply(answer(request, bindings, at, policy))
+    try:
+        draft = Draft(_source(request, account, device, at, node), bindings)
+        refusal = _apply(request, draft, flow, policy)
+        if refusal is not None:
+            return Reply(refusal)
+        change = draft.change(version, policy)
+    except MalformedMessage as error:
+        return Reply(refuse(request, error.status, error.reason))
+    except TooBrief:
+        floor = [("Min-Expires", str(policy.min_expires_s))]
+        return Reply(refuse(request, 423, "Interval Too Brief", floor))
+    except OutOfOrder:
+        return Reply(refuse(request, 500, "Out of Order"))
+    except Full:
+        return Reply(refuse(request, 403, "Too Many Contacts"))
+    return Write(change)
+
+
+def refuse_unsupported(request: Request, policy: RegistrarPolicy) -> Response | None:
+    """The refusal of a request that needs what we have not (RFC 3261 §10.3 item 2), or None.
+
+    `process` asks this too; a caller that challenges first may ask before, as the RFC orders it.
+    """
+    if request.to.uri.scheme not in ("sip", "sips"):
+        return refuse(request, 400, "To Is No SIP Address")  # RFC 4475 §3.3.4
+    missing = [tag for tag in request.require if tag.lower() not in policy.option_tags]
+    if missing:
+        return refuse(request, 420, "Bad Extension", [("Unsupported", ", ".join(missing))])
+    if "path" in request.keys and not _path_allowed(request, policy):
+        return refuse(request, 420, "Bad Extension", [("Unsupported", "path")])
+    return None
+
+
+def refuse_other_owner(
+    request: Request, owner: Account | None, authenticated: Account
+) -> Response | None:
+    """404 for an address-of-record nobody holds, 403 for another's, None for one's own.
+
+    `owner` is who holds the To address. Nobody registers for somebody else here.
+    """
+    if owner is None:
+        return refuse(request, 404)
+    if owner.id != authenticated.id:
+        return refuse(request, 403, "To Not Yours")
+    return None
+
+
+def _apply(
+    request: Request, draft: Draft, flow: Flow | None, policy: RegistrarPolicy
+) -> Response | None:
+    """Put every Contact of the request into the draft, or say why it is refused."""
+    values = request.values("contact")
+    if "*" in values:
+        return _apply_star(request, draft, alone=len(values) == 1)
+    contacts = [parse_name_addr(value, "contact") for value in values]
+    reads_reg_id = any("reg-id" in contact.params for contact in contacts)
+    outbound = reads_reg_id and _outbound_applies(request, flow, policy)
+    if reads_reg_id and policy.outbound_transports and _lacks_first_hop(request):
+        return refuse(request, 439, "First Hop Lacks Outbound Support")
+    expires = request.first("expires")
+    wanted = [read_contact(c, expires, policy, outbound=outbound) for c in contacts]
+    if outbound and any(w.reg_id for w in wanted) and sum(w.expires_s > 0 for w in wanted) > 1:
+        return refuse(request, 400, "One Contact per Flow")  # RFC 5626 §6
+    for contact in wanted:
+        if contact.uri.scheme not in ("sip", "sips"):
+            return refuse(request, 403, "Contact Is No SIP Address")
+        if contact.expires_s:
+            draft.put(contact, _way_back(request, contact.uri, flow))
+        else:
+            draft.remove(contact)
+    return None
+
+
+def _apply_star(request: Request, draft: Draft, *, alone: bool) -> Response | None:
+    if not alone or read_seconds(request.first("expires") or "") != 0:
+        return refuse(request, 400, "Contact * Needs Expires: 0 and No Other")
+    draft.remove_all()
+    return None
+
+
+def _source(
+    request: Request, account: Account, device: Device | None, at: float, node: str
+) -> Source:
+    return Source(
+        account.id,
+        request.call_id,
+        request.cseq_number,
+        at,
+        0 if device is None else device.id,
+        (request.first("user-agent") or "")[:MAX_USER_AGENT_LENGTH],
+        node,
+        tuple(request.values("path")) if "path" in request.keys else (),
+    )
+
+
+def _path_allowed(request: Request, policy: RegistrarPolicy) -> bool:
+    return policy.path_without_support or "path" in request.supported or "path" in request.require
+
+
+def _outbound_applies(request: Request, flow: Flow | None, policy: RegistrarPolicy) -> bool:
+    """Whether a reg-id counts: on a flow of our own, or one an edge proxy vouches for."""
+    if is_first_hop(request):
+        return flow is not None and flow.transport in policy.outbound_transports
+    return bool(policy.outbound_transports) and _first_path_has_ob(request)
+
+
+def _lacks_first_hop(request: Request) -> bool:
+    supported = "outbound" in request.supported
+    return supported and not is_first_hop(request) and not _first_path_has_ob(request)
+
+
+def _first_path_has_ob(request: Request) -> bool:
+    path = request.values("path")
+    return bool(path) and "ob" in parse_name_addr(path[0]).uri.params
+
+
+def _way_back(request: Request, contact: Uri, flow: Flow | None) -> Flow | None:
+    """The flow to keep, when the contact cannot be reached as written; else None.
+
+    Only a user agent's own flow is of use: what came through a proxy goes back by its Path. A
+    contact at the source's address but another port is taken at its word: some phones send from
+    another port than they listen on.
+    """
+    if flow is None:
+        return None
+    needed = flow.reliable or _is_elsewhere(contact.host, flow.remote[0])
+    return flow if needed and is_first_hop(request) else None
+
+
+def _is_elsewhere(host: str, source: str) -> bool:
+    """Whether `host` is an IP address other than `source`, or a name that never resolves."""
+    if host == source:
+        return False
+    if not (host.startswith("[") or host[-1:].isdigit()):
+        return host.endswith(".invalid")  # RFC 7118 §5
+    try:
+        return ip_address(host.strip("[]")) != ip_address(source)
+    except ValueError:
+        return False

@@ -1,0 +1,6 @@
+"""`decide(directory, bindings, query) -> Plan`: where a request goes, and why."""
+
+from sipcore.routing.decide import Query, decide
+from sipcore.routing.plan import Fork, Group, Plan, Refuse, Relay, Service, Target
+
+__all__ = ["Fork", "Group", "Plan", "Query", "Refuse", "Relay", "Service", "Target", "decide"]

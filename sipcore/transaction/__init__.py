@@ -1,0 +1,31 @@
+"""The four machines of RFC 3261 §17 with RFC 6026 and RFC 4320; timers as data; no clock."""
+
+from sipcore.transaction.client import (
+    ClientTransaction,
+    InviteClientTransaction,
+    NonInviteClientTransaction,
+)
+from sipcore.transaction.server import (
+    InviteServerTransaction,
+    NonInviteServerTransaction,
+    ServerTransaction,
+)
+from sipcore.transaction.states import Input, State
+from sipcore.transaction.table import TransactionTable
+from sipcore.transaction.timers import TimerHeap, Timers
+from sipcore.transaction.user import TransactionUser
+
+__all__ = [
+    "ClientTransaction",
+    "Input",
+    "InviteClientTransaction",
+    "InviteServerTransaction",
+    "NonInviteClientTransaction",
+    "NonInviteServerTransaction",
+    "ServerTransaction",
+    "State",
+    "TimerHeap",
+    "Timers",
+    "TransactionTable",
+    "TransactionUser",
+]

@@ -1,0 +1,1 @@
+"""Flows, stream framing rules, the way back of responses; and the socket files."""

@@ -1,0 +1,61 @@
+"""Where a response goes: `received`, `rport` and sent-by (RFC 3261 §18.2, RFC 3581 §4)."""
+
+from __future__ import annotations
+
+from sipcore.message import Request
+from sipcore.transport.flow import Flow
+
+DEFAULT_PORT = 5060
+
+
+def stamp_source(request: Request, flow: Flow) -> None:
+    """Write into the topmost Via where the request really came from.
+
+    `received` is added when sent-by is a name or another address, and always with `rport`, which is
+    filled when it came without a value (RFC 3261 §18.2.1, RFC 3581 §4).
+    """
+    via = request.via
+    host, port = flow.remote
+    if via.rport == "":
+        text = via_value(request)
+        head, _, tail = _split_rport(text)
+        request.replace_top("Via", f"{head};received={host};rport={port}{tail}")
+    elif via.host.strip("[]") != host and via.received != host:
+        request.replace_top("Via", f"{via_value(request)};received={host}")
+
+
+def via_value(request: Request) -> str:
+    """The topmost Via value as text."""
+    row = request.first("via") or ""
+    return request.values("via")[0] if "," in row else row
+
+
+def _split_rport(text: str) -> tuple[str, str, str]:
+    """Text around a valueless `;rport`, which may be folded or in any case."""
+    lowered = text.lower()
+    start = lowered.find("rport")
+    while start > 0:
+        before = text[:start].rstrip()
+        after = text[start + 5 :].lstrip()
+        if before.endswith(";") and (not after or after[0] in ";,="):
+            if after.startswith("="):
+                after = after[1:].lstrip()
+            return before[:-1].rstrip(), "rport", after
+        start = lowered.find("rport", start + 5)
+    return text, "", ""
+
+
+def response_flow(request: Request, flow: Flow) -> Flow:
+    """The flow on which responses to this request go back (RFC 3261 §18.2.2, RFC 3581 §4).
+
+    Call it after `stamp_source`. Streams answer on their own connection.
+    """
+    if flow.transport != "UDP":
+        return flow
+    via = request.via
+    if via.rport is not None:
+        return flow
+    port = via.port or DEFAULT_PORT
+    if port == flow.remote[1]:
+        return flow
+    return Flow(flow.transport, flow.local, (flow.remote[0], port))

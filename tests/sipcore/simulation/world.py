@@ -1,0 +1,306 @@
+"""A whole service in virtual time: nodes of several workers, phones, a shared binding store.
+
+Each datagram for a node arrives at a random worker of it; hand-overs, notes and store answers travel
+with a delay of their own. A worker may be killed at any time: what it had not flushed is gone, its
+spool, its journal and the store stay. One seed replays it all.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from hashlib import md5, sha256
+from random import Random
+from typing import Any
+
+from sipcore.apps.campus import CampusService
+from sipcore.apps.echo import Echo
+from sipcore.bindings import BindingChange, BindingTable, MemoryBindingStore
+from sipcore.calls.call import journal_row
+from sipcore.directory import Account, Device, Directory, Domain, DomainAddress
+from sipcore.eventlog import Kind, Record, encode_line
+from sipcore.node.config import Listener, WorkerConfig
+from sipcore.node.worker import Outputs, Worker
+from sipcore.registrar import RegistrarPolicy
+from sipcore.transport.flow import Address, Flow
+from sipcore.transport.memory import Conditions, MemoryNetwork
+
+DOMAIN = "campus.example"
+REALM = "campus"
+KEY = b"k" * 32
+BUS_DELAY_S = 0.002
+STORE_DELAY_S = 0.005
+
+
+@dataclass(slots=True, frozen=True)
+class Size:
+    """How many nodes and workers serve the world."""
+
+    nodes: int
+    workers: int
+
+
+ONE = Size(1, 1)
+CLUSTER = Size(2, 3)
+SIZES = (ONE, CLUSTER)
+
+
+def ha1(algorithm: str, username: str, secret: str) -> bytes:
+    """HA1 as the directory keeps it."""
+    text = f"{username}:{REALM}:{secret}".encode()
+    digest = md5(text, usedforsecurity=False) if algorithm == "MD5" else sha256(text)
+    return digest.hexdigest().encode()
+
+
+def secret_of(username: str) -> str:
+    return f"secret-of-{username}"
+
+
+def make_directory(names: list[str], version: int = 1) -> Directory:
+    """Accounts with one device each; numbers 1000, 1001, … in the order of the names."""
+    accounts, addresses = [], []
+    for i, name in enumerate(names, start=1):
+        secret = secret_of(name)
+        device = Device(100 + i, ha1("MD5", name, secret), ha1("SHA-256", name, secret))
+        accounts.append(Account(i, name, DOMAIN, devices=(device,)))
+        addresses += [DomainAddress(DOMAIN, name, i), DomainAddress(DOMAIN, str(999 + i), i)]
+    return Directory(
+        version=version,
+        realm=REALM,
+        domains=[Domain(DOMAIN)],
+        accounts=accounts,
+        addresses=addresses,
+    )
+
+
+@dataclass(slots=True)
+class Slot:
+    """One worker slot of a node: what survives its workers."""
+
+    worker: Worker | None = None
+    spools: list[list[Record]] = field(default_factory=list)
+    journal: list[dict[str, Any]] = field(default_factory=list)
+    incarnation: int = 0
+    wake_at: float | None = None
+
+
+class Node:
+    """A node of the simulated cluster: one address, several worker slots."""
+
+    def __init__(self, world: World, number: int, workers: int) -> None:
+        self.world = world
+        self.number = number
+        self.address: Address = (f"10.0.0.{number + 1}", 5060)
+        self.slots = [Slot() for _ in range(workers)]
+        for slot in range(workers):
+            self.start_worker(slot)
+        world.network.attach(self.address, self._receive)
+
+    def start_worker(self, slot: int) -> None:
+        """A fresh worker takes the slot, adopts the calls of its journal, loads the bindings."""
+        world, place = self.world, self.slots[slot]
+        place.incarnation += 1
+        config = WorkerConfig(
+            node=f"node{self.number}",
+            node_number=self.number,
+            slot=slot,
+            slots=len(self.slots),
+            incarnation=place.incarnation,
+            cluster_keys=(KEY,),
+            listeners=(Listener("UDP", self.address, self.address),),
+            own_hosts=frozenset(n.address[0] for n in world.nodes) | {self.address[0]},
+            registrar=world.policy,
+        )
+        table = BindingTable()
+        for line in world.store.load():
+            table.replace(line.line_id, line.version, line.bindings)
+        worker = Worker(
+            config,
+            world.directory,
+            table,
+            Random(world.network.random.getrandbits(64)),
+            lambda w: CampusService(w, [Echo]),
+        )
+        place.worker = worker
+        place.spools.append([])
+        now, at = world.network.now, world.network.at
+        worker.calls.adopt(place.journal, now, at)
+        place.journal[:] = [journal_row(c) for c in worker.calls]
+        worker.out.journal.clear()
+        self.flush(slot)
+
+    def kill_worker(self, slot: int, restart_after_s: float) -> None:
+        """kill -9: memory is gone; another takes over after a while."""
+        self.slots[slot].worker = None
+        self.world.kills += 1
+        self.world.network.after(restart_after_s, lambda now: self.start_worker(slot))
+
+    def _receive(self, data: bytes, source: Address, now: float) -> None:
+        slot = self.world.network.random.randrange(len(self.slots))
+        self._give(slot, data, Flow("UDP", self.address, source), now)
+
+    def _give(self, slot: int, data: bytes, flow: Flow, now: float) -> None:
+        worker = self.slots[slot].worker
+        if worker is not None:
+            worker.receive(data, flow, now, self.world.network.at)
+            self.flush(slot)
+
+    def flush(self, slot: int) -> None:
+        """Do what a worker asked for in this turn, in the order a real node does it."""
+        place = self.slots[slot]
+        worker = place.worker
+        if worker is None:
+            return
+        out = worker.take()
+        self._keep(place, out)
+        network = self.world.network
+        for flow, data in out.sends:
+            network.send(data, self.address, flow.remote)
+        for target, flow, data in out.handed:
+            network.after(
+                BUS_DELAY_S,
+                lambda now, t=target, d=data, f=flow: self._give(t, d, f, now),  # type: ignore[misc]
+            )
+        for home, note in out.notes:
+            network.after(BUS_DELAY_S, lambda now, h=home, n=note: self.world.note(h, n, now))  # type: ignore[misc]
+        if out.writes:
+            changes = list(out.writes)
+            network.after(STORE_DELAY_S, lambda now: self._commit(slot, worker, changes, now))
+        self._set_timer(slot)
+
+    def _keep(self, place: Slot, out: Outputs) -> None:
+        for record in out.records:
+            line = encode_line(len(place.spools[-1]) + 1, record)
+            json.loads(line)
+            place.spools[-1].append(record)
+        place.journal += [json.loads(json.dumps(row)) for row in out.journal]
+
+    def _commit(
+        self, slot: int, worker: Worker, changes: list[BindingChange], now: float
+    ) -> None:
+        world = self.world
+        results = world.store.commit(changes)
+        for change, result in zip(changes, results, strict=True):
+            if result.ok:
+                world.spread(change, worker)
+        if self.slots[slot].worker is worker:
+            pairs = [(c.line_id, r) for c, r in zip(changes, results, strict=True)]
+            worker.stored(pairs, now, world.network.at)
+            self.flush(slot)
+
+    def _set_timer(self, slot: int) -> None:
+        place = self.slots[slot]
+        worker = place.worker
+        deadline = worker.next_deadline() if worker is not None else None
+        if deadline is None or (place.wake_at is not None and place.wake_at <= deadline):
+            return
+        place.wake_at = deadline
+        self.world.network.at_time(deadline, lambda now: self._on_timer(slot, now))
+
+    def _on_timer(self, slot: int, now: float) -> None:
+        place = self.slots[slot]
+        if place.wake_at is not None and place.wake_at > now:
+            return
+        place.wake_at = None
+        if place.worker is not None:
+            place.worker.advance(now, self.world.network.at)
+            self.flush(slot)
+
+
+class World:
+    """Everything: the network, the nodes, the store, the directory."""
+
+    def __init__(
+        self,
+        seed: int,
+        size: Size,
+        names: list[str],
+        conditions: Conditions = Conditions(),
+        policy: RegistrarPolicy | None = None,
+    ) -> None:
+        self.seed = seed
+        self.size = size
+        self.random = Random(seed)
+        self.network = MemoryNetwork(Random(self.random.getrandbits(64)), conditions)
+        self.directory = make_directory(names)
+        self.store = MemoryBindingStore()
+        self.policy = policy or RegistrarPolicy()
+        self.kills = 0
+        self.nodes: list[Node] = []
+        for number in range(size.nodes):
+            self.nodes.append(Node(self, number, size.workers))
+
+    def __repr__(self) -> str:
+        return f"World(seed={self.seed}, size={self.size})"
+
+    # --- what nodes share ----------------------------------------------------------------
+    def note(self, home: tuple[int, int], note: dict[str, Any], now: float) -> None:
+        """A note reaches the worker it is for, when that worker lives."""
+        node, slot = self.nodes[home[0]], home[1]
+        worker = node.slots[slot].worker
+        if worker is not None:
+            worker.noted(note, now, self.network.at)
+            node.flush(slot)
+
+    def spread(self, change: BindingChange, writer: Worker) -> None:
+        """Every other worker hears of a committed change, in commit order."""
+        for node in self.nodes:
+            for slot, place in enumerate(node.slots):
+                if place.worker is not None and place.worker is not writer:
+                    self.network.after(
+                        BUS_DELAY_S,
+                        lambda now, n=node, s=slot, w=place.worker: self._tell(n, s, w, change, now),  # type: ignore[misc]
+                    )
+
+    def _tell(
+        self, node: Node, slot: int, worker: Worker, change: BindingChange, now: float
+    ) -> None:
+        if node.slots[slot].worker is worker:
+            worker.bindings_changed(change, now, self.network.at)
+            node.flush(slot)
+
+    def change_directory(self, directory: Directory, changed: list[int]) -> None:
+        """All workers decide by a new version."""
+        self.directory = directory
+        for node in self.nodes:
+            for slot, place in enumerate(node.slots):
+                if place.worker is not None:
+                    place.worker.set_directory(
+                        directory, changed, self.network.now, self.network.at
+                    )
+                    node.flush(slot)
+
+    # --- running and looking -----------------------------------------------------------------
+    def run(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        self.network.run_until(self.network.now + seconds)
+
+    @property
+    def workers(self) -> list[Worker]:
+        return [p.worker for n in self.nodes for p in n.slots if p.worker is not None]
+
+    @property
+    def records(self) -> list[Record]:
+        """All records of all spools, by time."""
+        everything = [r for n in self.nodes for p in n.slots for s in p.spools for r in s]
+        return sorted(everything, key=lambda r: r.at)
+
+    def records_of(self, kind: Kind) -> list[Record]:
+        return [r for r in self.records if r.kind == kind]
+
+    def check_calls(self) -> None:
+        """Every call that began has an end; answered ones have an answer before it."""
+        begun = Counter(r.context for r in self.records_of(Kind.CALL_BEGIN))
+        assert all(n == 1 for n in begun.values()), f"{self}: a context began twice"
+        ended = {r.context for r in self.records_of(Kind.CALL_END)}
+        missing = set(begun) - ended
+        assert not missing, f"{self}: calls without an end: {missing}"
+        assert not ended - set(begun), f"{self}: calls that ended but never began"
+
+    def check_nothing_left(self) -> None:
+        """After all timers nothing is kept for what is over."""
+        for worker in self.workers:
+            assert len(worker.transactions) == 0, f"{self}: {worker!r} keeps transactions"
+            assert len(worker.calls) == 0, f"{self}: {worker!r} keeps calls"
+            assert worker.idle, f"{self}: {worker!r} keeps something waiting"
