@@ -1,0 +1,101 @@
+"""Rate limits hold over all web processes: shown with two real gunicorn workers."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from http.cookiejar import CookieJar
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import Client
+
+from voip_portal.accounts.models import User
+from voip_portal.accounts.views import subnet
+
+ROOT = Path(settings.BASE_DIR)
+TRIES = 14
+LIMIT = 10
+"""allauth: failed log-ins a minute from one address."""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    """The portal under gunicorn with two workers and an empty SQLite database."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environ = {k: v for k, v in os.environ.items() if k not in {"DATABASE_URL", "REDIS_URL"}}
+    environ |= {"VOIP_VAR": str(tmp_path), "HOME": str(tmp_path)}
+    environ.setdefault("DJANGO_SETTINGS_MODULE", "voip_portal.settings")
+    subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--run-syncdb", "-v0"], cwd=ROOT, env=environ, check=True
+    )
+    command = [sys.executable, "-m", "gunicorn", "-w2", "-b", f"127.0.0.1:{port}", "voip_portal.wsgi"]
+    with open(tmp_path / "log", "wb") as log:
+        server = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/healthz")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def wait_for(url: str) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(f"{url} does not answer")
+
+
+def failed_log_in(site: str, n: int) -> int:
+    """The status of one failed log-in by a browser of its own, so on a connection of its own."""
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))
+    with browser.open(f"{site}/accounts/login/", timeout=20) as page:
+        token = re.search(r'csrfmiddlewaretoken" value="(\w+)"', page.read().decode())
+    assert token is not None
+    fields = {"csrfmiddlewaretoken": token[1], "login": f"x{n}@campus.example", "password": "wrong"}
+    try:
+        with browser.open(
+            f"{site}/accounts/login/", urllib.parse.urlencode(fields).encode(), timeout=20
+        ) as page:
+            return 429 if "Too many failed" in page.read().decode() else int(page.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_two_gunicorn_workers_share_one_count(site: str) -> None:
+    statuses = [failed_log_in(site, n) for n in range(TRIES)]
+    assert statuses == [200] * LIMIT + [429] * (TRIES - LIMIT)
+
+
+def test_subnets() -> None:
+    assert subnet("192.0.2.77") == "192.0.2.0/24"
+    assert subnet("2001:db8:1:2::3") == "2001:db8:1::/48"
+    assert subnet("unknown") == "unknown"
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_sign_ups_are_limited_for_a_whole_subnet(client: Client) -> None:
+    settings.ACCOUNT_RATE_LIMITS["signup_subnet"] = "3/m/key"
+    try:
+        statuses = [
+            client.post("/accounts/signup/", REMOTE_ADDR=f"192.0.2.{n}").status_code for n in range(5)
+        ]
+    finally:
+        settings.ACCOUNT_RATE_LIMITS["signup_subnet"] = "120/m/key"
+    assert statuses == [200, 200, 200, 429, 429]
+    assert not User.objects.exists()

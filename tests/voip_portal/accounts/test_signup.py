@@ -1,0 +1,116 @@
+import re
+
+import pytest
+from django.contrib.auth.hashers import MD5PasswordHasher
+from django.core import mail
+from django.test import Client
+
+from voip_portal.accounts.models import User
+
+pytestmark = [pytest.mark.django_db(databases="__all__"), pytest.mark.usefixtures("domain")]
+
+SIGN_UP = "/accounts/signup/"
+
+
+@pytest.fixture
+def hashes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by one with each password that is hashed."""
+    found: list[str] = []
+    encode = MD5PasswordHasher.encode
+
+    def counting(self: MD5PasswordHasher, password: str, salt: str) -> str:
+        found.append(password)
+        return str(encode(self, password, salt))
+
+    monkeypatch.setattr(MD5PasswordHasher, "encode", counting)
+    return found
+
+
+def form(email: str, **extra: str) -> dict[str, str]:
+    return {"name": "Anna  Berg", "email": email, "password1": "correct horse 9"} | extra
+
+
+def the_code() -> str:
+    found = re.search(r"^([A-Z0-9-]{6,12})$", str(mail.outbox[-1].body), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def test_a_campus_address_signs_up_and_is_logged_in_after_the_code(client: Client) -> None:
+    answer = client.post(SIGN_UP, form("Anna@Campus.example"))
+    assert answer["Location"] == "/accounts/confirm-email/"
+    assert client.get("/devices/")["Location"].startswith("/accounts/login/")
+    answer = client.post("/accounts/confirm-email/", {"code": the_code(), "action": "verify"})
+    assert answer["Location"] == "/welcome/"
+    assert client.get("/welcome/").status_code == 200
+    user = User.objects.get()
+    assert (user.email, user.name, user.listed) == ("anna@campus.example", "Anna Berg", False)
+
+
+def test_a_wrong_code_opens_nothing(client: Client) -> None:
+    client.post(SIGN_UP, form("anna@campus.example"))
+    for _ in range(4):
+        client.post("/accounts/confirm-email/", {"code": "AAAA-AAAA", "action": "verify"})
+    client.post("/accounts/confirm-email/", {"code": the_code(), "action": "verify"})
+    assert client.get("/welcome/").status_code == 302
+
+
+@pytest.mark.parametrize(
+    "email",
+    ["anna@elsewhere.example", "anna@campus.example.evil.example", "anna+2@campus.example",
+     "anna@sub.campus.example", "anna@xcampus.example"],
+)
+def test_other_addresses_are_refused(client: Client, email: str) -> None:
+    answer = client.post(SIGN_UP, form(email))
+    assert answer.status_code == 200
+    assert answer.context["form"].errors["email"]
+    assert not User.objects.exists()
+    assert mail.outbox == []
+
+
+def test_a_known_address_looks_like_a_new_one(client: Client, anna: User) -> None:
+    known = client.post(SIGN_UP, form("anna@campus.example"))
+    new = Client().post(SIGN_UP, form("boris@campus.example"))
+    assert (known.status_code, known["Location"]) == (new.status_code, new["Location"])
+    assert [m.to for m in mail.outbox] == [["anna@campus.example"], ["boris@campus.example"]]
+    assert mail.outbox[0].subject != mail.outbox[1].subject
+
+
+def test_a_known_address_costs_as_many_password_hashes(anna: User, hashes: list[str]) -> None:
+    counts = [len(hashes)]
+    for email in ("anna@campus.example", "boris@campus.example"):
+        Client().post(SIGN_UP, form(email))
+        counts.append(len(hashes))
+    assert counts[1] - counts[0] == counts[2] - counts[1] > 0
+
+
+def test_logging_in_costs_the_same_for_known_and_unknown_addresses(
+    client: Client, anna: User, hashes: list[str]
+) -> None:
+    answers = []
+    for email in ("anna@campus.example", "nobody@campus.example"):
+        before = len(hashes)
+        answer = client.post("/accounts/login/", {"login": email, "password": "wrong one 9"})
+        answers.append((answer.status_code, str(answer.context["form"].errors), len(hashes) - before))
+    assert answers[0][:2] == answers[1][:2]
+    assert answers[0][2] == answers[1][2] > 0
+
+
+def test_asking_for_a_new_password_says_the_same_for_known_and_unknown(client: Client, anna: User) -> None:
+    known = client.post("/accounts/password/reset/", {"email": "anna@campus.example"})
+    unknown = Client().post("/accounts/password/reset/", {"email": "nobody@campus.example"})
+    assert (known.status_code, known["Location"]) == (unknown.status_code, unknown["Location"])
+    assert len(mail.outbox) == 2
+
+
+def test_mailboxes_outside_the_campus_get_no_mail(client: Client) -> None:
+    client.post("/accounts/password/reset/", {"email": "victim@elsewhere.example"})
+    assert mail.outbox == []
+
+
+def test_a_new_password_is_set_by_code(client: Client, anna: User) -> None:
+    client.post("/accounts/password/reset/", {"email": "anna@campus.example"})
+    answer = client.post("/accounts/password/reset/confirm/", {"code": the_code()})
+    answer = client.post(answer["Location"], {"password1": "another horse 9", "password2": "another horse 9"})
+    anna.refresh_from_db()
+    assert anna.check_password("another horse 9")

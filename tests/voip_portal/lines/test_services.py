@@ -1,0 +1,97 @@
+import hashlib
+
+import pytest
+
+from voip_portal.accounts.models import User
+from voip_portal.lines import services
+from voip_portal.lines.models import MAX_DEVICES, Device, Line, State
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+
+def test_a_secret_is_kept_only_as_ha1_of_both_algorithms(annas_line: Line) -> None:
+    device, secret = services.add_device(annas_line, "  My   phone ", "campus")
+    assert device.label == "My phone"
+    text = f"anna:campus:{secret}".encode()
+    assert device.ha1_md5 == hashlib.md5(text).hexdigest()
+    assert device.ha1_sha256 == hashlib.sha256(text).hexdigest()
+    assert all(secret not in str(value) for value in Device.objects.values_list().get(pk=device.pk))
+
+
+def test_secrets_are_long_and_each_its_own() -> None:
+    found = {services.new_secret() for _ in range(200)}
+    assert len(found) == 200
+    assert all(len(secret) == 23 for secret in found)
+
+
+def test_the_eleventh_device_is_refused_until_one_is_revoked(annas_line: Line) -> None:
+    devices = [services.add_device(annas_line, str(n), "campus")[0] for n in range(MAX_DEVICES)]
+    with pytest.raises(services.TooManyDevices):
+        services.add_device(annas_line, "one more", "campus")
+    services.revoke_device(devices[0])
+    services.add_device(annas_line, "one more", "campus")
+
+
+def test_a_new_secret_replaces_the_old_one(annas_device: Device) -> None:
+    before = annas_device.ha1_sha256
+    secret = services.renew_secret(annas_device, "campus")
+    annas_device.refresh_from_db()
+    assert annas_device.ha1_sha256 != before
+    assert annas_device.ha1_sha256 == services.ha1("sha256", "anna", "campus", secret)
+
+
+def test_a_revoked_device_gets_no_new_secret_and_keeps_its_first_date(annas_device: Device) -> None:
+    services.revoke_device(annas_device)
+    first = annas_device.revoked_at
+    services.revoke_device(annas_device)
+    assert annas_device.revoked_at == first
+    with pytest.raises(services.LineNotActive):
+        services.renew_secret(annas_device, "campus")
+
+
+def test_names_that_read_the_same_are_taken(annas_line: Line, boris: User) -> None:
+    for name in ("anna", "ANNA", "an.na", "an-na"):
+        with pytest.raises(services.NameTaken):
+            services.create_line(boris, name)
+
+
+def test_a_closed_lines_name_is_never_given_again(annas_line: Line, boris: User) -> None:
+    services.close_line(annas_line)
+    with pytest.raises(services.NameTaken):
+        services.create_line(boris, "anna")
+
+
+def test_suspending_keeps_devices_and_resuming_brings_them_back(annas_device: Device) -> None:
+    line = annas_device.line
+    services.suspend(line, end_calls=True)
+    line.refresh_from_db()
+    assert (line.state, line.end_calls) == (State.SUSPENDED, True)
+    with pytest.raises(services.LineNotActive):
+        services.add_device(line, "x", "campus")
+    services.resume(line)
+    line.refresh_from_db()
+    assert (line.state, line.end_calls) == (State.ACTIVE, False)
+    assert line.devices.active().count() == 1
+
+
+def test_a_closed_line_is_neither_suspended_nor_resumed(annas_line: Line) -> None:
+    services.close_line(annas_line)
+    with pytest.raises(services.LineNotActive):
+        services.suspend(annas_line, end_calls=False)
+    with pytest.raises(services.LineNotActive):
+        services.resume(annas_line)
+
+
+def test_suspending_a_person_ends_sessions_and_lines(annas_line: Line) -> None:
+    user = annas_line.owner
+    assert user is not None
+    before = user.get_session_auth_hash()
+    services.suspend_person(user, end_calls=False)
+    annas_line.refresh_from_db()
+    assert not user.is_active
+    assert user.get_session_auth_hash() != before
+    assert annas_line.state == State.SUSPENDED
+    services.resume_person(user)
+    annas_line.refresh_from_db()
+    assert user.is_active
+    assert annas_line.state == State.ACTIVE

@@ -1,0 +1,115 @@
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.utils import timezone
+
+from voip_portal.accounts.models import User
+from voip_portal.lines.models import Line
+from voip_portal.lines.services import NameTaken, close_line
+from voip_portal.nodes.services import ensure_deployment
+from voip_portal.numbers import services
+from voip_portal.numbers.models import Address, AddressState, Domain, Kind, NumberRange
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+
+def small_pool(domain: Domain, first: str, last: str) -> None:
+    NumberRange.objects.filter(domain=domain).update(first=first, last=last)
+
+
+def test_a_line_gets_its_name_and_a_number_of_the_pool(annas_line: Line, domain: Domain) -> None:
+    held = dict(annas_line.addresses.values_list("kind", "value"))
+    assert held[Kind.NAME] == "anna"
+    assert 20000 <= int(held[Kind.NUMBER]) <= 20099
+    assert services.number_of(annas_line) == held[Kind.NUMBER]
+    assert services.pool_left(domain) == 99
+
+
+def test_asking_twice_gives_the_same_number(annas_line: Line, domain: Domain) -> None:
+    assert services.allot_number(annas_line, domain).value == services.number_of(annas_line)
+
+
+def test_the_last_number_is_found_and_then_the_pool_is_empty(
+    domain: Domain, anna: User, boris: User, line_of: Callable[[User], Line]
+) -> None:
+    small_pool(domain, "20007", "20007")
+    assert services.number_of(line_of(anna)) == "20007"
+    line = line_of(boris)
+    assert services.number_of(line) == ""
+    assert services.pool_left(domain) == 0
+    with pytest.raises(services.PoolEmpty):
+        services.allot_number(line, domain)
+
+
+def test_numbers_keep_their_leading_zeros(domain: Domain, anna: User, line_of: Callable[[User], Line]) -> None:
+    small_pool(domain, "0070", "0070")
+    assert services.number_of(line_of(anna)) == "0070"
+
+
+def test_a_released_number_rests_and_then_goes_to_the_next(
+    domain: Domain, anna: User, boris: User, line_of: Callable[[User], Line]
+) -> None:
+    small_pool(domain, "20007", "20007")
+    first = line_of(anna)
+    close_line(first)
+    services.release(first)
+    address = Address.objects.get(domain=domain, value="20007")
+    assert (address.state, address.line) == (AddressState.QUARANTINE, None)
+    second = line_of(boris)
+    assert services.number_of(second) == ""
+    later = timezone.now() + services.QUARANTINE + timedelta(seconds=1)
+    assert services.pool_left(domain, later) == 1
+    assert services.allot_number(second, domain, later).value == "20007"
+
+
+def test_a_released_name_is_reserved_for_ever(annas_line: Line, domain: Domain) -> None:
+    services.release(annas_line)
+    address = Address.objects.get(domain=domain, value="anna")
+    assert (address.state, address.line) == (AddressState.RESERVED, None)
+
+
+def test_a_name_reserved_by_staff_cannot_be_claimed(domain: Domain, anna: User) -> None:
+    services.reserve_names(domain, ["fika"])
+    with pytest.raises(NameTaken):
+        services.open_line(anna, "fika")
+    assert not Line.objects.filter(username="fika").exists()
+
+
+def test_ranges_that_share_numbers_are_refused(domain: Domain) -> None:
+    def candidate(first: str, last: str) -> NumberRange:
+        return NumberRange(domain=domain, first=first, last=last)
+
+    services.check_range(candidate("20100", "20199"))
+    services.check_range(candidate("2000", "2009"))
+    for first, last in [("20099", "20100"), ("19000", "21000"), ("20010", "20020")]:
+        with pytest.raises(services.OverlappingRange):
+            services.check_range(candidate(first, last))
+
+
+def test_the_numbering_plan_is_made_once(domain: Domain) -> None:
+    services.ensure_numbering_plan("other.example", "1", "2")
+    assert Domain.objects.count() == 1
+    assert NumberRange.objects.count() == 1
+    assert Address.objects.filter(value="echo", state=AddressState.RESERVED).count() == 1
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_many_at_once_get_different_numbers(settings: Any) -> None:
+    ensure_deployment()
+    domain = services.ensure_numbering_plan("campus.example", "20000", "20009")
+
+    def sign_up(n: int) -> str:
+        try:
+            return services.number_of(services.open_line(None, f"student{chr(97 + n)}x"))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        given = list(pool.map(sign_up, range(12)))
+    assert sorted(filter(None, given)) == [str(n) for n in range(20000, 20010)]
+    assert given.count("") == 2
+    assert services.pool_left(domain) == 0

@@ -1,0 +1,33 @@
+"""What allauth asks this project."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.adapter import DefaultAccountAdapter
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+
+def is_campus_address(email: str) -> bool:
+    """Whether a mailbox is in one of the campus domains."""
+    return email.lower().rpartition("@")[2] in settings.VOIP_CAMPUS_DOMAINS
+
+
+class CampusAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+    """Sends people to the page they need next."""
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        if request.user.is_staff:  # type: ignore[union-attr]
+            return reverse("admin:index")
+        return reverse("home")
+
+    def get_signup_redirect_url(self, request: HttpRequest) -> str:
+        return reverse("welcome")
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """Send, but tell strangers' mailboxes nothing: anyone can type any address."""
+        unknown = template_prefix == "account/email/unknown_account"
+        if not unknown or is_campus_address(email):
+            super().send_mail(template_prefix, email, context)

@@ -1,0 +1,80 @@
+"""Sign-up: a campus address, a password, and the name that fellow students see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account import forms as allauth_forms
+from django import forms
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from voip_portal.accounts.adapter import is_campus_address
+from voip_portal.accounts.models import User
+
+
+def check_campus_address(email: str) -> None:
+    """Refuse an address outside the campus, or a second spelling of one mailbox (`anna+2@`)."""
+    if not is_campus_address(email):
+        raise ValidationError(
+            _("Use your campus e-mail address; it ends in %(domains)s."),
+            code="not_campus",
+            params={"domains": " / ".join(f"@{d}" for d in settings.VOIP_CAMPUS_DOMAINS)},
+        )
+    if "+" in email:
+        raise ValidationError(_("Leave out the + and what follows it."), code="sub_address")
+
+
+class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]
+    """The sign-up page's form. A known and an unknown address take the same way and time."""
+
+    name = forms.CharField(
+        label=_("Your name"),
+        max_length=100,
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    field_order = ("name", "email", "password1")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = _("Campus e-mail address")
+        for field in self.fields.values():
+            field.widget.attrs.pop("placeholder", None)
+
+    def clean_email(self) -> str:
+        check_campus_address(self.cleaned_data["email"])
+        return str(super().clean_email())
+
+    def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
+        if self.account_already_exists:
+            # A new account costs one password hash, so a known address must cost one too.
+            make_password(self.cleaned_data["password1"])
+        try:
+            with transaction.atomic():
+                saved: tuple[User | None, HttpResponse | None] = super().try_save(request)
+        except IntegrityError:  # signed up at the same moment in another window
+            self.account_already_exists = True
+            return super().try_save(request)  # type: ignore[no-any-return]
+        return saved
+
+    def signup(self, request: HttpRequest, user: User) -> None:
+        """Called by allauth with the saved user."""
+        user.name = " ".join(self.cleaned_data["name"].split())
+        user.language = get_language() or ""
+        user.save(update_fields=["name", "language"])
+
+
+class LoginForm(allauth_forms.LoginForm):  # type: ignore[misc]
+    """Log-in by e-mail and password."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["login"].label = _("E-mail address")
+        for name in ("login", "password"):
+            self.fields[name].widget.attrs.pop("placeholder", None)
+        self.fields["password"].help_text = ""

@@ -1,0 +1,65 @@
+"""Staff roles: groups with fixed permissions, put right after every `migrate`.
+
+Operators run the service; the help desk looks after people's calls and devices and touches neither
+rules nor numbers; auditors read. No role can see a secret, because nothing shows one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from django.apps import AppConfig
+from django.contrib.auth.models import Group, Permission
+
+VIEW: Final = ("view",)
+EDIT: Final = ("view", "add", "change", "delete")
+ALL_MODELS: Final = "*"
+
+Rules = dict[str, dict[str, tuple[str, ...]]]
+"""App label → model name (or `*`) → actions."""
+
+READ_EVERYTHING: Final[Rules] = {
+    app: {ALL_MODELS: VIEW}
+    for app in ("changes", "accounts", "lines", "numbers", "location", "calls", "nodes")
+}
+ROLES: Final[dict[str, Rules]] = {
+    "operator": READ_EVERYTHING
+    | {
+        "accounts": {"user": ("view", "add", "change")},
+        "lines": {"line": ("view", "change"), "device": ("view", "change")},
+        "numbers": {"domain": EDIT, "numberrange": EDIT, "address": EDIT},
+    },
+    "help desk": {
+        "accounts": {"user": VIEW},
+        "lines": {"line": ("view", "change"), "device": ("view", "change")},
+        "numbers": {"address": VIEW},
+        "location": {ALL_MODELS: VIEW},
+        "calls": {"call": VIEW},
+        "nodes": {"node": VIEW},
+    },
+    "auditor": READ_EVERYTHING,
+}
+
+
+def grant(sender: AppConfig, using: str, **kwargs: Any) -> None:
+    """Give the roles what they may do in the app whose permissions were just made."""
+    if sender.label not in READ_EVERYTHING or using != "default":
+        return
+    for role, rules in ROLES.items():
+        group, _created = Group.objects.using(using).get_or_create(name=role)
+        wanted = _permissions(sender.label, rules.get(sender.label, {}), using)
+        present = group.permissions.filter(content_type__app_label=sender.label)
+        group.permissions.remove(*present.exclude(pk__in=[p.pk for p in wanted]))
+        group.permissions.add(*wanted)
+
+
+def _permissions(
+    label: str, models: dict[str, tuple[str, ...]], using: str
+) -> list[Permission]:
+    everything = Permission.objects.using(using).filter(content_type__app_label=label)
+    return [
+        permission
+        for permission in everything.select_related("content_type")
+        if permission.codename.partition("_")[0]
+        in models.get(permission.content_type.model, models.get(ALL_MODELS, ()))
+    ]

@@ -1,0 +1,1 @@
+"""The HTTP API; its description is docs/openapi.yaml."""

@@ -1,0 +1,107 @@
+"""The API: one's own devices and calls. Another person's do not exist here (404, never 403)."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from rest_framework import mixins, status
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
+
+from voip_portal.accounts.models import User
+from voip_portal.api.serializers import CallPageSerializer, DeviceSerializer, NewDeviceSerializer
+from voip_portal.lines import services as lines
+from voip_portal.lines.models import MAX_DEVICES, Device, State
+from voip_portal.portal.access import lines_of, main_line
+from voip_portal.portal.history import history
+from voip_portal.portal.registrations import registrations
+from voip_portal.portal.server import realm, server
+
+
+def asker(request: Request) -> User:
+    """Who asks; permission classes let nobody else come here."""
+    return cast(User, request.user)
+
+
+@extend_schema_view(
+    list=extend_schema(summary="My devices"),
+    retrieve=extend_schema(summary="One of my devices"),
+    partial_update=extend_schema(summary="Rename a device"),
+    destroy=extend_schema(summary="Revoke a device; its registration goes within a second"),
+)
+class DeviceViewSet(
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.UpdateModelMixin,
+    mixins.DestroyModelMixin,
+    GenericViewSet,  # type: ignore[type-arg]
+):
+    """Devices that are not revoked."""
+
+    serializer_class = DeviceSerializer
+    queryset = Device.objects.none()
+    pagination_class = None
+    http_method_names = ["get", "post", "patch", "delete", "head", "options"]
+
+    def get_queryset(self) -> QuerySet[Device]:
+        mine = Device.objects.active().filter(line__owner=asker(self.request))
+        return mine.exclude(line__state=State.CLOSING).select_related("line").order_by("pk")
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_serializer_context()
+        if not getattr(self, "swagger_fake_view", False):
+            mine = [line.pk for line in lines_of(asker(self.request))]
+            context["connected"] = {r.device_id for r in registrations(mine)}
+        return context
+
+    @extend_schema(
+        summary="Add a device",
+        description="The secret is in this answer only; it is kept nowhere.",
+        responses={201: NewDeviceSerializer},
+    )
+    def create(self, request: Request) -> Response:
+        line = main_line(asker(request))
+        if line is None:
+            raise ValidationError(_("Choose your user name on the website first."))
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        try:
+            device, secret = lines.add_device(line, serializer.validated_data["label"], realm())
+        except lines.TooManyDevices as error:
+            text = _("You have %(n)d devices; revoke one first.") % {"n": MAX_DEVICES}
+            raise ValidationError(text) from error
+        except lines.LineNotActive as error:
+            text = _("Your line is suspended: no device can be added.")
+            raise ValidationError(text) from error
+        data = dict(self.get_serializer(device).data)
+        data |= {"secret": secret, "server": server().address}
+        return Response(data, status=status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
+
+    def perform_update(self, serializer: BaseSerializer[Device]) -> None:
+        device = cast(Device, serializer.instance)
+        lines.rename_device(device, serializer.validated_data.get("label", device.label))
+
+    def perform_destroy(self, instance: Device) -> None:
+        lines.revoke_device(instance)
+
+
+class CallHistoryView(APIView):
+    """Calls of one's own lines."""
+
+    @extend_schema(
+        summary="My calls, newest first",
+        operation_id="calls_list",
+        parameters=[OpenApiParameter("after", str, description="`next` of the page before.")],
+        responses=CallPageSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        mine = [line.pk for line in lines_of(asker(request))]
+        page = history(mine, request.query_params.get("after", ""))
+        return Response(CallPageSerializer(page).data)

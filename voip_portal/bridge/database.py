@@ -1,0 +1,99 @@
+"""The daemon's way to the database: the drivers themselves, without Django.
+
+`Database` holds one connection for one thread. Statements are written with `?`; for psycopg they
+are translated. Everything is read and written as tuples.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+Row = tuple[Any, ...]
+
+
+class Database:
+    """One connection, opened at first use and again after an error."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._settings = settings
+        self._connection: Any = None
+
+    @property
+    def is_postgresql(self) -> bool:
+        return self._settings["engine"] == "postgresql"
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What this driver raises."""
+        if self.is_postgresql:
+            import psycopg
+
+            return (psycopg.Error,)
+        return (sqlite3.Error,)
+
+    def connect(self) -> Any:
+        """The driver's connection, in autocommit: transactions are explicit."""
+        if self._connection is None:
+            self._connection = self._open()
+        return self._connection
+
+    def _open(self) -> Any:
+        if self.is_postgresql:
+            import psycopg
+
+            return psycopg.connect(self._settings["dsn"], autocommit=True, connect_timeout=5)
+        connection = sqlite3.connect(
+            self._settings["path"], timeout=20, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
+
+    def close(self) -> None:
+        """Close; the next use opens again."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
+
+    def sql(self, statement: str) -> str:
+        return statement.replace("?", "%s") if self.is_postgresql else statement
+
+    def query(self, statement: str, args: Sequence[Any] = ()) -> list[Row]:
+        """All rows of a SELECT."""
+        cursor = self.connect().execute(self.sql(statement), args)
+        rows: list[Row] = cursor.fetchall()
+        return rows
+
+    def execute(self, statement: str, args: Sequence[Any] = ()) -> int:
+        """Run a statement; how many rows it touched."""
+        return int(self.connect().execute(self.sql(statement), args).rowcount)
+
+    def execute_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> int:
+        """Run a statement for each row; how many rows were touched together."""
+        cursor = self.connect().cursor()
+        cursor.executemany(self.sql(statement), rows)
+        return int(cursor.rowcount)
+
+    @contextmanager
+    def transaction(self, *, snapshot: bool = False) -> Iterator[None]:
+        """A transaction. For writing SQLite takes the write lock at once, so it never fails half-way.
+
+        `snapshot`: only reading, all statements see one state.
+        """
+        if not snapshot:
+            begin = "BEGIN" if self.is_postgresql else "BEGIN IMMEDIATE"
+        elif self.is_postgresql:
+            begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        else:
+            begin = "BEGIN"
+        connection = self.connect()
+        connection.execute(begin)
+        try:
+            yield
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")

@@ -1,0 +1,95 @@
+"""`manage.py sipd`: check, write the daemon's configuration, and become the daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from voip_portal.nodes.models import Deployment
+
+
+class Command(BaseCommand):
+    """Run one SIP node until it is told to stop."""
+
+    help = "Run a SIP node: registrar and proxy on the portal's database."
+    requires_migrations_checks = True
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--node", default=os.environ.get("VOIP_NODE", "node1"))
+        parser.add_argument("--port", type=int, default=settings.VOIP_SIP_PORT)
+        parser.add_argument("--host", action="append", help="address to listen on (repeatable)")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        config = daemon_config(options["node"], options["host"] or listen_hosts(), options["port"])
+        path = Path(settings.VOIP_VAR) / "run" / f"sipd-{options['node']}.json"
+        write_private(path, json.dumps(config))
+        os.execv(sys.executable, [sys.executable, "-m", "voip_portal.bridge.sipd", str(path)])
+
+
+def listen_hosts() -> list[str]:
+    """Loopback, or the advertised address of the LAN."""
+    advertised: str = settings.VOIP_ADVERTISE
+    return [advertised] if advertised != "127.0.0.1" else ["127.0.0.1", "::1"]
+
+
+def daemon_config(node: str, hosts: list[str], port: int) -> dict[str, Any]:
+    """All that the daemon needs to know, as JSON values."""
+    deployment = Deployment.objects.filter(id=1).first()
+    if deployment is None:
+        raise CommandError("This database has no deployment yet: run manage.py first_start.")
+    keys = [deployment.cluster_key]
+    if deployment.previous_cluster_key:
+        keys.append(deployment.previous_cluster_key)
+    usable = [host for host in hosts if can_bind(host)]
+    databases = settings.DATABASES
+    return {
+        "node": node,
+        "var": str(settings.VOIP_VAR),
+        "listen": [[t, host, port] for host in usable for t in ("UDP", "TCP")],
+        "advertise": "" if len(usable) > 1 else settings.VOIP_ADVERTISE,
+        "cluster_keys": keys,
+        "database": driver_settings(databases["default"]),
+        "bindings_database": driver_settings(databases.get("bindings", databases["default"])),
+    }
+
+
+def can_bind(host: str) -> bool:
+    """Whether this machine has the address (some have no IPv6 loopback)."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True
+
+
+def driver_settings(database: dict[str, Any]) -> dict[str, Any]:
+    """A Django database as the daemon's drivers want it."""
+    if database["ENGINE"].endswith("sqlite3"):
+        return {"engine": "sqlite", "path": str(database["NAME"])}
+    from psycopg.conninfo import make_conninfo
+
+    dsn = make_conninfo(
+        dbname=database["NAME"],
+        user=database["USER"] or None,
+        password=database["PASSWORD"] or None,
+        host=database["HOST"] or None,
+        port=database["PORT"] or None,
+    )
+    return {"engine": "postgresql", "dsn": dsn}
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.write(text)

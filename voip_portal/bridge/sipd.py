@@ -1,0 +1,137 @@
+"""The SIP daemon: sipcore's node on the portal's database. Started by `manage.py sipd`.
+
+    python -m voip_portal.bridge.sipd CONFIG.json
+
+Loads directory and bindings, adopts the calls of the slot's journal, serves until SIGTERM. Imports
+no Django.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from random import SystemRandom
+from typing import Any
+
+from sipcore.apps.campus import CampusService
+from sipcore.apps.echo import Echo
+from sipcore.bindings import BindingTable
+from sipcore.directory import Directory
+from sipcore.node.config import Listener, WorkerConfig
+from sipcore.node.journal import Journal
+from sipcore.node.server import Node
+from sipcore.node.spool import Spool
+from sipcore.node.worker import Worker
+from voip_portal.bridge.binding_store import SqlBindingStore
+from voip_portal.bridge.database import Database
+from voip_portal.bridge.directory_loader import load_directory
+from voip_portal.bridge.keeper import Keeper
+from voip_portal.bridge.writer import BindingWriter
+
+log = logging.getLogger("voip_portal.sipd")
+
+
+def worker_config(config: dict[str, Any], incarnation: int) -> WorkerConfig:
+    """The worker's part of the configuration file."""
+    listeners = tuple(
+        Listener(transport, (host, port), (config["advertise"] or host, port))
+        for transport, host, port in config["listen"]
+    )
+    hosts = {listener.local[0] for listener in listeners}
+    hosts |= {listener.advertised[0] for listener in listeners} | {"localhost"}
+    own = {f"[{h}]" if ":" in h else h for h in hosts}
+    return WorkerConfig(
+        node=config["node"],
+        cluster_keys=tuple(bytes.fromhex(key) for key in config["cluster_keys"]),
+        listeners=listeners,
+        own_hosts=frozenset(own),
+        incarnation=incarnation,
+    )
+
+
+class Sipd:
+    """One node with its sole worker."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._config = config
+        var = Path(config["var"])
+        incarnation = time.time_ns() // 1_000_000 % (1 << 32)
+        self._store = SqlBindingStore(config["bindings_database"])
+        database = Database(config["database"])
+        directory = load_directory(database)
+        database.close()
+        bindings = BindingTable()
+        for line in self._store.load():
+            bindings.replace(line.line_id, line.version, line.bindings)
+        self._store.database.close()  # the writer's thread opens its own
+        self.worker = Worker(
+            worker_config(config, incarnation),
+            directory,
+            bindings,
+            SystemRandom(),
+            lambda worker: CampusService(worker, [Echo]),
+        )
+        name = config["node"]
+        self._writer = BindingWriter(self._store)
+        self.node = Node(
+            self.worker,
+            writer=self._writer,
+            spool=Spool(var / "spool", f"{name}-0-{incarnation}"),
+            journal=Journal(var / "journal" / f"{name}-0.jsonl"),
+        )
+        self._keeper = Keeper(
+            config["database"], name, directory, self._on_directory, self._figures
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        self._loop = asyncio.get_running_loop()
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, stop.set)
+        self._writer.start()
+        await self.node.start()
+        self._keeper.start()
+        log.info("%s serves %s", self._config["node"], self._config["listen"])
+        await stop.wait()
+        self._keeper.stop()
+        await self.node.stop()
+        self._writer.stop()
+        self._writer.join(5)
+
+    def _on_directory(self, directory: Directory, changed: Sequence[int] | None) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.node.set_directory, directory, changed)
+
+    def _figures(self) -> dict[str, int]:
+        """What the keeper reports; read from its thread, so only lengths."""
+        return {"calls_now": len(self.worker.calls), "registrations": self.worker.bindings.count}
+
+
+def main() -> None:
+    """Entry point."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    config = json.loads(Path(sys.argv[1]).read_text())
+    os.umask(0o077)
+    sipd = Sipd(config)
+    try:
+        import uvloop
+
+        run = uvloop.run
+    except ImportError:
+        run = asyncio.run
+    run(sipd.run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""Records of one call → the call. A pure function: fold again from scratch, get the same.
+
+Records may be missing, doubled or out of order: a killed worker's successor may write an end that
+was written before. The first begin, ring and answer count, and the first end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+
+class Event(NamedTuple):
+    """A record as folding sees it."""
+
+    kind: str
+    at: float
+    data: dict[str, Any]
+
+
+def fold(context: str, events: Iterable[Event]) -> dict[str, Any] | None:
+    """The fields of `models.Call`, or None while its begin is unknown."""
+    first: dict[str, Event] = {}
+    for event in sorted(events, key=lambda e: e.at):
+        first.setdefault(event.kind, event)
+    begin = first.get("call.begin")
+    if begin is None:
+        return None
+    call = _begun(context, begin)
+    ring, answer, end = (first.get(f"call.{name}") for name in ("ring", "answer", "end"))
+    if ring is not None:
+        call["ringing_at"] = moment(ring.at)
+    if answer is not None:
+        call["answered_at"] = moment(answer.at)
+        if answer.data.get("callee_line") is not None:
+            call["callee_line"] = answer.data["callee_line"]
+    if end is not None:
+        _end(call, end, answer)
+    return call
+
+
+def _begun(context: str, begin: Event) -> dict[str, Any]:
+    data = begin.data
+    return {
+        "context": context,
+        "call_id": str(data.get("call_id", ""))[:128],
+        "from_uri": str(data.get("from", ""))[:256],
+        "to_uri": str(data.get("to", ""))[:256],
+        "dialled": str(data.get("dialled", ""))[:128],
+        "caller_line": data.get("caller_line"),
+        "callee_line": data.get("callee_line"),
+        "started_at": moment(begin.at),
+        "ringing_at": None,
+        "answered_at": None,
+        "ended_at": None,
+        "duration_s": None,
+        "cause": "",
+        "ended_by": "",
+        "status": None,
+        "reason": "",
+        "node": str(data.get("node", ""))[:64],
+        "open": True,
+    }
+
+
+def _end(call: dict[str, Any], end: Event, answer: Event | None) -> None:
+    data = end.data
+    duration = data.get("duration_s")
+    if duration is None and answer is not None:
+        duration = round(max(0.0, end.at - answer.at), 3)
+    call.update(
+        ended_at=moment(end.at),
+        duration_s=duration if answer is not None else None,
+        cause=str(data.get("cause", ""))[:16],
+        ended_by=str(data.get("by", ""))[:8],
+        status=data.get("status"),
+        reason=str(data.get("reason", ""))[:200],
+        open=False,
+    )
+
+
+def moment(at: float) -> datetime:
+    """Seconds since the epoch as an aware UTC time."""
+    return datetime.fromtimestamp(at, UTC)

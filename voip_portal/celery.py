@@ -1,0 +1,42 @@
+"""The Celery application: `celery -A voip_portal.celery worker`, `… beat`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voip_portal.settings")
+
+from celery import Celery
+from celery.signals import beat_init, heartbeat_sent, worker_ready
+from django.conf import settings
+
+app = Celery("voip_portal")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.conf.beat_schedule = {
+    "retention": {"task": "calls.forget_old", "schedule": 3600.0},
+}
+app.conf.beat_schedule_filename = str(Path(settings.VOIP_VAR) / "run" / "celerybeat-schedule")
+
+
+def _healthy(name: str) -> None:
+    path = Path(settings.VOIP_VAR) / "run" / f"{name}.health"
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.write_text(str(os.getpid()))
+
+
+@worker_ready.connect
+def _worker_is_ready(**kwargs: Any) -> None:
+    _healthy("worker")
+
+
+@heartbeat_sent.connect
+def _worker_lives(**kwargs: Any) -> None:
+    _healthy("worker")
+
+
+@beat_init.connect
+def _beat_is_ready(**kwargs: Any) -> None:
+    _healthy("beat")

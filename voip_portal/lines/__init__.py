@@ -1,0 +1,1 @@
+"""Lines (SIP accounts) and the devices that may use them."""

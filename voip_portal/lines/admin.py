@@ -1,0 +1,109 @@
+"""Lines and devices for staff: suspend, resume, revoke. No secret is shown, made or chosen here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.admin import ModelAdmin, TabularInline
+
+from voip_portal.lines import services
+from voip_portal.lines.models import Device, Line, State
+
+
+class NoAddNoDelete:
+    """Rows that come and go by the service's own rules only."""
+
+    def has_add_permission(self, request: HttpRequest, *args: Any) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class DeviceInline(NoAddNoDelete, TabularInline):  # type: ignore[misc]
+    """Devices on their line's page."""
+
+    model = Device
+    fields = readonly_fields = ("label", "created_at", "revoked_at")
+    extra = 0
+    show_change_link = True
+
+
+@admin.register(Line)
+class LineAdmin(NoAddNoDelete, ModelAdmin):  # type: ignore[misc]
+    """Lines. The user name never changes; the state changes by the actions."""
+
+    list_display = ("username", "owner", "label", "class_of_service", "state", "device_count")
+    list_filter = ("state", "class_of_service")
+    list_select_related = ("owner",)
+    search_fields = ("username", "owner__email", "owner__name")
+    search_help_text = _("User name, or the owner's name or e-mail address")
+    show_full_result_count = False
+    ordering = ("-pk",)
+    fields = ("username", "owner", "label", "class_of_service", "state", "end_calls", "created_at")
+    readonly_fields = ("username", "owner", "state", "end_calls", "created_at")
+    inlines = (DeviceInline,)
+    actions = ("suspend", "suspend_and_end_calls", "resume")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Line]:
+        lines: QuerySet[Line] = super().get_queryset(request)
+        active = Count("devices", filter=Q(devices__revoked_at=None))
+        return lines.annotate(active_devices=active)
+
+    @admin.display(description=_("devices"))
+    def device_count(self, line: Line) -> int:
+        return int(line.active_devices)  # type: ignore[attr-defined]
+
+    @admin.action(description=_("Suspend; ongoing calls go on"), permissions=["change"])
+    def suspend(self, request: HttpRequest, lines: QuerySet[Line]) -> None:
+        self._suspend(request, lines, end_calls=False)
+
+    @admin.action(description=_("Suspend and end ongoing calls"), permissions=["change"])
+    def suspend_and_end_calls(self, request: HttpRequest, lines: QuerySet[Line]) -> None:
+        self._suspend(request, lines, end_calls=True)
+
+    @admin.action(description=_("Resume"), permissions=["change"])
+    def resume(self, request: HttpRequest, lines: QuerySet[Line]) -> None:
+        suspended = list(lines.filter(state=State.SUSPENDED))
+        for line in suspended:
+            services.resume(line)
+        tell(request, ngettext("%d line resumed.", "%d lines resumed.", len(suspended)), suspended)
+
+    def _suspend(self, request: HttpRequest, lines: QuerySet[Line], *, end_calls: bool) -> None:
+        open_lines = list(lines.exclude(state=State.CLOSING))
+        for line in open_lines:
+            services.suspend(line, end_calls=end_calls)
+        text = ngettext("%d line suspended.", "%d lines suspended.", len(open_lines))
+        tell(request, text, open_lines)
+
+
+def tell(request: HttpRequest, text: str, rows: list[Any]) -> None:
+    """Say how many rows an action changed."""
+    messages.success(request, text % len(rows))
+
+
+@admin.register(Device)
+class DeviceAdmin(NoAddNoDelete, ModelAdmin):  # type: ignore[misc]
+    """Devices: staff may rename and revoke."""
+
+    list_display = ("label", "line", "created_at", "revoked_at")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    list_select_related = ("line",)
+    search_fields = ("label", "line__username")
+    show_full_result_count = False
+    ordering = ("-pk",)
+    fields = ("line", "label", "created_at", "revoked_at")
+    readonly_fields = ("line", "created_at", "revoked_at")
+    actions = ("revoke",)
+
+    @admin.action(description=_("Revoke: its registration goes"), permissions=["change"])
+    def revoke(self, request: HttpRequest, devices: QuerySet[Device]) -> None:
+        active = list(devices.filter(revoked_at=None))
+        for device in active:
+            services.revoke_device(device)
+        tell(request, ngettext("%d device revoked.", "%d devices revoked.", len(active)), active)

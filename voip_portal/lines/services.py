@@ -1,0 +1,184 @@
+"""All changes of lines and devices. Forms, API and commands call these, never the models."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime
+from typing import Final
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from voip_portal.accounts.models import User
+from voip_portal.accounts.services import end_sessions
+from voip_portal.lines import names
+from voip_portal.lines.models import MAX_DEVICES, Device, Line, State
+
+_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"
+"""No letter that is read as another."""
+
+
+class LineError(Exception):
+    """A rule about lines or devices was not met."""
+
+
+class NameMalformed(LineError):
+    """The user name has a wrong shape."""
+
+
+class NameRefused(LineError):
+    """The user name is reserved or looks like a reserved one."""
+
+
+class NameTaken(LineError):
+    """Somebody has, or had, this user name or one that reads the same."""
+
+
+class LineNotActive(LineError):
+    """The line is suspended or closed."""
+
+
+class TooManyDevices(LineError):
+    """The line has as many devices as it may have."""
+
+
+def check_username(username: str) -> None:
+    """Raise why this normalised user name cannot be chosen."""
+    if not names.is_well_formed(username):
+        raise NameMalformed(username)
+    if names.is_reserved(username):
+        raise NameRefused(username)
+    if Line.objects.filter(skeleton=names.skeleton(username)).exists():
+        raise NameTaken(username)
+
+
+def create_line(
+    owner: User | None,
+    username: str,
+    *,
+    label: str = "",
+    class_of_service: str = "student",
+) -> Line:
+    """A new line under a user name nobody had before. `numbers.services.open_line` adds addresses."""
+    username = names.normalise(username)
+    check_username(username)
+    try:
+        with transaction.atomic():
+            return Line.objects.create(
+                owner=owner,
+                username=username,
+                skeleton=names.skeleton(username),
+                label=label,
+                class_of_service=class_of_service,
+            )
+    except IntegrityError as error:
+        raise NameTaken(username) from error
+
+
+def new_secret() -> str:
+    """A device secret of 99 random bits, in groups that can be typed on a telephone."""
+    groups = ("".join(secrets.choice(_ALPHABET) for _ in range(5)) for _ in range(4))
+    return "-".join(groups)
+
+
+def ha1(algorithm: str, username: str, realm: str, secret: str) -> str:
+    """H(username:realm:secret) in hex, what digest verification needs (RFC 7616 §3.4.2)."""
+    return hashlib.new(algorithm, f"{username}:{realm}:{secret}".encode()).hexdigest()
+
+
+def add_device(line: Line, label: str, realm: str) -> tuple[Device, str]:
+    """A new device and its secret, which exists nowhere else: show it once, then forget it."""
+    with transaction.atomic():
+        locked = Line.objects.select_for_update().get(pk=line.pk)
+        if locked.state != State.ACTIVE:
+            raise LineNotActive(locked.username)
+        if locked.devices.active().count() >= MAX_DEVICES:
+            raise TooManyDevices(locked.username)
+        secret = new_secret()
+        device = Device.objects.create(
+            line=locked,
+            label=_clean_label(label),
+            ha1_md5=ha1("md5", locked.username, realm, secret),
+            ha1_sha256=ha1("sha256", locked.username, realm, secret),
+        )
+    return device, secret
+
+
+def renew_secret(device: Device, realm: str) -> str:
+    """A new secret for a device; the old one is worth nothing from now on."""
+    if device.revoked_at is not None:
+        raise LineNotActive(device.label)
+    if device.line.state != State.ACTIVE:
+        raise LineNotActive(device.line.username)
+    secret = new_secret()
+    device.ha1_md5 = ha1("md5", device.line.username, realm, secret)
+    device.ha1_sha256 = ha1("sha256", device.line.username, realm, secret)
+    device.save(update_fields=["ha1_md5", "ha1_sha256"])
+    return secret
+
+
+def rename_device(device: Device, label: str) -> None:
+    """Give a device another name; its registration stays."""
+    device.label = _clean_label(label)
+    device.save(update_fields=["label"])
+
+
+def revoke_device(device: Device, at: datetime | None = None) -> None:
+    """End a device for good. Its registration goes within a second, by the change feed."""
+    if device.revoked_at is None:
+        device.revoked_at = at or timezone.now()
+        device.save(update_fields=["revoked_at"])
+
+
+def suspend(line: Line, *, end_calls: bool) -> None:
+    """Take a line out of service: registrations go, and ongoing calls too when asked for."""
+    if line.state == State.CLOSING:
+        raise LineNotActive(line.username)
+    line.state = State.SUSPENDED
+    line.end_calls = end_calls
+    line.save(update_fields=["state", "end_calls"])
+
+
+def resume(line: Line) -> None:
+    """Put a suspended line back into service."""
+    if line.state == State.CLOSING:
+        raise LineNotActive(line.username)
+    line.state = State.ACTIVE
+    line.end_calls = False
+    line.save(update_fields=["state", "end_calls"])
+
+
+def suspend_person(user: User, *, end_calls: bool) -> None:
+    """Shut a person out: no log-in, sessions ended, all lines suspended."""
+    with transaction.atomic():
+        user.is_active = False
+        user.save(update_fields=["is_active"])
+        end_sessions(user)
+        for line in Line.objects.filter(owner=user).exclude(state=State.CLOSING):
+            suspend(line, end_calls=end_calls)
+
+
+def resume_person(user: User) -> None:
+    """Let a suspended person in again, with all lines. A closed account stays closed."""
+    if user.closed_at is not None:
+        raise LineNotActive(user.email)
+    with transaction.atomic():
+        user.is_active = True
+        user.save(update_fields=["is_active"])
+        for line in Line.objects.filter(owner=user, state=State.SUSPENDED):
+            resume(line)
+
+
+def close_line(line: Line) -> None:
+    """End a line for good: devices revoked, calls ended, the user name never given again."""
+    with transaction.atomic():
+        line.devices.active().update(revoked_at=timezone.now())
+        line.state = State.CLOSING
+        line.end_calls = True
+        line.label = ""
+        line.save(update_fields=["state", "end_calls", "label"])
+
+
+def _clean_label(label: str) -> str:
+    return " ".join(label.split())[:60]

@@ -1,0 +1,1 @@
+"""Names and numbers: domains, ranges, pools, and who holds which address."""

@@ -1,0 +1,92 @@
+"""People for staff. It is here, at the top, because suspending somebody reaches the lines too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.admin import ModelAdmin
+
+from voip_portal.accounts.models import User
+from voip_portal.lines import services as lines
+from voip_portal.lines.admin import tell
+
+admin.site.unregister(EmailAddress)  # a verified address is an identity, not something to edit
+
+PERSON = ("email", "name", "language", "timezone", "listed")
+RIGHTS = ("is_staff", "is_superuser", "groups")
+FACTS = ("is_active", "date_joined", "last_login", "closed_at")
+
+
+@admin.register(User)
+class UserAdmin(ModelAdmin):  # type: ignore[misc]
+    """People. Passwords are neither shown nor set here: their owners reset them by mail."""
+
+    list_display = ("email", "name", "is_active", "is_staff", "date_joined")
+    list_filter = ("is_active", "is_staff", "groups")
+    search_fields = ("email", "name")
+    show_full_result_count = False
+    ordering = ("-pk",)
+    filter_horizontal = ("groups",)
+    fieldsets = (
+        (None, {"fields": PERSON}),
+        (_("Staff"), {"fields": RIGHTS}),
+        (_("Facts"), {"fields": FACTS}),
+    )
+    actions = ("suspend", "suspend_and_end_calls", "resume")
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        return self.fieldsets if obj is not None else self.fieldsets[:2]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        fixed: tuple[str, ...] = FACTS if obj is None else (*FACTS, "email")
+        # Only an administrator makes staff: otherwise an operator could promote herself.
+        return fixed if _is_administrator(request) else (*fixed, *RIGHTS)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        allowed: bool = super().has_change_permission(request, obj)
+        return allowed and (obj is None or not obj.is_staff or _is_administrator(request))
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        if not change:
+            obj.set_unusable_password()
+        super().save_model(request, obj, form, change)
+
+    @admin.action(description=_("Suspend; ongoing calls go on"), permissions=["change"])
+    def suspend(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        self._suspend(request, people, end_calls=False)
+
+    @admin.action(description=_("Suspend and end ongoing calls"), permissions=["change"])
+    def suspend_and_end_calls(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        self._suspend(request, people, end_calls=True)
+
+    @admin.action(description=_("Resume"), permissions=["change"])
+    def resume(self, request: HttpRequest, people: QuerySet[User]) -> None:
+        chosen = self._within_reach(request, people.filter(is_active=False))
+        for user in chosen:
+            lines.resume_person(user)
+        tell(request, ngettext("%d person resumed.", "%d people resumed.", len(chosen)), chosen)
+
+    def _suspend(self, request: HttpRequest, people: QuerySet[User], *, end_calls: bool) -> None:
+        chosen = self._within_reach(request, people)
+        for user in chosen:
+            lines.suspend_person(user, end_calls=end_calls)
+        text = ngettext("%d person suspended.", "%d people suspended.", len(chosen))
+        tell(request, text, chosen)
+
+    def _within_reach(self, request: HttpRequest, people: QuerySet[User]) -> list[User]:
+        """Nobody acts on herself, on closed accounts, or on staff without being administrator."""
+        chosen = people.filter(closed_at=None).exclude(pk=request.user.pk)
+        return list(chosen if _is_administrator(request) else chosen.filter(is_staff=False))
+
+
+def _is_administrator(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))

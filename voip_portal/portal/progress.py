@@ -1,0 +1,68 @@
+"""How far a device is: waiting, refused, registered, tested."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from allauth.account.adapter import get_adapter
+from django.http import HttpRequest
+
+from voip_portal.calls.models import Call
+from voip_portal.calls.services import recent_refusals
+from voip_portal.lines.models import Device, State
+from voip_portal.location.models import Binding
+from voip_portal.portal.history import plain_address
+from voip_portal.portal.registrations import Registration, registrations
+
+ECHO = "echo"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the light shows. `state` is one of waiting, wrong_secret, unknown_name, registered, blocked."""
+
+    state: str
+    registration: Registration | None = None
+    refused_at: datetime | None = None
+    refused_name: str = ""
+    echo: str = ""
+    """The test call: empty, "going-on" or "done"."""
+
+
+def progress(request: HttpRequest, device: Device, at: float | None = None) -> Progress:
+    """The device's state, by its registration, else by what the registrar refused lately."""
+    now = time.time() if at is None else at
+    if device.revoked_at is not None or device.line.state != State.ACTIVE:
+        return Progress("blocked")
+    mine = [r for r in registrations([device.line_id], now) if r.device_id == device.pk]
+    if mine:
+        return Progress("registered", mine[0], echo=_echo_call(device))
+    return _refused(request, device)
+
+
+def _refused(request: HttpRequest, device: Device) -> Progress:
+    """Wrong secret for this name, else an unknown name tried from where the browser is."""
+    refusals = recent_refusals(device.line.username, get_adapter().get_client_ip(request))
+    for refusal in refusals:
+        if refusal.username == device.line.username:
+            return Progress("wrong_secret", refused_at=refusal.at, refused_name=refusal.username)
+    for refusal in refusals:
+        if not refusal.known:
+            return Progress("unknown_name", refused_at=refusal.at, refused_name=refusal.username)
+    return Progress("waiting")
+
+
+def _echo_call(device: Device) -> str:
+    """How far the line's latest test call is."""
+    calls = Call.objects.filter(caller_line=device.line_id, answered_at__isnull=False)
+    recent = calls.order_by("-started_at", "-pk").values_list("to_uri", "dialled", "open")[:5]
+    for to_uri, dialled, is_open in recent:
+        if _is_echo(dialled or to_uri):
+            return "going-on" if is_open else "done"
+    return ""
+
+
+def _is_echo(uri: str) -> bool:
+    return plain_address(uri).partition("@")[0].lower() == ECHO

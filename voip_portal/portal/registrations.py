@@ -1,0 +1,62 @@
+"""Where lines are registered now, read from the bindings that the nodes write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from voip_portal.lines.models import Device
+from voip_portal.location.models import Binding
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One contact of a line, as the pages show it."""
+
+    line_id: int
+    device_id: int
+    device_label: str
+    host: str
+    """Where the phone is, without user part and parameters."""
+    transport: str
+    user_agent: str
+    since: datetime
+    until: datetime
+    node: str
+
+
+def registrations(line_ids: Sequence[int], at: float | None = None) -> list[Registration]:
+    """What is registered now, the newest first."""
+    now = time.time() if at is None else at
+    rows = Binding.objects.filter(line_id__in=line_ids, expires_at__gt=now)
+    bindings = sorted(rows, key=lambda b: -b.registered_at)
+    labels = dict(
+        Device.objects.filter(pk__in={b.device_id for b in bindings}).values_list("pk", "label")
+    )
+    return [_registration(b, labels.get(b.device_id, "")) for b in bindings]
+
+
+def _registration(binding: Binding, label: str) -> Registration:
+    host, transport = _where(binding.contact)
+    return Registration(
+        line_id=binding.line_id,
+        device_id=binding.device_id,
+        device_label=label,
+        host=host,
+        transport=transport,
+        user_agent=binding.user_agent[:100],
+        since=datetime.fromtimestamp(binding.registered_at, UTC),
+        until=datetime.fromtimestamp(binding.expires_at, UTC),
+        node=binding.node,
+    )
+
+
+def _where(contact: str) -> tuple[str, str]:
+    """Host with port, and transport, of a contact URI as the phone wrote it."""
+    uri = contact.partition("<")[2].partition(">")[0] or contact
+    rest = uri.partition(":")[2]
+    address, *parameters = rest.rpartition("@")[2].split(";")
+    named = dict(p.lower().partition("=")[::2] for p in parameters)
+    return address.partition("?")[0], named.get("transport", "udp").upper()

@@ -1,0 +1,38 @@
+"""What a softphone is pointed at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from voip_portal.nodes.services import ensure_deployment
+
+DEFAULT_PORT = 5060
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where phones register."""
+
+    host: str
+    port: int
+    transports: tuple[str, ...] = ("UDP", "TCP")
+
+    @property
+    def address(self) -> str:
+        """Host, with the port when it is not SIP's own."""
+        return self.host if self.port == DEFAULT_PORT else f"{self.host}:{self.port}"
+
+
+def realm() -> str:
+    """What device secrets are made for: one constant of the deployment, not a domain."""
+    return ensure_deployment().realm
+
+
+def server() -> Server:
+    """The advertised address of sipd; an IPv6 address stands in brackets."""
+    host = settings.VOIP_ADVERTISE
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    return Server(host, settings.VOIP_SIP_PORT)

@@ -1,0 +1,107 @@
+"""From a verified e-mail address to a phone that works: name, secret, steps, a light that turns green.
+
+A secret is in the one response that follows the click that made it, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.core.internal.ratelimit import consume, respond_429
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.views.decorators.http import require_GET, require_POST
+
+from voip_portal.lines import services as lines
+from voip_portal.lines.models import Device
+from voip_portal.numbers import services as numbers
+from voip_portal.portal.access import main_line, own_device, person
+from voip_portal.portal.forms import NAME_ERRORS, UsernameForm
+from voip_portal.portal.phones import PHONES
+from voip_portal.portal.progress import progress
+from voip_portal.portal.server import realm, server
+
+
+@never_cache
+@login_required
+def welcome(request: HttpRequest) -> HttpResponse:
+    """Choose the user name; the answer to that is the set-up page of the first device."""
+    if main_line(person(request)) is not None:
+        return redirect("home")
+    form = UsernameForm(request.POST or None)
+    if not consume(request, app="allauth.account", action="choose_name"):
+        return respond_429(request)
+    if form.is_valid():
+        try:
+            line = numbers.open_line(person(request), form.cleaned_data["username"])
+        except lines.LineError as error:
+            form.add_error("username", NAME_ERRORS[type(error)])
+        else:
+            device, secret = lines.add_device(line, _("My phone"), realm())
+            return setup_page(request, device, secret)
+    return render(request, "portal/welcome.html", {"form": form})
+
+
+def setup_page(request: HttpRequest, device: Device, secret: str = "") -> HttpResponse:
+    """The page with all that a phone asks for; with the secret only when it was made just now."""
+    line = device.line
+    context: dict[str, Any] = {
+        "device": device,
+        "line": line,
+        "secret": secret,
+        "server": server(),
+        "number": numbers.number_of(line),
+        "domain": numbers.default_domain().name,
+        "phones": PHONES,
+        "progress": progress(request, device),
+    }
+    return render(request, "portal/setup.html", context)
+
+
+@never_cache
+@login_required
+@require_GET
+def device_setup(request: HttpRequest, pk: int) -> HttpResponse:
+    """The set-up page again, without the secret."""
+    device = own_device(person(request), pk)
+    if device.revoked_at is not None:
+        return redirect("devices")
+    return setup_page(request, device)
+
+
+@never_cache
+@login_required
+@require_POST
+def new_secret(request: HttpRequest, pk: int) -> HttpResponse:
+    """A new secret for a device; the phone that used the old one has to be set up again."""
+    device = own_device(person(request), pk)
+    try:
+        secret = lines.renew_secret(device, realm())
+    except lines.LineNotActive:
+        return redirect("devices")
+    return setup_page(request, device, secret)
+
+
+@never_cache
+@login_required
+@require_GET
+def status(request: HttpRequest, pk: int) -> HttpResponse:
+    """The light: a piece of page that the set-up page asks for every two seconds."""
+    device = own_device(person(request), pk)
+    context = {"device": device, "progress": progress(request, device)}
+    return render(request, "portal/status.html", context)
+
+
+@never_cache
+@xframe_options_sameorigin
+@login_required
+@require_GET
+def status_frame(request: HttpRequest, pk: int) -> HttpResponse:
+    """The light for browsers without script: a frame that loads itself again."""
+    device = own_device(person(request), pk)
+    context = {"device": device, "progress": progress(request, device)}
+    return render(request, "portal/status_frame.html", context)

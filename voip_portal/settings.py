@@ -1,0 +1,255 @@
+"""Django settings, all from the environment; `docs/configuration.md` lists the variables.
+
+Without any variable this is the embedded default: SQLite, files, no server besides our own.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from voip_portal import environment as env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VOIP_VAR = env.private_folder(Path(os.environ.get("VOIP_VAR") or BASE_DIR / "var").resolve())
+"""All state that is not in a database server."""
+
+VOIP_SIP_PORT = int(os.environ.get("VOIP_SIP_PORT") or 5060)
+VOIP_WEB_PORT = int(os.environ.get("VOIP_WEB_PORT") or 8000)
+VOIP_ADVERTISE = os.environ.get("VOIP_ADVERTISE") or "127.0.0.1"
+"""The host name or address that phones and browsers are told to use."""
+VOIP_CAMPUS_DOMAINS = [d.lower() for d in env.words("VOIP_CAMPUS_DOMAINS", "campus.example")]
+"""E-mail domains whose holders may sign up."""
+VOIP_HTTPS = env.flag("VOIP_HTTPS")
+"""Whether browsers reach us by https (through a proxy): cookies become secure, HSTS is sent."""
+VOIP_REDIS_URL = os.environ.get("REDIS_URL", "")
+
+SECRET_KEY = env.secret("SECRET_KEY", VOIP_VAR / "secret_key")
+DEBUG = env.flag("VOIP_DEBUG")
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", VOIP_ADVERTISE, *env.words("VOIP_HOSTS")]
+INTERNAL_IPS: list[str] = []
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "rest_framework",
+    "drf_spectacular",
+    "voip_portal.changes",
+    "voip_portal.accounts",
+    "voip_portal.lines",
+    "voip_portal.numbers",
+    "voip_portal.location",
+    "voip_portal.calls",
+    "voip_portal.nodes",
+    "voip_portal.api",
+    "voip_portal.portal",
+    "voip_portal.bridge",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "voip_portal.portal.middleware.ContentSecurityPolicy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "voip_portal.portal.middleware.Preferences",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+
+ROOT_URLCONF = "voip_portal.urls"
+WSGI_APPLICATION = "voip_portal.wsgi.application"
+ASGI_APPLICATION = "voip_portal.asgi.application"
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.template.context_processors.i18n",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "voip_portal.portal.context.site",
+            ],
+        },
+    },
+]
+
+# -- Stores ------------------------------------------------------------------------------------
+
+DATABASES = env.databases(os.environ.get("DATABASE_URL", ""), VOIP_VAR)
+DATABASE_ROUTERS = ["voip_portal.location.router.BindingsRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES: dict[str, dict[str, Any]] = {
+    "default": (
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": VOIP_REDIS_URL}
+        if VOIP_REDIS_URL
+        else {
+            "BACKEND": "voip_portal.accounts.filecache.SharedFileCache",
+            "LOCATION": str(VOIP_VAR / "cache"),
+        }
+    )
+}
+"""Shared by all web processes: rate limits count in it."""
+
+CELERY_BROKER_URL = VOIP_REDIS_URL or "filesystem://"
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
+    # A task whose worker was killed comes again after seconds, not after the default hour.
+    {"visibility_timeout": 60, "unacked_restore_interval": 2, "unacked_restore_throttle": 1}
+    if VOIP_REDIS_URL
+    else {
+        "data_folder_in": str(env.private_folder(VOIP_VAR / "broker" / "queue")),
+        "data_folder_out": str(VOIP_VAR / "broker" / "queue"),
+        "control_folder": str(env.private_folder(VOIP_VAR / "broker" / "control")),
+        "polling_interval": 0.05,
+    }
+)
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 4
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TIMEZONE = "UTC"
+
+# -- People ------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+AUTH_PASSWORD_VALIDATORS[1]["OPTIONS"] = {"min_length": 10}  # type: ignore[assignment]
+
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "account_login"
+
+ACCOUNT_ADAPTER = "voip_portal.accounts.adapter.CampusAdapter"
+ACCOUNT_FORMS = {
+    "signup": "voip_portal.accounts.forms.SignupForm",
+    "login": "voip_portal.accounts.forms.LoginForm",
+}
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+# A typed code, not a link: it works when the mail is read on another device, mail scanners cannot
+# use it up, and no address in a mail depends on the Host header of a request.
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = 15 * 60
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = 3
+ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
+ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = 15 * 60
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_LOGOUT_ON_GET = False
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 600
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_RATE_LIMITS = {
+    "signup_subnet": "120/m/key",
+    "signup": "20/m/ip",
+    "login": "30/m/ip",
+    "login_failed": "10/m/ip,5/300s/key",
+    "find_person": "60/m/user",
+    "choose_name": "20/m/user",
+}
+ALLAUTH_TRUSTED_PROXY_COUNT = int(os.environ.get("VOIP_TRUSTED_PROXIES") or 0)
+"""How many proxies of ours a request passes; with 0 no X-Forwarded-For is believed."""
+
+EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = str(VOIP_VAR / "mail")
+if os.environ.get("EMAIL_HOST"):
+    EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    EMAIL_HOST = os.environ["EMAIL_HOST"]
+    EMAIL_PORT = int(os.environ.get("EMAIL_PORT") or 25)
+    EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
+    if EMAIL_HOST_USER:
+        EMAIL_HOST_PASSWORD = env.secret("EMAIL_HOST_PASSWORD", VOIP_VAR / "email_password")
+    EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
+DEFAULT_FROM_EMAIL = os.environ.get("VOIP_FROM_EMAIL") or f"telephone@{VOIP_CAMPUS_DOMAINS[0]}"
+
+# -- Language and time -------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("sv", _("Swedish"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = "UTC"
+VOIP_TIME_ZONE = os.environ.get("VOIP_TIME_ZONE") or "Europe/Stockholm"
+"""The zone of people who did not choose one."""
+
+# -- The web -----------------------------------------------------------------------------------
+
+STATIC_URL = "static/"
+STATIC_ROOT = env.private_folder(VOIP_VAR / "static")
+# Files are served from where they lie: nothing has to be collected before the first start.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_MAX_AGE = 300
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = VOIP_HTTPS
+SESSION_COOKIE_AGE = 30 * 24 * 3600
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+if VOIP_HTTPS:
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    if ALLAUTH_TRUSTED_PROXY_COUNT:
+        SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if VOIP_HTTPS else "http"
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_VERSIONING_CLASS": None,
+    "EXCEPTION_HANDLER": "rest_framework.views.exception_handler",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Campus telephone API",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "DISABLE_ERRORS_AND_WARNINGS": False,
+}
+UNFOLD = {
+    "SITE_TITLE": _("Campus telephone"),
+    "SITE_HEADER": _("Campus telephone"),
+    "SITE_URL": "/",
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"django.server": {"handlers": ["console"], "level": "INFO", "propagate": False}},
+}

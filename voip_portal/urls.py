@@ -1,0 +1,28 @@
+"""All addresses of the web site."""
+
+from __future__ import annotations
+
+from allauth.account import urls as allauth_urls
+from allauth.account.decorators import secure_admin_login
+from django.contrib import admin
+from django.urls import include, path
+
+from voip_portal.accounts.views import signup
+
+admin.autodiscover()
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+# A campus address is an identity here: it is verified once and cannot be exchanged for another.
+_NOT_OFFERED = {"account_email", "account_set_password"}
+
+urlpatterns = [
+    path("accounts/signup/", signup, name="account_signup"),
+    path(
+        "accounts/",
+        include([p for p in allauth_urls.urlpatterns if p.name not in _NOT_OFFERED]),
+    ),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("admin/", admin.site.urls),
+    path("api/", include("voip_portal.api.urls")),
+    path("", include("voip_portal.portal.urls")),
+]
