@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Final
 
 from sipcore.bindings.binding import Binding
 from sipcore.errors import MalformedMessage
 from sipcore.message import Uri, parse_uri
+
+MAX_KEY_LENGTH: Final = 400
+"""Longer keys are cut and end in a hash, so that a store can index them."""
 
 _RESERVED: Final = frozenset(";/?:@&=+$,%")
 
@@ -18,8 +22,14 @@ def contact_key(uri: Uri) -> str:
     Equal URIs may still have different keys, since a parameter that only one of them has is
     ignored in comparison: `find_contact` compares as the RFC does.
     """
-    if uri.scheme not in ("sip", "sips"):
-        return uri.text
+    key = uri.text if uri.scheme not in ("sip", "sips") else _canonical(uri)
+    if len(key) <= MAX_KEY_LENGTH:
+        return key
+    digest = blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    return f"{key[: MAX_KEY_LENGTH - 33]}#{digest}"
+
+
+def _canonical(uri: Uri) -> str:
     parts = [uri.scheme, ":"]
     if uri.user:
         parts.append(_uniform(uri.user))

@@ -10,6 +10,8 @@ not `expire` has come by.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from sys import intern
 from typing import Final
 
 from sipcore.bindings.binding import Binding, BindingChange
@@ -93,7 +95,7 @@ class BindingTable:
         """Hold what the store had at `version`, unless something later is held already."""
         line = self._lines.get(line_id)
         if line is None or version >= line.version:
-            self._hold(line_id, line, version, tuple(bindings))
+            self._hold(line_id, line, version, tuple(map(_sharing_texts, bindings)))
 
     def drop(self, line_id: int) -> tuple[Binding, ...]:
         """Forget a line and its version; what it held."""
@@ -156,6 +158,19 @@ class BindingTable:
         self._calendar.setdefault(second, []).append(line_id)
         if second < self._next_second:
             self._next_second = second
+
+
+def _sharing_texts(binding: Binding) -> Binding:
+    """A binding as read from a store, with one copy of each text that it or others repeat."""
+    if binding.key is binding.contact:
+        return binding
+    return replace(
+        binding,
+        key=binding.contact if binding.key == binding.contact else binding.key,
+        user_agent=intern(binding.user_agent),
+        params=intern(binding.params),
+        node=intern(binding.node),
+    )
 
 
 def _rows(held: Binding | tuple[Binding, ...]) -> tuple[Binding, ...]:

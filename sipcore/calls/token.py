@@ -4,7 +4,7 @@ Any worker of any node can route, account and end a call from the token and the 
 MAC covers the Call-ID, so a token opens nothing in another call; a To tag or a Route without a
 valid token opens nothing at all.
 
-Layout before base64url: version, flags, context (10), hash of the caller's tag (4), home worker
+Layout before base64url: version, flags, context (12), hash of the caller's tag (4), home worker
 (node number, slot), [caller flow], [callee flow], MAC (10). A flow is present where that party
 cannot be reached at its Contact as written (NAT, or a stream it opened).
 """

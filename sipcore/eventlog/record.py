@@ -63,4 +63,14 @@ _encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circu
 def encode_line(n: int, record: Record) -> bytes:
     """The record as the spool keeps it: one line of ASCII JSON, with its newline."""
     row = {"n": n, "k": record.kind, "c": record.context, "t": round(record.at, 3), **record.fields}
-    return _encode(row).encode("ascii") + b"\n"
+    text = _encode(row)
+    if "\\ud" in text or "\\u0000" in text:
+        # Bytes that were no UTF-8, or NUL: a database would refuse the whole batch for them.
+        text = _encode({key: _clean(value) for key, value in row.items()})
+    return text.encode("ascii") + b"\n"
+
+
+def _clean(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return value.encode("utf-8", "replace").decode("utf-8").replace("\0", "?")

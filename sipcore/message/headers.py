@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from sipcore.errors import MalformedMessage
 from sipcore.message.grammar import closing_quote, is_token, parse_params, unquote
 from sipcore.message.uri import Uri, parse_host_port, parse_uri
@@ -46,8 +48,12 @@ class NameAddr:
         return f"<NameAddr {self}>"
 
 
+@lru_cache(maxsize=4096)
 def parse_name_addr(text: str, header: str = "name-addr") -> NameAddr:
-    """`[display] <uri>;params` or `uri;params` (then all params belong to the header, §20)."""
+    """`[display] <uri>;params` or `uri;params` (then all params belong to the header, §20).
+
+    From and To are the same in all messages of a dialog: the result is shared, never change it.
+    """
     text = text.strip()
     if text[:1] == '"':
         close = closing_quote(text, 0)
@@ -102,6 +108,10 @@ class Via:
         self.port = port
         self.params = params
 
+    def stamped(self, **params: str) -> Via:
+        """This Via with parameters added or filled in."""
+        return Via(self.transport, self.host, self.port, {**self.params, **params})
+
     @property
     def branch(self) -> str:
         return self.params.get("branch") or ""
@@ -127,8 +137,12 @@ class Via:
         return f"{self.host}:{port}"
 
 
+@lru_cache(maxsize=4096)
 def parse_via(text: str) -> Via:
-    """`SIP/2.0/UDP host:port;params`, white space allowed around '/', ':' and ';' (§20.42)."""
+    """`SIP/2.0/UDP host:port;params`, white space allowed around '/', ':' and ';' (§20.42).
+
+    Our own Via comes back in every response: the result is shared, never change it.
+    """
     head, _, tail = text.partition(";")
     if head[:8] == "SIP/2.0/":
         transport, _, sent_by = head[8:].partition(" ")

@@ -35,17 +35,21 @@ class Message:
     # --- raw values --------------------------------------------------------------------------
     def first(self, key: str) -> str | None:
         """The value of the first row of this name (lower-case, long), or None."""
-        try:
-            line = self.lines[self.keys.index(key)]
-        except ValueError:
+        if key not in self.keys:
             return None
-        return line[line.index(":") + 1 :].strip()
+        return self.lines[self.keys.index(key)].partition(":")[2].strip()
 
     def rows(self, key: str) -> list[str]:
         """The values of all rows of this name."""
+        keys = self.keys
+        count = keys.count(key)
+        if count == 0:
+            return []
+        if count == 1:
+            return [self.lines[keys.index(key)].partition(":")[2].strip()]
         return [
-            line[line.index(":") + 1 :].strip()
-            for k, line in zip(self.keys, self.lines, strict=True)
+            line.partition(":")[2].strip()
+            for k, line in zip(keys, self.lines, strict=True)
             if k == key
         ]
 
@@ -132,6 +136,11 @@ class Message:
             value = ", ".join([value, *rest])
         self.lines[index] = f"{name}: {value}"
         self._forget(key)
+
+    def stamp_via(self, value: str, via: Via) -> None:
+        """Replace the topmost Via by this value, already parsed as `via`."""
+        self.replace_top("Via", value)
+        self._cache["via"] = via
 
     def _forget(self, key: str) -> None:
         cache = self._cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from sipcore.errors import MalformedMessage
 from sipcore.message.grammar import unescape
 
@@ -114,8 +116,12 @@ def _headers(text: str) -> list[tuple[str, str]]:
     return sorted(pairs)
 
 
+@lru_cache(maxsize=4096)
 def parse_uri(text: str) -> Uri:
-    """Parse a URI. Unknown schemes give a Uri whose `user` is all that follows the colon."""
+    """Parse a URI. Unknown schemes give a Uri whose `user` is all that follows the colon.
+
+    The same few URIs stand in all messages of a call: the result is shared, never change it.
+    """
     scheme, colon, rest = text.partition(":")
     if not colon or not scheme or not scheme[0].isalpha():
         raise MalformedMessage("no URI scheme", header="uri")

@@ -42,6 +42,9 @@ class Sleeper(Protocol):
 class Application(Protocol):
     """What answers the requests that no transaction has absorbed."""
 
+    def answer_without_state(self, request: Request, back: Flow) -> bool:
+        """Answer a request that needs no transaction, such as one without credentials."""
+
     def handle(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
         """A new request other than ACK and CANCEL."""
 
@@ -211,7 +214,10 @@ class Worker:
         if self.config.slots > 1 and not self._is_mine(request, flow, data):
             return
         stamp_source(request, flow)
-        tx = self.transactions.receive_request(request, response_flow(request, flow), now)
+        back = response_flow(request, flow)
+        if self.application.answer_without_state(request, back):
+            return
+        tx = self.transactions.receive_request(request, back, now)
         if tx is None:
             return
         try:
@@ -334,7 +340,7 @@ class Worker:
 
     def new_context(self) -> str:
         """A fresh call context."""
-        return context_from_bits(self.random.getrandbits(80))
+        return context_from_bits(self.random.getrandbits(96))
 
     def cancel_lookup(self, branch: Branch) -> None:
         """Forget a look-up whose branch ended."""

@@ -37,8 +37,7 @@ def is_loop(request: Request, is_own_via: Callable[[str], bool]) -> bool:
 
     A request that comes back with another Request-URI is a spiral, which is allowed.
     """
-    rows = request.rows("via")
-    if len(rows) == 1 and "," not in rows[0]:
+    if request.keys.count("via") == 1 and "," not in (request.first("via") or ""):
         return False
     own = [value for value in request.values("via")[1:] if is_own_via(value)]
     if not own:
@@ -54,16 +53,15 @@ def _branch_of(via_value: str) -> str:
 
 def loop_hash(request: Request) -> str:
     """Eight hex digits over all that routing may depend on (RFC 5393 §4.2.1)."""
-    fields = (
+    fields = [
         request.uri_text,
         request.from_tag,
         request.to_tag,
         request.call_id,
         str(request.cseq_number),
-        *request.rows("route"),
-        *request.rows("proxy-require"),
-        *request.rows("proxy-authorization"),
-    )
+    ]
+    for key in ("route", "proxy-require", "proxy-authorization"):
+        fields += request.rows(key)
     data = "\n".join(fields).encode("utf-8", "surrogateescape")
     return blake2b(data, digest_size=4).hexdigest()
 
@@ -77,14 +75,16 @@ class OwnRoute:
     """The URI of ours that was on top of the Route (or in a strict router's Request-URI)."""
 
 
+NO_OWN_ROUTE = OwnRoute(False)
+
+
 def take_own_routes(request: Request, is_ours: Callable[[Uri], bool]) -> OwnRoute:
     """Undo strict routing and take our own URIs off the top of the Route (RFC 3261 §16.4).
 
     Changes the request. `is_ours` tells whether a URI names this service as a host.
     """
-    rows = request.rows("route")
-    if not rows:
-        return OwnRoute(False)
+    if "route" not in request.keys:
+        return NO_OWN_ROUTE
     uri = request.uri
     if uri.params and "lr" in uri.params and is_ours(uri):
         _undo_strict_routing(request)

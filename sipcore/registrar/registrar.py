@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from ipaddress import ip_address
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from sipcore.bindings import Binding, BindingChange
 from sipcore.directory import Account, Device
@@ -18,10 +18,18 @@ from sipcore.message import Request, Response, Uri, parse_name_addr
 from sipcore.registrar.answers import answer, refuse
 from sipcore.registrar.draft import Draft, Full, OutOfOrder, Source
 from sipcore.registrar.policy import RegistrarPolicy
-from sipcore.registrar.wanted import TooBrief, is_first_hop, read_contact, read_seconds
+from sipcore.registrar.wanted import (
+    MAX_CALL_ID_LENGTH,
+    MAX_CONTACT_LENGTH,
+    TooBrief,
+    Wanted,
+    is_first_hop,
+    is_storable,
+    read_contact,
+    read_seconds,
+    read_user_agent,
+)
 from sipcore.transport.flow import Flow
-
-MAX_USER_AGENT_LENGTH: Final = 120
 
 
 class Reply(NamedTuple):
@@ -127,7 +135,11 @@ def _apply(
     wanted = [read_contact(c, expires, policy, outbound=outbound) for c in contacts]
     if outbound and any(w.reg_id for w in wanted) and sum(w.expires_s > 0 for w in wanted) > 1:
         return refuse(request, 400, "One Contact per Flow")  # RFC 5626 §6
+    if len(request.call_id) > MAX_CALL_ID_LENGTH or not is_storable(request.call_id):
+        return refuse(request, 400, "Bad Call-ID")
     for contact in wanted:
+        if not _can_be_kept(contact):
+            return refuse(request, 400, "Bad Contact")
         if contact.uri.scheme not in ("sip", "sips"):
             return refuse(request, 403, "Contact Is No SIP Address")
         if contact.expires_s:
@@ -135,6 +147,11 @@ def _apply(
         else:
             draft.remove(contact)
     return None
+
+
+def _can_be_kept(wanted: Wanted) -> bool:
+    kept = (wanted.contact, wanted.instance, wanted.params)
+    return len(wanted.contact) <= MAX_CONTACT_LENGTH and all(map(is_storable, kept))
 
 
 def _apply_star(request: Request, draft: Draft, *, alone: bool) -> Response | None:
@@ -153,7 +170,7 @@ def _source(
         request.cseq_number,
         at,
         0 if device is None else device.id,
-        (request.first("user-agent") or "")[:MAX_USER_AGENT_LENGTH],
+        read_user_agent(request),
         node,
         tuple(request.values("path")) if "path" in request.keys else (),
     )

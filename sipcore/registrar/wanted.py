@@ -37,6 +37,11 @@ class Wanted:
     params: str
 
 
+MAX_CONTACT_LENGTH: Final = 2000
+MAX_CALL_ID_LENGTH: Final = 255
+MAX_USER_AGENT_LENGTH: Final = 120
+
+
 class TooBrief(ValueError):
     """A contact asks for less than the registrar grants (423)."""
 
@@ -108,6 +113,25 @@ def read_reg_id(params: Mapping[str, str | None]) -> int:
     text = params.get("reg-id") or ""
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else 0
     return number if number < 2**31 else 0
+
+
+def is_storable(text: str) -> bool:
+    """Whether every store can keep this text: Unicode, without the NUL some databases refuse.
+
+    Bytes that were no UTF-8 are lone surrogates here. One such text would fail the whole group
+    of changes it is written with.
+    """
+    if text.isascii():
+        return "\0" not in text
+    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def read_user_agent(request: Request) -> str:
+    """The User-Agent for display: bounded, what cannot be stored replaced."""
+    text = (request.first("user-agent") or "")[:MAX_USER_AGENT_LENGTH]
+    if is_storable(text):
+        return text
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def is_first_hop(request: Request) -> bool:

@@ -19,9 +19,10 @@ def stamp_source(request: Request, flow: Flow) -> None:
     if via.rport == "":
         text = via_value(request)
         head, _, tail = _split_rport(text)
-        request.replace_top("Via", f"{head};received={host};rport={port}{tail}")
+        stamped = via.stamped(received=host, rport=str(port))
+        request.stamp_via(f"{head};received={host};rport={port}{tail}", stamped)
     elif via.host.strip("[]") != host and via.received != host:
-        request.replace_top("Via", f"{via_value(request)};received={host}")
+        request.stamp_via(f"{via_value(request)};received={host}", via.stamped(received=host))
 
 
 def via_value(request: Request) -> str:
@@ -32,6 +33,8 @@ def via_value(request: Request) -> str:
 
 def _split_rport(text: str) -> tuple[str, str, str]:
     """Text around a valueless `;rport`, which may be folded or in any case."""
+    if text.endswith(";rport"):
+        return text[:-6], "rport", ""
     lowered = text.lower()
     start = lowered.find("rport")
     while start > 0:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sipcore.auth import Verdict, VerdictKind
 from sipcore.directory import Account, AccountState, Device
 from sipcore.eventlog import Kind, Record
-from sipcore.message import Request
+from sipcore.message import Request, Response
 
 if TYPE_CHECKING:
     from sipcore.node.worker import Worker
@@ -100,6 +100,26 @@ class Identity:
         proxy: bool,
     ) -> None:
         """Answer 401 or 407 with a challenge for each algorithm of the domain."""
+        stale = verdict.kind is VerdictKind.STALE
+        tx.respond(self._challenge_response(request, proxy, bound_to, domain, stale), now)
+
+    def plain_challenge(self, request: Request) -> Response | None:
+        """The challenge for a request without credentials; None where none is due."""
+        worker = self._worker
+        if request.method == "REGISTER":
+            uri = request.to.uri
+            domain = worker.domain_of(uri)
+            if domain is None or not worker.is_ours(request.uri):
+                return None
+            return self._challenge_response(request, False, worker.aor_of(uri), domain, False)
+        domain = worker.domain_of(request.from_.uri)
+        if domain is None or request.max_forwards == 0:
+            return None
+        return self._challenge_response(request, True, request.call_id, domain, False)
+
+    def _challenge_response(
+        self, request: Request, proxy: bool, bound_to: str, domain: str, stale: bool
+    ) -> Response:
         worker = self._worker
         headers = worker.authenticator.challenge(
             proxy,
@@ -107,10 +127,10 @@ class Identity:
             self._offered(request, domain),
             bound_to,
             worker.at,
-            stale=verdict.kind is VerdictKind.STALE,
+            stale=stale,
         )
         status = 407 if proxy else 401
-        tx.respond(request.respond(status, to_tag=worker.new_tag(), headers=headers), now)
+        return request.respond(status, to_tag=worker.new_tag(), headers=headers)
 
     def _offered(self, request: Request, domain: str) -> tuple[str, ...]:
         known = self._worker.directory.domain(domain)

@@ -17,7 +17,7 @@ from sipcore.bindings import Binding, BindingChange, StoreResult
 from sipcore.directory import Account, AccountState, Device
 from sipcore.eventlog import Kind, Record
 from sipcore.message import Request
-from sipcore.registrar import Reply, answer, process
+from sipcore.registrar import Reply, answer, process, refuse_unsupported
 
 if TYPE_CHECKING:
     from sipcore.node.worker import Worker
@@ -56,6 +56,10 @@ class Registrations:
     def handle(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
         """A REGISTER (RFC 3261 §10.3)."""
         worker = self._worker
+        refused = refuse_unsupported(request, worker.config.registrar)
+        if refused is not None:
+            tx.respond(refused, now)
+            return
         domain = worker.domain_of(request.to.uri)
         if domain is None:
             tx.respond(request.respond(404, to_tag=worker.new_tag()), now)

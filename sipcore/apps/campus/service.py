@@ -59,6 +59,25 @@ class CampusService:
         self._attempts: dict[str, ResponseContext] = {}
 
     # --- requests ----------------------------------------------------------------------------
+    def answer_without_state(self, request: Request, back: Flow) -> bool:
+        """Challenge what carries no credentials at all, keeping nothing (RFC 3261 §26.3.2.4).
+
+        A retransmission is challenged again; the ACK of a 407 finds nothing and is dropped.
+        """
+        method = request.method
+        if method in ("ACK", "CANCEL", "OPTIONS"):
+            return False
+        if method == "REGISTER":
+            if "authorization" in request.keys:
+                return False
+        elif "proxy-authorization" in request.keys or request.to_tag:
+            return False
+        response = self._identity.plain_challenge(request)
+        if response is None:
+            return False
+        self._worker.send(back, response.to_bytes())
+        return True
+
     def handle(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
         """A new request other than ACK and CANCEL."""
         worker = self._worker

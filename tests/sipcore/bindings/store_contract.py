@@ -124,6 +124,7 @@ class BindingStoreContract:
         assert unknown == StoreResult(True, 0)
         assert line_of(store) == LineBindings(1, 1, (a_binding("a"),))
         assert line_of(store, 2).version == 0
+        assert store.commit([add(0, a_binding("first", line_id=2))])[0].ok
 
     def test_batch_is_one_after_the_other_and_each_by_itself(self, store: BindingStore) -> None:
         two = a_binding("a", line_id=2)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipcore.bindings import Binding, contact_key, find_contact, outbound_key
+from sipcore.bindings.contact import MAX_KEY_LENGTH
 from sipcore.message import parse_uri
 from tests.sipcore.bindings.examples import a_binding
 
@@ -77,6 +78,13 @@ def test_key_of_an_ordinary_contact_is_its_text() -> None:
     assert contact_key(parse_uri(text)) == text
 
 
+def test_long_key_is_cut_and_still_tells_contacts_apart() -> None:
+    one, other = (contact_key(parse_uri(f"sip:a@h;pn-prid={'x' * 900}{n}")) for n in "12")
+    assert len(one) == len(other) == MAX_KEY_LENGTH
+    assert one != other
+    assert one == contact_key(parse_uri(f"sip:a@H;pn-prid={'X' * 900}1"))
+
+
 def test_key_keeps_broken_escapes() -> None:
     assert contact_key(parse_uri("sip:100%@h")) == "sip:100%@h"
     assert contact_key(parse_uri("sip:a%zz@h")) == "sip:a%zz@h"
@@ -93,6 +101,11 @@ def test_outbound_binding_is_not_found_by_its_contact() -> None:
     held = a_binding(contact="sip:carol@chicago.com", key=key, instance="<urn:uuid:1>", reg_id=1)
     uri = parse_uri("sip:carol@chicago.com;x=1")
     assert find_contact([held], uri, contact_key(uri)) is None
+
+
+def test_contact_that_cannot_be_read_equals_nothing() -> None:
+    uri = parse_uri("sip:carol@chicago.com")
+    assert find_contact([a_binding(contact="rubbish")], uri, contact_key(uri)) is None
 
 
 def test_other_schemes_compare_as_text() -> None:

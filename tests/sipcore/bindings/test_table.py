@@ -86,6 +86,17 @@ def test_replace_holds_what_the_store_had() -> None:
     assert table.count == 2
 
 
+def test_texts_read_from_a_store_are_held_once() -> None:
+    table = BindingTable()
+    for line_id in (1, 2):
+        contact, agent = f"sip:{line_id}@192.0.2.1", "-".join(("phone", "1.0"))
+        row = a_binding(contact=contact, key=(contact + " ")[:-1], user_agent=agent)
+        table.replace(line_id, 1, [row])
+    (one,), (two,) = table.bindings(1, AT), table.bindings(2, AT)
+    assert one.key is one.contact
+    assert one.user_agent is two.user_agent
+
+
 def test_replace_by_something_older_is_passed_over() -> None:
     table = BindingTable()
     table.replace(1, 5, [a_binding("new")])

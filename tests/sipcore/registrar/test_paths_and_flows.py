@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from sipcore.registrar import RegistrarPolicy
+from sipcore.registrar import RegistrarPolicy, Write, process
 from sipcore.transport.flow import Flow
-from tests.sipcore.registrar.harness import CONTACT, SOURCE, TCP, UDP, UUID, Node, a_register
+from tests.sipcore.registrar.harness import (
+    ANNA,
+    AT,
+    CONTACT,
+    SOURCE,
+    TCP,
+    UDP,
+    UUID,
+    Node,
+    a_register,
+)
 
 PATHS = [("Path", "<sip:p2.example;lr>, <sip:p1.example;lr>"), ("Supported", "path")]
 OUTBOUND = f'{CONTACT};+sip.instance="{UUID}";reg-id=1'
@@ -84,6 +94,14 @@ def test_stream_is_kept_even_when_the_address_is_right(node: Node) -> None:
 def test_flow_of_a_proxy_is_not_kept(node: Node, flow: Flow) -> None:
     node.register(a_register(CONTACT, vias=2), flow)
     assert [b.flow for b in node.bindings()] == [None]
+
+
+def test_registration_without_a_source_keeps_no_flow() -> None:
+    request = a_register("<sip:anna@10.0.0.5>")
+    outcome = process(request, ANNA, None, None, [], 0, AT, RegistrarPolicy(), "n1")
+    assert isinstance(outcome, Write)
+    (binding,) = outcome.change.upserts
+    assert (binding.flow, binding.device_id) == (None, 0)
 
 
 def test_nat_that_moves_to_another_port_gives_the_new_flow(node: Node) -> None:

@@ -448,6 +448,34 @@ def test_broken_contact_is_400_or_nothing_and_changes_nothing(node: Node, contac
     assert node.contacts() == (["sip:anna@192.0.2.7:5060"] if response.status == 200 else [])
 
 
+@pytest.mark.parametrize(
+    "contact",
+    [
+        f"<sip:{'x' * 2000}@192.0.2.7>",
+        "<sip:a\udcff@192.0.2.7>",
+        "<sip:a\0@192.0.2.7>",
+        "<sip:é\0@192.0.2.7>",
+        f"{CONTACT};name=\udcff",
+        f'{CONTACT};+sip.instance="<urn:\udcff>"',
+    ],
+)
+def test_contact_that_no_store_could_keep_is_400(node: Node, contact: str) -> None:
+    assert node.register(a_register(contact)).status == 400
+
+
+@pytest.mark.parametrize("call_id", ["x" * 256, "\udcff", "a\0b"])
+def test_call_id_that_no_store_could_keep_is_400(node: Node, call_id: str) -> None:
+    assert node.register(a_register(CONTACT, call_id=call_id)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"), [("x" * 500, "x" * 120), ("ü\udcff\0", "ü??"), ("Träd/1", "Träd/1")]
+)
+def test_user_agent_is_kept_as_far_as_it_can_be(node: Node, sent: str, kept: str) -> None:
+    node.register(a_register("<sip:é@192.0.2.7>", headers=[("User-Agent", sent)]))
+    assert [b.user_agent for b in node.bindings()] == [kept]
+
+
 def test_registration_for_somebody_else_is_403_and_for_nobody_404() -> None:
     boris = Account(2, "boris", "campus.example")
     request = a_register(CONTACT)

@@ -85,13 +85,18 @@ class Slot:
     wake_at: float | None = None
 
 
+def node_address(number: int) -> Address:
+    """Where a node listens; every node accepts requests that name any of them."""
+    return (f"10.0.0.{number + 1}", 5060)
+
+
 class Node:
     """A node of the simulated cluster: one address, several worker slots."""
 
     def __init__(self, world: World, number: int, workers: int) -> None:
         self.world = world
         self.number = number
-        self.address: Address = (f"10.0.0.{number + 1}", 5060)
+        self.address = node_address(number)
         self.slots = [Slot() for _ in range(workers)]
         for slot in range(workers):
             self.start_worker(slot)
@@ -109,7 +114,7 @@ class Node:
             incarnation=place.incarnation,
             cluster_keys=(KEY,),
             listeners=(Listener("UDP", self.address, self.address),),
-            own_hosts=frozenset(n.address[0] for n in world.nodes) | {self.address[0]},
+            own_hosts=frozenset(node_address(n)[0] for n in range(world.size.nodes)),
             registrar=world.policy,
         )
         table = BindingTable()

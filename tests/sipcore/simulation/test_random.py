@@ -1,0 +1,158 @@
+"""Random user agents, losses, crashes and directory changes, each run replayed from its seed.
+
+`SIM_SEEDS` says how many seeds are run (50). To replay one:
+`SIM_SEED=17 pytest tests/sipcore/simulation/test_random.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from sipcore.directory import AccountState
+from sipcore.transport.memory import Conditions
+from tests.sipcore.simulation.phone import (
+    Answer,
+    Outgoing,
+    Phone,
+    answer_after,
+    answer_at_once,
+    refuse_with,
+    ring_forever,
+    silent,
+)
+from tests.sipcore.simulation.world import SIZES, Size, World, make_directory
+
+NAMES = ["anna", "bob", "clara", "david"]
+BUSY_S = 120.0
+
+
+def scripts(random: Random) -> Answer:
+    return random.choice(
+        [
+            answer_at_once,
+            answer_after(random.uniform(0.1, 8)),
+            refuse_with(486, random.uniform(0, 4)),
+            refuse_with(603),
+            refuse_with(404),
+            ring_forever,
+            silent,
+        ]
+    )
+
+
+class Chaos:
+    """Everybody does something at random moments."""
+
+    def __init__(self, seed: int, size: Size, *, kills: bool) -> None:
+        self.random = random = Random(seed)
+        conditions = Conditions(
+            loss=random.choice([0.0, 0.02, 0.08]),
+            duplication=random.choice([0.0, 0.05]),
+            max_delay_s=random.choice([0.02, 0.2]),
+        )
+        self.world = World(seed, size, NAMES, conditions)
+        self.phones = [
+            Phone(self.world, name, (f"10.1.{i}.{j}", 5060))
+            for i, name in enumerate(NAMES)
+            for j in range(random.choice([1, 1, 2, 3]))
+        ]
+        self.outgoing: list[Outgoing] = []
+        for phone in self.phones:
+            phone.on_invite = scripts(random)
+            phone.register()
+        for _ in range(random.randrange(5, 25)):
+            self.later(self.act)
+        if kills:
+            for _ in range(random.randrange(1, 4)):
+                self.later(self.kill)
+
+    def later(self, action: object) -> None:
+        when = self.random.uniform(3.0, BUSY_S)
+        self.world.network.at_time(when, lambda now: action())  # type: ignore[operator]
+
+    def act(self) -> None:
+        phone = self.random.choice(self.phones)
+        friend = self.random.choice([*NAMES, "nobody", "1000", "echo"])
+        choice = self.random.randrange(7)
+        if choice <= 2:
+            self.place_call(phone, friend)
+        elif choice == 3:
+            self.outgoing.append(phone.message(friend, b"hi"))
+        elif choice == 4:
+            self.outgoing.append(phone.register())
+        elif choice == 5:
+            phone.on_invite = scripts(self.random)
+        else:
+            self.suspend_somebody()
+
+    def place_call(self, phone: Phone, friend: str) -> None:
+        call = phone.call(friend)
+        self.outgoing.append(call)
+        end = self.random.uniform(0.05, 30)
+
+        def finish(now: float) -> None:
+            if call.dialogs and self.random.random() < 0.2:
+                for dialog in call.dialogs.values():
+                    self.outgoing.append(phone.reinvite(dialog))
+            if not call.status:
+                phone.cancel(call)
+            for dialog in call.dialogs.values():
+                phone.hang_up(dialog)
+
+        self.world.network.after(end, finish)
+
+    def suspend_somebody(self) -> None:
+        """Suspend an account and end its calls; a moment later it is active again."""
+        world = self.world
+        version = world.directory.version + 1
+        victim = self.random.choice(list(world.directory.accounts()))
+        gone = replace(victim, state=AccountState.SUSPENDED, end_calls=True)
+        changed = world.directory.changed(version=version, accounts=[gone])
+        world.change_directory(changed, [victim.id])
+        back = make_directory(NAMES, version + 1)
+        world.network.after(5.0, lambda now: world.change_directory(back, [victim.id]))
+
+    def kill(self) -> None:
+        node = self.random.choice(self.world.nodes)
+        slot = self.random.randrange(len(node.slots))
+        if node.slots[slot].worker is not None:
+            node.kill_worker(slot, self.random.uniform(0.05, 1.0))
+
+    def hang_up_everything(self) -> None:
+        for phone in self.phones:
+            for dialog in list(phone.dialogs.values()):
+                phone.hang_up(dialog)
+
+    def run(self) -> None:
+        """Let it happen, then let everything come to rest, then look."""
+        world = self.world
+        world.run(BUSY_S + 40)
+        self.hang_up_everything()
+        world.run(300)
+        self.hang_up_everything()
+        world.run(700)
+        for outgoing in self.outgoing:
+            if world.kills and outgoing.request.method == "INVITE" and outgoing.responses:
+                # The open transactions of a killed worker end with it (DESIGN: When something
+                # fails); a caller that had heard ringing must give up by itself.
+                continue
+            assert outgoing.status, f"{world}: {outgoing.request!r} never got a final response"
+            if outgoing.request.method != "INVITE":
+                assert len(outgoing.finals) <= 1, f"{world}: {outgoing.request!r} got two finals"
+        world.check_calls()
+        world.check_nothing_left()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
+def test_whatever_happens_every_request_is_answered_and_nothing_is_left(
+    size: Size, seed: int
+) -> None:
+    Chaos(seed, size, kills=False).run()
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
+def test_whoever_is_killed_calls_are_recorded_and_nothing_is_left(size: Size, seed: int) -> None:
+    Chaos(seed + 1_000_000, size, kills=True).run()
