@@ -168,8 +168,8 @@ class CallTable:
     def adopt(self, rows: Iterable[dict[str, Any]], now: float, at: float) -> int:
         """Take over the calls that a stopped worker left in its journal; returns how many.
 
-        Answered calls go on. Unanswered ones ended with their transactions: they get the record
-        that they were lost.
+        Answered calls go on. Unanswered ones ended with their transactions, and calls to a service
+        of ours with its dialogs: they get the record that they were lost.
         """
         open_rows: dict[str, dict[str, Any]] = {}
         for row in rows:
@@ -181,7 +181,7 @@ class CallTable:
         for row in open_rows.values():
             call = call_from_row(row, now, at)
             self._calls[call.context] = call
-            if call.dialogs:
+            if any(dialog.callee_contact for dialog in call.dialogs.values()):
                 adopted += 1
                 self._note(journal_row(call))
             else:

@@ -82,7 +82,8 @@ def _next_special(text: str, i: int, separator: str, end: int) -> int:
 def parse_params(text: str, header: str = "") -> dict[str, str | None]:
     """`a=b;c;d="e"` as a dictionary; names lower-case, quoted values without their quotes.
 
-    A leading semicolon and empty pieces are allowed. The first of two equal names counts.
+    Empty pieces are let pass, except in a Via, whose parameters decide where an answer goes. The
+    first of two equal names counts.
     """
     params: dict[str, str | None] = {}
     if not text:
@@ -92,7 +93,7 @@ def parse_params(text: str, header: str = "") -> dict[str, str | None]:
         name, equals, value = piece.partition("=")
         name = name.strip().lower()
         if not name:
-            if piece.strip():
+            if piece.strip() or header == "via":
                 raise MalformedMessage("parameter without a name", header=header)
             continue
         if name in params:

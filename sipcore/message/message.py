@@ -384,7 +384,7 @@ class Request(Message):
         """
         keys, lines = [], []
         for key, line in zip(self.keys, self.lines, strict=True):
-            if key == "to" and to_tag and status > 100 and not self.to_tag:
+            if key == "to" and to_tag and status > 100 and not self._has_to_tag():
                 lines.append(f"{line.rstrip()};tag={to_tag}")
             elif key in _COPIED or (key == "timestamp" and status == 100):
                 lines.append(line)
@@ -397,6 +397,13 @@ class Request(Message):
         keys.append("content-length")
         lines.append(f"Content-Length: {len(body)}")
         return Response(status, reason or REASONS.get(status, "Unknown"), keys, lines, body)
+
+
+    def _has_to_tag(self) -> bool:
+        try:
+            return bool(self.to_tag)
+        except MalformedMessage:
+            return ";tag=" in (self.first("to") or "").lower()
 
 
 _COPIED = frozenset({"via", "from", "to", "call-id", "cseq"})

@@ -7,6 +7,7 @@ after each turn: records and journal first, then messages.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -269,12 +270,12 @@ class Worker:
         if request is None or request.method == "ACK":
             self.count("malformed")
             return
-        try:
+        back = flow
+        with contextlib.suppress(MalformedMessage):  # an unreadable Via: back to the source
             stamp_source(request, flow)
-            response = request.respond(error.status, error.reason, to_tag=self.new_tag())
-            self.send(response_flow(request, flow), response.to_bytes())
-        except MalformedMessage:
-            self.count("malformed")
+            back = response_flow(request, flow)
+        response = request.respond(error.status, error.reason, to_tag=self.new_tag())
+        self.send(back, response.to_bytes())
 
     # --- who we are ------------------------------------------------------------------------
     def domain_of(self, uri: Uri) -> str | None:

@@ -322,6 +322,8 @@ class Phone:
             self.respond(tx, request, 200, self._id())
         elif request.method == "INVITE":
             self.respond(tx, request, 200, "")
+            for delay_s in (0.5, 1.5, 3.5, 7.5):  # repeated, as every 2xx to an INVITE is
+                self.network.after(delay_s, lambda _: self.respond(tx, request, 200, ""))
         else:
             self.respond(tx, request, 200, self._id())
 
