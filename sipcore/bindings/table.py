@@ -61,6 +61,10 @@ class BindingTable:
             return [held] if held.expires_at > at else []
         return [binding for binding in held if binding.expires_at > at]
 
+    def line_ids(self) -> list[int]:
+        """Every line that has ever changed here."""
+        return list(self._lines)
+
     def version(self, line_id: int) -> int:
         """The store's version of the line that this table knows; 0 for never changed."""
         line = self._lines.get(line_id)

@@ -7,7 +7,7 @@ a record and keeps a journal row of every open call, from which a restarted work
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,7 +72,7 @@ class CallTable:
     def __len__(self) -> int:
         return len(self._calls)
 
-    def __iter__(self) -> Iterable[Call]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Call]:
         return iter(list(self._calls.values()))
 
     def get(self, context: str) -> Call | None:

@@ -72,7 +72,7 @@ class StreamFramer:
     def _skip_empty_lines(self, out: list[bytes | _Ping]) -> bool:
         """Drop CRLFs between messages (§7.5), noting pings; False when nothing else is here."""
         buffer = self._buffer
-        while buffer[:1] in (b"\r", b"\n"):
+        while buffer and buffer[0] in (0x0D, 0x0A):
             if buffer[:4] == b"\r\n\r\n":
                 out.append(PING)
                 del buffer[:4]

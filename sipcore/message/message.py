@@ -39,6 +39,13 @@ class Message:
             return None
         return self.lines[self.keys.index(key)].partition(":")[2].strip()
 
+    def _value(self, key: str) -> str:
+        """As `first`, for a header that must be there."""
+        try:
+            return self.lines[self.keys.index(key)].partition(":")[2].strip()
+        except ValueError:
+            raise MalformedMessage("missing", header=key) from None
+
     def rows(self, key: str) -> list[str]:
         """The values of all rows of this name."""
         keys = self.keys
@@ -159,9 +166,7 @@ class Message:
         """The topmost Via."""
         via: Via | None = self._cache.get("via")
         if via is None:
-            row = self.first("via")
-            if row is None:
-                raise MalformedMessage("missing", header="via")
+            row = self._value("via")
             if "," in row:
                 row = split_top(row, ",")[0]
             via = self._cache["via"] = parse_via(row)
@@ -183,10 +188,7 @@ class Message:
     def _name_addr(self, key: str) -> NameAddr:
         found: NameAddr | None = self._cache.get(key)
         if found is None:
-            row = self.first(key)
-            if row is None:
-                raise MalformedMessage("missing", header=key)
-            found = self._cache[key] = parse_name_addr(row, key)
+            found = self._cache[key] = parse_name_addr(self._value(key), key)
         return found
 
     @property
@@ -217,7 +219,7 @@ class Message:
         return self._parse_cseq()[1] if found is None else found
 
     def _parse_cseq(self) -> tuple[int, str]:
-        words = (self.first("cseq") or "").split()
+        words = self._value("cseq").split()
         if len(words) != 2:
             raise MalformedMessage("not a number and a method", header="cseq")
         number = parse_uint(words[0], "cseq", MAX_CSEQ)

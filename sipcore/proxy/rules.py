@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import blake2b
+from zlib import crc32
 
 from sipcore.message import Request, Response, Uri
 
@@ -13,22 +13,26 @@ PROXY_FEATURES: frozenset[str] = frozenset()
 """Option tags a Proxy-Require may name; none so far."""
 
 
-def refusal(request: Request, is_own_via: Callable[[str], bool], tag: str) -> Response | None:
+def refusal(
+    request: Request, is_own_via: Callable[[str], bool], new_tag: Callable[[], str]
+) -> Response | None:
     """The response that ends this request here, or None when it may be routed.
 
-    `is_own_via` tells whether a Via value was written by us; `tag` goes into the response's To.
+    `is_own_via` tells whether a Via value was written by us; `new_tag` gives the response's To tag.
     """
     if request.uri.scheme not in ROUTABLE_SCHEMES:
-        return request.respond(416, to_tag=tag)
+        return request.respond(416, to_tag=new_tag())
     max_forwards = request.max_forwards
     if max_forwards is not None and max_forwards <= 0 and request.method != "ACK":
-        return request.respond(483, to_tag=tag)
+        return request.respond(483, to_tag=new_tag())
     if is_loop(request, is_own_via):
-        return request.respond(482, to_tag=tag)
+        return request.respond(482, to_tag=new_tag())
+    if "proxy-require" not in request.keys or request.method in ("ACK", "CANCEL"):
+        return None
     unknown = [t for t in request.proxy_require if t not in PROXY_FEATURES]
-    if unknown and request.method not in ("ACK", "CANCEL"):
+    if unknown:
         headers = [("Unsupported", ", ".join(unknown))]
-        return request.respond(420, to_tag=tag, headers=headers)
+        return request.respond(420, to_tag=new_tag(), headers=headers)
     return None
 
 
@@ -62,8 +66,8 @@ def loop_hash(request: Request) -> str:
     ]
     for key in ("route", "proxy-require", "proxy-authorization"):
         fields += request.rows(key)
-    data = "\n".join(fields).encode("utf-8", "surrogateescape")
-    return blake2b(data, digest_size=4).hexdigest()
+    # No secret is kept by it: who forges a match only has his own request refused.
+    return f"{crc32('|'.join(fields).encode('utf-8', 'surrogateescape')):08x}"
 
 
 @dataclass(slots=True, frozen=True)

@@ -131,9 +131,15 @@ class InviteServerTransaction(ServerTransaction):
 
 
 # --- non-INVITE --------------------------------------------------------------------------------
+_DONE = Request("DONE", "sip:done.invalid", [], [])
+"""Stands for the request of a completed transaction."""
+
+
 def _complete(tx: ServerTransaction, response: Response, now: float) -> None:
     tx.send_wire()
+    # Kept for 32 s only to answer retransmissions: the bytes of the response are enough for that.
     tx.owner = None
+    tx.request = _DONE
     if tx.flow.reliable:
         tx.state = State.TERMINATED
     else:

@@ -34,10 +34,14 @@ class Conditions:
     """Delays are drawn evenly, so a wide range reorders."""
 
 
+KIND = Conditions()
+"""Nothing lost, nothing late."""
+
+
 class MemoryNetwork:
     """Addresses, datagrams on their way, and any other events of the simulated world."""
 
-    def __init__(self, random: Random, conditions: Conditions = Conditions()) -> None:
+    def __init__(self, random: Random, conditions: Conditions = KIND) -> None:
         self.random = random
         self.conditions = conditions
         self.now = 0.0

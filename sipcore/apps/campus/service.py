@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from sipcore.apps.campus.accounting import (
     Attempt,
-    MidDialog,
     account_request,
     account_response,
     end_attempt,
@@ -30,7 +29,6 @@ from sipcore.proxy import (
     OwnRoute,
     ResponseContext,
     forwarded_request,
-    loop_hash,
     refusal,
     take_own_routes,
 )
@@ -81,7 +79,7 @@ class CampusService:
     def handle(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
         """A new request other than ACK and CANCEL."""
         worker = self._worker
-        refused = refusal(request, worker.is_own_via, worker.new_tag())
+        refused = refusal(request, worker.is_own_via, worker.new_tag)
         if refused is not None:
             tx.respond(refused, now)
             return
@@ -314,7 +312,7 @@ class CampusService:
     def handle_ack(self, request: Request, flow: Flow, now: float) -> None:
         """The ACK of a 2xx: forwarded without state when its token is ours (§16.11), else dropped."""
         worker = self._worker
-        if refusal(request, worker.is_own_via, "") is not None:
+        if refusal(request, worker.is_own_via, worker.new_tag) is not None:
             return
         own = take_own_routes(request, worker.is_ours)
         token = self._token_of(own, request)
@@ -329,7 +327,7 @@ class CampusService:
         if out is None:
             worker.count("ack to a name")
             return
-        copy.push("Via", worker.via_value(out, worker.new_branch(loop_hash(request))))
+        copy.push("Via", worker.via_value(out, worker.new_branch("0")))
         worker.send(out, copy.to_bytes())
 
     # --- what others tell us -------------------------------------------------------------------
@@ -384,4 +382,4 @@ def _route_uri(worker: Worker, flow: Flow, token: str) -> str:
     return f"<sip:{host}:{port}{transport};lr;{PARAMETER}={token}>"
 
 
-__all__ = ["CampusService", "LocalService", "MidDialog", "flow_behind_contact"]
+__all__ = ["CampusService", "flow_behind_contact"]

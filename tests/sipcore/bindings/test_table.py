@@ -216,7 +216,7 @@ def test_table_agrees_with_a_plain_dictionary(
 
 def test_thirty_thousand_lines_cost_less_than_a_kilobyte_each() -> None:
     """Worst usual case: every phone behind NAT, with an instance and a Call-ID of its own."""
-    rng = random.Random(1)  # noqa: S311
+    rng = random.Random(1)
     lines = 10_000  # dearer per line than 30,000 are: the calendar is as long
     agents = [f"Linphone/5.{n} (belle-sip/5.3)" for n in range(5)]
     local = ("192.0.2.250", 5060)

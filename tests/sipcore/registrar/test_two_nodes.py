@@ -96,7 +96,7 @@ def test_a_thousand_races_leave_every_table_and_answer_right(seed: int) -> None:
 
     The model is what a registrar that handles one request at a time would hold.
     """
-    rng = random.Random(seed)  # noqa: S311
+    rng = random.Random(seed)
     nodes = two_nodes()
     model = Model()
     for number in range(1, ROUNDS + 1):

@@ -8,8 +8,7 @@ from hashlib import sha256
 from random import Random
 from typing import Any
 
-from sipcore.message import Request, Response, parse_message
-from sipcore.message import parse_auth_params
+from sipcore.message import Request, Response, parse_auth_params, parse_message
 from sipcore.transaction import ClientTransaction, ServerTransaction, Timers, TransactionTable
 from sipcore.transport.flow import Address, Flow
 from sipcore.transport.way_back import response_flow, stamp_source
@@ -145,8 +144,6 @@ class Phone:
 
     def response_received(self, tx: ClientTransaction, response: Response, now: float) -> None:
         outgoing: Outgoing = tx.owner
-        if outgoing is None:
-            return
         outgoing.responses.append(response)
         if response.status < 200:
             return

@@ -24,7 +24,7 @@ from sipcore.node.config import Listener, WorkerConfig
 from sipcore.node.worker import Outputs, Worker
 from sipcore.registrar import RegistrarPolicy
 from sipcore.transport.flow import Address, Flow
-from sipcore.transport.memory import Conditions, MemoryNetwork
+from sipcore.transport.memory import KIND, Conditions, MemoryNetwork
 
 DOMAIN = "campus.example"
 REALM = "campus"
@@ -221,7 +221,7 @@ class World:
         seed: int,
         size: Size,
         names: list[str],
-        conditions: Conditions = Conditions(),
+        conditions: Conditions = KIND,
         policy: RegistrarPolicy | None = None,
     ) -> None:
         self.seed = seed
@@ -241,12 +241,14 @@ class World:
 
     # --- what nodes share ----------------------------------------------------------------
     def note(self, home: tuple[int, int], note: dict[str, Any], now: float) -> None:
-        """A note reaches the worker it is for, when that worker lives."""
+        """A note reaches the worker it is for; the bus keeps it while that worker is down."""
         node, slot = self.nodes[home[0]], home[1]
         worker = node.slots[slot].worker
         if worker is not None:
             worker.noted(note, now, self.network.at)
             node.flush(slot)
+        else:
+            self.network.after(0.2, lambda later: self.note(home, note, later))
 
     def spread(self, change: BindingChange, writer: Worker) -> None:
         """Every other worker hears of a committed change, in commit order."""
