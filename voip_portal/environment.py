@@ -84,7 +84,9 @@ def databases(url: str, var: Path) -> dict[str, dict[str, Any]]:
             "bindings": sqlite(path.with_name(f"{path.stem}-bindings{path.suffix}")),
         }
     if parts.scheme not in {"postgres", "postgresql"}:
-        raise ValueError(f"DATABASE_URL: unknown scheme {parts.scheme!r}; use postgres:// or sqlite://")
+        raise ValueError(
+            f"DATABASE_URL: unknown scheme {parts.scheme!r}; use postgres:// or sqlite://"
+        )
     return {"default": _postgresql(parts.path.lstrip("/"), parts, dict(parse_qsl(parts.query)))}
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from allauth.account import urls as allauth_urls
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
+from django.templatetags.static import static
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from voip_portal.accounts.views import signup
 
@@ -23,6 +25,7 @@ urlpatterns = [
     ),
     path("i18n/", include("django.conf.urls.i18n")),
     path("admin/", admin.site.urls),
+    path("favicon.ico", RedirectView.as_view(url=static("portal/icon.svg"))),
     path("api/", include("voip_portal.api.urls")),
     path("", include("voip_portal.portal.urls")),
 ]

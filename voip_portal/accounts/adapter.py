@@ -15,11 +15,11 @@ def is_campus_address(email: str) -> bool:
     return email.lower().rpartition("@")[2] in settings.VOIP_CAMPUS_DOMAINS
 
 
-class CampusAdapter(DefaultAccountAdapter):  # type: ignore[misc]
+class CampusAdapter(DefaultAccountAdapter):
     """Sends people to the page they need next."""
 
     def get_login_redirect_url(self, request: HttpRequest) -> str:
-        if request.user.is_staff:  # type: ignore[union-attr]
+        if request.user.is_staff:
             return reverse("admin:index")
         return reverse("home")
 

@@ -29,23 +29,23 @@ class SharedFileCache(FileBasedCache):
 
     def __init__(self, location: str, params: dict[str, Any]) -> None:
         super().__init__(location, params)
-        self._max_entries = 50_000
+        self._folder = Path(location).absolute()
 
     def add(
         self,
         key: str,
         value: Any,
-        timeout: float | None = DEFAULT_TIMEOUT,  # type: ignore[assignment]
+        timeout: float | None = DEFAULT_TIMEOUT,
         version: int | None = None,
     ) -> bool:
-        with self._locked(self._key_to_file(key, version)):
+        with self._locked(self.make_key(key, version)):
             return super().add(key, value, timeout, version)
 
     @contextmanager
-    def _locked(self, path: str) -> Iterator[None]:
-        self._createdir()
-        stripe = zlib.crc32(path.encode()) % STRIPES
-        descriptor = os.open(Path(self._dir) / f"{stripe}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    def _locked(self, key: str) -> Iterator[None]:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        stripe = zlib.crc32(key.encode()) % STRIPES
+        descriptor = os.open(self._folder / f"{stripe}.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
@@ -56,9 +56,9 @@ class SharedFileCache(FileBasedCache):
         """Drop what has expired, now and then; the parent would drop live rate limits at random."""
         if random.randrange(LOOK_EVERY):  # noqa: S311 - no secret depends on it
             return
-        for path in self._list_cache_files():
+        for path in self._folder.glob(f"*{self.cache_suffix}"):
             try:
-                with open(path, "rb") as entry:
-                    self._is_expired(entry)  # deletes the file when it is
+                with path.open("rb") as entry:
+                    self._is_expired(entry)  # type: ignore[attr-defined]  # deletes it when it is
             except FileNotFoundError:
                 continue

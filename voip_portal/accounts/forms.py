@@ -9,7 +9,7 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
@@ -30,7 +30,7 @@ def check_campus_address(email: str) -> None:
         raise ValidationError(_("Leave out the + and what follows it."), code="sub_address")
 
 
-class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]
+class SignupForm(allauth_forms.SignupForm):
     """The sign-up page's form. A known and an unknown address take the same way and time."""
 
     name = forms.CharField(
@@ -38,6 +38,7 @@ class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]
         max_length=100,
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )
+    account_already_exists: bool
     field_order = ("name", "email", "password1")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -55,11 +56,11 @@ class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]
             # A new account costs one password hash, so a known address must cost one too.
             make_password(self.cleaned_data["password1"])
         try:
-            with transaction.atomic():
-                saved: tuple[User | None, HttpResponse | None] = super().try_save(request)
+            # Not in a transaction: a password hash takes longer than a write lock may be held.
+            saved: tuple[User | None, HttpResponse | None] = super().try_save(request)
         except IntegrityError:  # signed up at the same moment in another window
             self.account_already_exists = True
-            return super().try_save(request)  # type: ignore[no-any-return]
+            saved = super().try_save(request)
         return saved
 
     def signup(self, request: HttpRequest, user: User) -> None:
@@ -69,7 +70,7 @@ class SignupForm(allauth_forms.SignupForm):  # type: ignore[misc]
         user.save(update_fields=["name", "language"])
 
 
-class LoginForm(allauth_forms.LoginForm):  # type: ignore[misc]
+class LoginForm(allauth_forms.LoginForm):
     """Log-in by e-mail and password."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -53,9 +53,7 @@ def grant(sender: AppConfig, using: str, **kwargs: Any) -> None:
         group.permissions.add(*wanted)
 
 
-def _permissions(
-    label: str, models: dict[str, tuple[str, ...]], using: str
-) -> list[Permission]:
+def _permissions(label: str, models: dict[str, tuple[str, ...]], using: str) -> list[Permission]:
     everything = Permission.objects.using(using).filter(content_type__app_label=label)
     return [
         permission

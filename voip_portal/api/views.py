@@ -19,10 +19,11 @@ from voip_portal.accounts.models import User
 from voip_portal.api.serializers import CallPageSerializer, DeviceSerializer, NewDeviceSerializer
 from voip_portal.lines import services as lines
 from voip_portal.lines.models import MAX_DEVICES, Device, State
+from voip_portal.nodes.services import realm
 from voip_portal.portal.access import lines_of, main_line
 from voip_portal.portal.history import history
 from voip_portal.portal.registrations import registrations
-from voip_portal.portal.server import realm, server
+from voip_portal.portal.server import server
 
 
 def asker(request: Request) -> User:
@@ -41,7 +42,7 @@ class DeviceViewSet(
     mixins.RetrieveModelMixin,
     mixins.UpdateModelMixin,
     mixins.DestroyModelMixin,
-    GenericViewSet,  # type: ignore[type-arg]
+    GenericViewSet,
 ):
     """Devices that are not revoked."""
 

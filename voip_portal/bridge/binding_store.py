@@ -29,13 +29,13 @@ _UPSERT = (
     " ON CONFLICT (line_id, key) DO UPDATE SET "
     + ", ".join(f"{name.strip()} = excluded.{name.strip()}" for name in _COLUMNS.split(",")[2:])
 )
-_TOUCH = (
-    "UPDATE location_binding SET expires_at = ?, call_id = ?, cseq = ? WHERE line_id = ? AND key = ?"
-)
+_TOUCH = "UPDATE location_binding SET expires_at = ?, call_id = ?, cseq = ? WHERE line_id = ? AND key = ?"
 _DELETE = "DELETE FROM location_binding WHERE line_id = ? AND key = ?"
 _NEXT_VERSION = "UPDATE location_aor SET version = ? WHERE line_id = ? AND version = ?"
 _FIRST_VERSION = (
-    "INSERT INTO location_aor (line_id, version) VALUES (?, ?) ON CONFLICT (line_id) DO NOTHING"
+    "INSERT INTO location_aor (line_id, version) VALUES (?, ?)"
+    " ON CONFLICT (line_id) DO UPDATE SET version = excluded.version"
+    " WHERE location_aor.version = 0"
 )
 
 

@@ -1,8 +1,8 @@
 """The keeper: a thread that keeps the node's directory at the database's latest version.
 
-It looks for changes several times a second, builds the new directory off the event loop, hands it
-over, and writes back which version is in force. When the database is away, or what it says does
-not validate, the last good directory stays and the reason is reported.
+It is woken by commits, builds the new directory off the event loop, hands it over, and writes back
+which version is in force. When the database is away, or what it says does not validate, the last
+good directory stays and the reason is reported.
 """
 
 from __future__ import annotations
@@ -14,17 +14,27 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sipcore.directory import Account, Directory
+from sipcore.directory import Directory
 from voip_portal.bridge.database import Database
-from voip_portal.bridge.directory_loader import BadDirectory, load_directory
+from voip_portal.bridge.directory_loader import BadDirectory, catch_up, latest_version
+from voip_portal.bridge.wake import waker_for
 
 log = logging.getLogger("voip_portal.keeper")
 
-POLL_S = 0.2
 HEARTBEAT_S = 5.0
+RETRY_S = 1.0
 
 OnDirectory = Callable[[Directory, Sequence[int] | None], None]
 Figures = Callable[[], dict[str, int]]
+
+_HEARTBEAT = (
+    "INSERT INTO nodes_node (name, started_at, heartbeat_at, directory_version, refused_version,"
+    " refused_why, calls_now, registrations, spool_backlog) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)"
+    " ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at,"
+    " heartbeat_at = excluded.heartbeat_at, directory_version = excluded.directory_version,"
+    " refused_version = excluded.refused_version, refused_why = excluded.refused_why,"
+    " calls_now = excluded.calls_now, registrations = excluded.registrations"
+)
 
 
 class Keeper(threading.Thread):
@@ -40,92 +50,88 @@ class Keeper(threading.Thread):
     ) -> None:
         super().__init__(name="keeper", daemon=True)
         self._database = Database(settings)
+        self._waker = waker_for(settings, self._database)
         self._node = node
         self._directory = directory
         self._on_directory = on_directory
         self._figures = figures
         self._stop_wanted = threading.Event()
-        self._seen: Any = None
+        self._started = datetime.now(UTC)
         self._heartbeat_due = 0.0
-        self._refused = ""
+        self._refused: tuple[int | None, str] = (None, "")
+        self._away = False
 
     def stop(self) -> None:
         """End the thread after its present step."""
         self._stop_wanted.set()
 
     def run(self) -> None:
-        while not self._stop_wanted.wait(POLL_S):
+        while not self._stop_wanted.is_set():
             try:
-                self._look()
+                if self._waker.wait(self._stop_wanted):
+                    self.look()
+                if time.monotonic() >= self._heartbeat_due:
+                    self._heartbeat()
+                self._is_back()
             except self._database.errors as error:
-                log.warning("database: %s", error)
-                self._database.close()
-                self._stop_wanted.wait(1.0)
-            except BadDirectory as error:
-                self._refuse(str(error))
+                self._is_away(error)
+            except Exception:  # the thread must outlive what nobody thought of
+                log.exception("looking for a newer directory failed")
+                self._stop_wanted.wait(RETRY_S)
+        self._waker.close()
         self._database.close()
 
-    def _look(self) -> None:
-        if self._changed():
-            self._rebuild()
-        if time.monotonic() >= self._heartbeat_due:
+    def look(self) -> None:
+        """Put the latest version in force, if it is newer and makes sense."""
+        latest = latest_version(self._database)
+        if latest in {self._directory.version, self._refused[0]}:
+            return
+        try:
+            delta = catch_up(self._database, self._directory)
+        except BadDirectory as error:
+            self._refuse(latest, str(error))
+            return
+        if delta is not None:
+            self._directory = delta.directory
+            self._on_directory(delta.directory, delta.changed)
+            self._refused = (None, "")
             self._heartbeat()
 
-    def _changed(self) -> bool:
-        """Whether anything was committed since the last look (cheap on SQLite: one pragma)."""
-        if self._database.is_postgresql:
-            seen = self._database.query("SELECT COALESCE(MAX(version), 0) FROM changes_change")
-        else:
-            seen = self._database.query("PRAGMA data_version")
-        changed = bool(seen != self._seen)
-        self._seen = seen
-        return changed
-
-    def _rebuild(self) -> None:
-        new = load_directory(self._database)
-        changed = changed_accounts(self._directory, new)
-        same_shape = new.domains == self._directory.domains
-        addresses = new.addresses_differ(self._directory)
-        if not changed and same_shape and not addresses:
-            return
-        self._directory = new
-        self._on_directory(new, changed)
-        self._refused = ""
+    def _refuse(self, version: int, why: str) -> None:
+        log.error("version %d of the directory is refused: %s", version, why)
+        self._refused = (version, why)
         self._heartbeat()
 
-    def _refuse(self, why: str) -> None:
-        if why != self._refused:
-            log.error("directory refused: %s", why)
-            self._refused = why
-            self._heartbeat()
+    def _is_away(self, error: Exception) -> None:
+        if not self._away:
+            log.warning("the database is away, the last good directory stays: %s", error)
+        self._away = True
+        self._waker.close()
+        self._database.close()
+        self._stop_wanted.wait(RETRY_S)
+
+    def _is_back(self) -> None:
+        if self._away:
+            log.warning("the database is back")
+        self._away = False
 
     def _heartbeat(self) -> None:
         """Say that we live, and what is in force."""
         self._heartbeat_due = time.monotonic() + HEARTBEAT_S
-        now = datetime.now(UTC).replace(tzinfo=None if not self._database.is_postgresql else UTC)
-        moment: Any = now if self._database.is_postgresql else now.isoformat(" ")
         figures = self._figures()
-        self._database.execute(
-            "INSERT INTO nodes_node (name, started_at, heartbeat_at, directory_version,"
-            " refused_why, calls_now, registrations, spool_backlog)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, 0)"
-            " ON CONFLICT (name) DO UPDATE SET heartbeat_at = excluded.heartbeat_at,"
-            " directory_version = excluded.directory_version, refused_why = excluded.refused_why,"
-            " calls_now = excluded.calls_now, registrations = excluded.registrations",
-            (
-                self._node,
-                moment,
-                moment,
-                self._directory.version,
-                self._refused,
-                figures["calls_now"],
-                figures["registrations"],
-            ),
+        values = (
+            self._node,
+            self._moment(self._started),
+            self._moment(datetime.now(UTC)),
+            self._directory.version,
+            *self._refused,
+            figures["calls_now"],
+            figures["registrations"],
         )
+        self._database.execute(_HEARTBEAT, values)
 
-
-def changed_accounts(old: Directory, new: Directory) -> list[int]:
-    """Ids of the accounts that are not the same in both."""
-    before: dict[int, Account] = {a.id: a for a in old.accounts()}
-    changed = [a.id for a in new.accounts() if before.pop(a.id, None) != a]
-    return [*changed, *before]
+    def _moment(self, moment: datetime) -> Any:
+        """A time as Django keeps it."""
+        if self._database.is_postgresql:
+            return moment
+        return moment.replace(tzinfo=None).isoformat(" ")

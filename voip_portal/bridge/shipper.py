@@ -64,7 +64,9 @@ class Shipper:
 
     def _ship(self, name: str, stored: int, now: float) -> bool:
         state = self._spools.setdefault(name, SpoolState())
-        if not state.known or (state.sent > stored and now - state.sent_at > RESEND_S and stored <= state.stored):
+        if not state.known or (
+            state.sent > stored and now - state.sent_at > RESEND_S and stored <= state.stored
+        ):
             self._rewind(name, state, stored)
         if stored > state.stored:
             state.sent_at = now

@@ -9,6 +9,7 @@ no Django.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -17,7 +18,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from random import SystemRandom
 from typing import Any
 
 from sipcore.apps.campus import CampusService
@@ -25,6 +25,7 @@ from sipcore.apps.echo import Echo
 from sipcore.bindings import BindingTable
 from sipcore.directory import Directory
 from sipcore.node.config import Listener, WorkerConfig
+from sipcore.node.entropy import PooledRandom
 from sipcore.node.journal import Journal
 from sipcore.node.server import Node
 from sipcore.node.spool import Spool
@@ -75,7 +76,7 @@ class Sipd:
             worker_config(config, incarnation),
             directory,
             bindings,
-            SystemRandom(),
+            PooledRandom(),
             lambda worker: CampusService(worker, [Echo]),
         )
         name = config["node"]
@@ -123,7 +124,13 @@ def main() -> None:
     )
     config = json.loads(Path(sys.argv[1]).read_text())
     os.umask(0o077)
+    # The keeper and the writer must not hold the event loop up for long.
+    sys.setswitchinterval(0.001)
     sipd = Sipd(config)
+    # What is loaded now stays: keep the collector from walking over it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
     try:
         import uvloop
 

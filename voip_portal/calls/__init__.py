@@ -1,0 +1,1 @@
+"""Records as nodes wrote them, and calls folded from them."""

@@ -1,0 +1,1 @@
+"""Row triggers, versions and the audit of what administrators change."""

@@ -25,7 +25,7 @@ class NoAddNoDelete:
         return False
 
 
-class DeviceInline(NoAddNoDelete, TabularInline):  # type: ignore[misc]
+class DeviceInline(NoAddNoDelete, TabularInline):
     """Devices on their line's page."""
 
     model = Device
@@ -35,7 +35,7 @@ class DeviceInline(NoAddNoDelete, TabularInline):  # type: ignore[misc]
 
 
 @admin.register(Line)
-class LineAdmin(NoAddNoDelete, ModelAdmin):  # type: ignore[misc]
+class LineAdmin(NoAddNoDelete, ModelAdmin):
     """Lines. The user name never changes; the state changes by the actions."""
 
     list_display = ("username", "owner", "label", "class_of_service", "state", "device_count")
@@ -88,7 +88,7 @@ def tell(request: HttpRequest, text: str, rows: list[Any]) -> None:
 
 
 @admin.register(Device)
-class DeviceAdmin(NoAddNoDelete, ModelAdmin):  # type: ignore[misc]
+class DeviceAdmin(NoAddNoDelete, ModelAdmin):
     """Devices: staff may rename and revoke."""
 
     list_display = ("label", "line", "created_at", "revoked_at")

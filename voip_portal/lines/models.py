@@ -27,7 +27,9 @@ class Line(models.Model):
     """A SIP account. Its user name is chosen once and never given to anyone else."""
 
     username = models.CharField(_("user name"), max_length=32, unique=True)
-    skeleton = models.CharField(max_length=64, db_index=True, default="", db_default="", editable=False)
+    skeleton = models.CharField(
+        max_length=64, db_index=True, default="", db_default="", editable=False
+    )
     """The name with look-alike letters made equal, to refuse a second name that reads the same."""
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,

@@ -1,0 +1,1 @@
+"""Where lines are registered now."""

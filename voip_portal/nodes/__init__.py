@@ -1,0 +1,1 @@
+"""SIP nodes and the constants of the deployment."""

@@ -16,7 +16,7 @@ from voip_portal.numbers.models import Address, AddressState, Domain, NumberRang
 
 
 @admin.register(Domain)
-class DomainAdmin(ModelAdmin):  # type: ignore[misc]
+class DomainAdmin(ModelAdmin):
     """SIP domains. The realm of secrets is no domain, so renaming one breaks no phone."""
 
     list_display = ("name", "is_default", "algorithms")
@@ -40,7 +40,7 @@ class NumberRangeForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(NumberRange)
-class NumberRangeAdmin(ModelAdmin):  # type: ignore[misc]
+class NumberRangeAdmin(ModelAdmin):
     """Ranges and what is left of the pools."""
 
     form = NumberRangeForm
@@ -51,7 +51,7 @@ class NumberRangeAdmin(ModelAdmin):  # type: ignore[misc]
     @admin.display(description=_("left"))
     def left(self, number_range: NumberRange) -> str:
         if not number_range.is_pool:
-            return "–"
+            return "-"
         return f"{services.range_left(number_range)} / {number_range.size}"
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
@@ -64,7 +64,7 @@ class NumberRangeAdmin(ModelAdmin):  # type: ignore[misc]
 
 
 @admin.register(Address)
-class AddressAdmin(ModelAdmin):  # type: ignore[misc]
+class AddressAdmin(ModelAdmin):
     """Who holds which name or number. Staff reserve addresses; students get theirs by themselves."""
 
     list_display = ("value", "domain", "kind", "state", "line", "until")

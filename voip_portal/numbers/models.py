@@ -64,7 +64,7 @@ class NumberRange(models.Model):
         verbose_name_plural = _("number ranges")
 
     def __str__(self) -> str:
-        return f"{self.first}–{self.last}"
+        return f"{self.first}-{self.last}"
 
     def clean(self) -> None:
         super().clean()

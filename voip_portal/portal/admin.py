@@ -24,7 +24,7 @@ FACTS = ("is_active", "date_joined", "last_login", "closed_at")
 
 
 @admin.register(User)
-class UserAdmin(ModelAdmin):  # type: ignore[misc]
+class UserAdmin(ModelAdmin):
     """People. Passwords are neither shown nor set here: their owners reset them by mail."""
 
     list_display = ("email", "name", "is_active", "is_staff", "date_joined")
@@ -32,7 +32,6 @@ class UserAdmin(ModelAdmin):  # type: ignore[misc]
     search_fields = ("email", "name")
     show_full_result_count = False
     ordering = ("-pk",)
-    filter_horizontal = ("groups",)
     fieldsets = (
         (None, {"fields": PERSON}),
         (_("Staff"), {"fields": RIGHTS}),
@@ -84,7 +83,7 @@ class UserAdmin(ModelAdmin):  # type: ignore[misc]
 
     def _within_reach(self, request: HttpRequest, people: QuerySet[User]) -> list[User]:
         """Nobody acts on herself, on closed accounts, or on staff without being administrator."""
-        chosen = people.filter(closed_at=None).exclude(pk=request.user.pk)
+        chosen = people.filter(closed_at=None).exclude(pk=request.user.pk or 0)
         return list(chosen if _is_administrator(request) else chosen.filter(is_staff=False))
 
 

@@ -76,8 +76,13 @@ class FindForm(forms.Form):
 def zone_choices() -> list[tuple[str, Any]]:
     """Time zones by continent; the deployment's first."""
     default = settings.VOIP_TIME_ZONE
-    zones = sorted(z for z in zoneinfo.available_timezones() if "/" in z and not z.startswith("Etc/"))
-    return [("", _("As here (%(zone)s)") % {"zone": default}), *((z, z.replace("_", " ")) for z in zones)]
+    zones = sorted(
+        z for z in zoneinfo.available_timezones() if "/" in z and not z.startswith("Etc/")
+    )
+    return [
+        ("", _("As here (%(zone)s)") % {"zone": default}),
+        *((z, z.replace("_", " ")) for z in zones),
+    ]
 
 
 class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -95,7 +100,9 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ["name", "language", "timezone", "listed"]
         labels = {"listed": _("Other students may find me by name")}
         help_texts = {
-            "listed": _("Only people who are logged in here can search. They see name, user name and number.")
+            "listed": _(
+                "Only people who are logged in here can search. They see name, user name and number."
+            )
         }
         widgets = {"name": forms.TextInput(attrs={"autocomplete": "name"})}
 

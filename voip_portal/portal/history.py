@@ -105,7 +105,8 @@ def _decode(after: str) -> Key | None:
 
 
 def _entries(calls: Sequence[Call], mine: set[int]) -> list[Entry]:
-    others = {_other(call, mine) for call in calls} - {None}
+    found = (_other(call, mine) for call in calls)
+    others = {line for line in found if line is not None}
     names = dict(Line.objects.filter(pk__in=others).values_list("pk", "username"))
     numbers = dict(
         Address.objects.filter(

@@ -31,11 +31,6 @@ class Tone(StrEnum):
 class Row:
     """One line of the table."""
 
-    cause: str | None
-    by: str | None
-    status: Container[int] | None
-    reason: str | None
-    """A part of the Reason text, in lower case."""
     outgoing: Text
     """What the caller reads."""
     incoming: Text
@@ -43,6 +38,11 @@ class Row:
     tone: Tone
     tone_incoming: Tone | None = None
     """When the called person's differs."""
+    cause: str | None = None
+    by: str | None = None
+    status: Container[int] | None = None
+    reason: str | None = None
+    """A part of the Reason text, in lower case."""
 
     def fits(self, cause: str, by: str, status: int, reason: str) -> bool:
         return (
@@ -57,61 +57,106 @@ T, Q, M, F = Tone.TALKED, Tone.QUIET, Tone.MISSED, Tone.FAILED
 
 ROWS: Final[tuple[Row, ...]] = (
     # Answered calls.
-    Row("completed", "caller", None, None, _("Talked; you hung up"), _("Talked; they hung up"), T),
-    Row("completed", "callee", None, None, _("Talked; they hung up"), _("Talked; you hung up"), T),
-    Row("completed", None, None, None, _("Talked"), _("Talked"), T),
-    Row("terminated", None, None, None,
-        _("Ended by the administrators"), _("Ended by the administrators"), T),
-    Row("vanished", None, None, None,
-        _("Ended: a phone could no longer be reached"),
-        _("Ended: a phone could no longer be reached"), T),
-    Row("lost", None, None, None,
-        _("Ended: the connection was lost"), _("Ended: the connection was lost"), T),
+    Row(_("Talked; you hung up"), _("Talked; they hung up"), T, cause="completed", by="caller"),
+    Row(_("Talked; they hung up"), _("Talked; you hung up"), T, cause="completed", by="callee"),
+    Row(_("Talked"), _("Talked"), T, cause="completed"),
+    Row(_("Ended by the service"), _("Ended by the service"), Q, cause="terminated"),
     # Given up before an answer.
-    Row("cancelled", None, None, "elsewhere",
-        _("Answered on another phone"), _("Answered on another phone"), Q),
-    Row("cancelled", "system", None, None, _("No answer"), _("Missed; you did not answer"), Q, M),
-    Row("cancelled", None, None, None,
-        _("You hung up before an answer"), _("Missed; they hung up"), Q, M),
+    Row(
+        _("Answered on another phone"),
+        _("Answered on another phone"),
+        Q,
+        cause="cancelled",
+        reason="elsewhere",
+    ),
+    Row(_("No answer"), _("Missed; you did not answer"), Q, M, cause="cancelled", by="system"),
+    Row(_("You hung up before an answer"), _("Missed; they hung up"), Q, M, cause="cancelled"),
+    Row(_("Cut off before an answer"), _("Missed; it was cut off"), F, M, cause="lost"),
     # Turned down.
-    Row("busy", None, None, None, _("Busy"), _("Missed; you were on the phone"), Q, M),
-    Row(None, None, (486, 600), None, _("Busy"), _("Missed; you were on the phone"), Q, M),
-    Row(None, None, (603, 607), None, _("Declined"), _("You declined"), Q),
-    Row(None, None, (433,), None,
-        _("They take no anonymous calls"), _("Refused: the caller was anonymous"), Q),
+    Row(_("Busy"), _("Missed; you were on the phone"), Q, M, cause="busy"),
+    Row(_("Busy"), _("Missed; you were on the phone"), Q, M, status=(486, 600)),
+    Row(_("Declined"), _("You declined"), Q, status=(603, 607)),
+    Row(
+        _("They take no anonymous calls"),
+        _("Refused: the caller was anonymous"),
+        Q,
+        status=(433,),
+    ),
     # Nobody there.
-    Row("no_answer", None, None, None, _("No answer"), _("Missed; you did not answer"), Q, M),
-    Row("unreachable", None, None, None,
+    Row(_("No answer"), _("Missed; you did not answer"), Q, M, cause="no_answer"),
+    Row(
         _("Not reachable: none of their phones is connected"),
-        _("Missed; none of your phones was connected"), F, M),
-    Row(None, None, (480, 408, 430), None,
-        _("Not reachable at the moment"), _("Missed; your phone could not be reached"), F, M),
-    Row(None, None, (410,), None, _("This number is no longer in use"), _("Not connected"), F),
+        _("Missed; none of your phones was connected"),
+        F,
+        M,
+        cause="unreachable",
+        status=(480,),
+    ),
+    Row(
+        _("Not reachable at the moment"),
+        _("Missed; your phone could not be reached"),
+        F,
+        M,
+        status=(480, 408, 430),
+    ),
+    Row(_("This number is no longer in use"), _("Not connected"), F, status=(410,)),
     # Wrong addresses.
-    Row(None, None, (404, 604), "emergency",
-        _("Emergency calls are not possible here: use a mobile phone"), _("Not connected"), F),
-    Row(None, None, (404, 604), None,
-        _("Nobody has this name or number"), _("Not connected"), F),
-    Row(None, None, (484, 416, 414, 485), None,
-        _("This is not a complete number or address"), _("Not connected"), F),
+    Row(
+        _("Emergency calls are not possible here: use a mobile phone"),
+        _("Not connected"),
+        F,
+        status=(404, 604),
+        reason="emergency",
+    ),
+    Row(_("Nobody has this name or number"), _("Not connected"), F, status=(404, 604)),
+    Row(
+        _("This is not a complete number or address"),
+        _("Not connected"),
+        F,
+        status=(414, 416, 484, 485),
+    ),
     # Not allowed.
-    Row(None, None, (401, 407), None,
-        _("Your phone's secret was not accepted"), _("Not connected"), F),
-    Row(None, None, (403, 402, 405, 606), None,
-        _("This call is not allowed"), _("Refused: not allowed"), F),
+    Row(_("Your phone's secret was not accepted"), _("Not connected"), F, status=(401, 407)),
+    Row(
+        _("This call is not allowed"),
+        _("Refused: not allowed"),
+        F,
+        status=(402, 403, 405, 606),
+    ),
     # The phones do not understand each other.
-    Row(None, None, (415, 420, 421, 488, 493, 494, 406), None,
+    Row(
         _("The two phones have no sound format in common"),
-        _("Missed; the two phones have no sound format in common"), F, M),
-    # Routing faults.
-    Row(None, None, (482, 483, 440), None,
-        _("The call went in circles"), _("Missed; the call went in circles"), F, M),
-    Row(None, None, (503,), None,
-        _("The service is overloaded: try again soon"), _("Missed; overload"), F, M),
-    Row("rejected", None, range(500, 600), None,
-        _("A technical fault at their side"), _("Missed; a technical fault"), F, M),
-    Row("rejected", None, None, None, _("Refused"), _("Refused by your phone"), F, Q),
-    Row(None, None, None, None, _("A technical fault"), _("Missed; a technical fault"), F, M),
+        _("Missed; the two phones have no sound format in common"),
+        F,
+        M,
+        status=(406, 415, 420, 421, 488, 493, 494),
+    ),
+    # Faults.
+    Row(
+        _("The call went in circles"),
+        _("Missed; the call went in circles"),
+        F,
+        M,
+        status=(440, 482, 483),
+    ),
+    Row(_("The service is overloaded: try again soon"), _("Missed; overload"), F, M, status=(503,)),
+    Row(
+        _("A technical fault at their side"),
+        _("Missed; a technical fault"),
+        F,
+        M,
+        cause="rejected",
+        status=range(500, 600),
+    ),
+    Row(
+        _("Not reachable at the moment"),
+        _("Missed; your phone could not be reached"),
+        F,
+        M,
+        cause="unreachable",
+    ),
+    Row(_("Refused"), _("Refused by your phone"), F, Q, cause="rejected"),
+    Row(_("A technical fault"), _("Missed; a technical fault"), F, M),
 )
 
 RINGING: Final = (_("Ringing"), Tone.GOING_ON)

@@ -42,7 +42,9 @@ PHONES: Final = (
         _("Google Play and F-Droid"),
         (
             _("Open the menu, “Accounts”, type your user name, @ and the server, and press +."),
-            _("Open the new account. Authentication username: your user name. Password: the secret."),
+            _(
+                "Open the new account. Authentication username: your user name. Password: the secret."
+            ),
             _("Switch “Register” on and save with the tick."),
         ),
     ),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from allauth.account.adapter import get_adapter
 from django.http import HttpRequest
@@ -12,7 +13,6 @@ from django.http import HttpRequest
 from voip_portal.calls.models import Call
 from voip_portal.calls.services import recent_refusals
 from voip_portal.lines.models import Device, State
-from voip_portal.location.models import Binding
 from voip_portal.portal.history import plain_address
 from voip_portal.portal.registrations import Registration, registrations
 
@@ -44,14 +44,25 @@ def progress(request: HttpRequest, device: Device, at: float | None = None) -> P
 
 def _refused(request: HttpRequest, device: Device) -> Progress:
     """Wrong secret for this name, else an unknown name tried from where the browser is."""
-    refusals = recent_refusals(device.line.username, get_adapter().get_client_ip(request))
+    name = device.line.username
+    since = device.created_at.timestamp()
+    refusals = [
+        refusal
+        for refusal in recent_refusals(name, get_adapter().get_client_ip(request))
+        if refusal["at"] >= since
+    ]
     for refusal in refusals:
-        if refusal.username == device.line.username:
-            return Progress("wrong_secret", refused_at=refusal.at, refused_name=refusal.username)
+        if refusal["username"] == name:
+            return _told("wrong_secret", refusal)
     for refusal in refusals:
-        if not refusal.known:
-            return Progress("unknown_name", refused_at=refusal.at, refused_name=refusal.username)
+        if not refusal["known"] and refusal["username"]:
+            return _told("unknown_name", refusal)
     return Progress("waiting")
+
+
+def _told(state: str, refusal: dict[str, Any]) -> Progress:
+    at = datetime.fromtimestamp(refusal["at"], UTC)
+    return Progress(state, refused_at=at, refused_name=refusal["username"])
 
 
 def _echo_call(device: Device) -> str:

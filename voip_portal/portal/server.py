@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from voip_portal.nodes.services import ensure_deployment
-
 DEFAULT_PORT = 5060
 
 
@@ -23,11 +21,6 @@ class Server:
     def address(self) -> str:
         """Host, with the port when it is not SIP's own."""
         return self.host if self.port == DEFAULT_PORT else f"{self.host}:{self.port}"
-
-
-def realm() -> str:
-    """What device secrets are made for: one constant of the deployment, not a domain."""
-    return ensure_deployment().realm
 
 
 def server() -> Server:

@@ -16,7 +16,9 @@ def count_wins(folder: str, rounds: int, queue: Any) -> None:
 def test_of_processes_that_add_the_same_key_exactly_one_wins(tmp_path: Path) -> None:
     context = get_context("fork")
     queue = context.Queue()
-    workers = [context.Process(target=count_wins, args=(str(tmp_path), 100, queue)) for _ in range(3)]
+    workers = [
+        context.Process(target=count_wins, args=(str(tmp_path), 100, queue)) for _ in range(3)
+    ]
     for worker in workers:
         worker.start()
     wins = [queue.get(timeout=30) for _ in workers]

@@ -10,7 +10,9 @@ from voip_portal.accounts.models import User
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 
-def test_logging_out_everywhere_ends_every_session(anna: User, as_user: Callable[[User], Client]) -> None:
+def test_logging_out_everywhere_ends_every_session(
+    anna: User, as_user: Callable[[User], Client]
+) -> None:
     here, there = as_user(anna), as_user(anna)
     assert here.get("/settings/").status_code == 200
     here.post("/settings/log-out-everywhere/")
@@ -30,7 +32,9 @@ def test_there_is_one_first_administrator_with_a_password_shown_once(client: Cli
     password = services.ensure_administrator("admin@campus.example")
     assert password
     assert services.ensure_administrator("admin@campus.example") is None
-    answer = client.post("/accounts/login/", {"login": "admin@campus.example", "password": password})
+    answer = client.post(
+        "/accounts/login/", {"login": "admin@campus.example", "password": password}
+    )
     assert answer["Location"] == "/admin/"
 
 
@@ -43,7 +47,9 @@ def test_roles_have_what_they_may_do_and_no_more() -> None:
     assert not any("domain" in codename for codename in permissions("help desk"))
     assert all(codename.startswith("view_") for codename in permissions("auditor"))
     for role in ("operator", "help desk", "auditor"):
-        assert not any(c.startswith(("delete_user", "delete_line", "add_device")) for c in permissions(role))
+        assert not any(
+            c.startswith(("delete_user", "delete_line", "add_device")) for c in permissions(role)
+        )
 
 
 def test_addresses_are_kept_in_lower_case() -> None:

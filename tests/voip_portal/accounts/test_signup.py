@@ -57,8 +57,13 @@ def test_a_wrong_code_opens_nothing(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "email",
-    ["anna@elsewhere.example", "anna@campus.example.evil.example", "anna+2@campus.example",
-     "anna@sub.campus.example", "anna@xcampus.example"],
+    [
+        "anna@elsewhere.example",
+        "anna@campus.example.evil.example",
+        "anna+2@campus.example",
+        "anna@sub.campus.example",
+        "anna@xcampus.example",
+    ],
 )
 def test_other_addresses_are_refused(client: Client, email: str) -> None:
     answer = client.post(SIGN_UP, form(email))
@@ -91,12 +96,16 @@ def test_logging_in_costs_the_same_for_known_and_unknown_addresses(
     for email in ("anna@campus.example", "nobody@campus.example"):
         before = len(hashes)
         answer = client.post("/accounts/login/", {"login": email, "password": "wrong one 9"})
-        answers.append((answer.status_code, str(answer.context["form"].errors), len(hashes) - before))
+        answers.append(
+            (answer.status_code, str(answer.context["form"].errors), len(hashes) - before)
+        )
     assert answers[0][:2] == answers[1][:2]
     assert answers[0][2] == answers[1][2] > 0
 
 
-def test_asking_for_a_new_password_says_the_same_for_known_and_unknown(client: Client, anna: User) -> None:
+def test_asking_for_a_new_password_says_the_same_for_known_and_unknown(
+    client: Client, anna: User
+) -> None:
     known = client.post("/accounts/password/reset/", {"email": "anna@campus.example"})
     unknown = Client().post("/accounts/password/reset/", {"email": "nobody@campus.example"})
     assert (known.status_code, known["Location"]) == (unknown.status_code, unknown["Location"])
@@ -111,6 +120,8 @@ def test_mailboxes_outside_the_campus_get_no_mail(client: Client) -> None:
 def test_a_new_password_is_set_by_code(client: Client, anna: User) -> None:
     client.post("/accounts/password/reset/", {"email": "anna@campus.example"})
     answer = client.post("/accounts/password/reset/confirm/", {"code": the_code()})
-    answer = client.post(answer["Location"], {"password1": "another horse 9", "password2": "another horse 9"})
+    answer = client.post(
+        answer["Location"], {"password1": "another horse 9", "password2": "another horse 9"}
+    )
     anna.refresh_from_db()
     assert anna.check_password("another horse 9")

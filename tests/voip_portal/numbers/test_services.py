@@ -45,7 +45,9 @@ def test_the_last_number_is_found_and_then_the_pool_is_empty(
         services.allot_number(line, domain)
 
 
-def test_numbers_keep_their_leading_zeros(domain: Domain, anna: User, line_of: Callable[[User], Line]) -> None:
+def test_numbers_keep_their_leading_zeros(
+    domain: Domain, anna: User, line_of: Callable[[User], Line]
+) -> None:
     small_pool(domain, "0070", "0070")
     assert services.number_of(line_of(anna)) == "0070"
 

@@ -4,29 +4,40 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Change',
+            name="Change",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('version', models.BigIntegerField(db_index=True, null=True, verbose_name='version')),
-                ('table_name', models.CharField(max_length=64, verbose_name='table')),
-                ('row_key', models.CharField(blank=True, max_length=64, verbose_name='row')),
-                ('op', models.CharField(max_length=8, verbose_name='operation')),
-                ('before', models.JSONField(null=True, verbose_name='before')),
-                ('after', models.JSONField(null=True, verbose_name='after')),
-                ('actor', models.CharField(blank=True, db_default='', default='', max_length=200, verbose_name='by')),
-                ('at', models.DateTimeField(verbose_name='at')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "version",
+                    models.BigIntegerField(db_index=True, null=True, verbose_name="version"),
+                ),
+                ("table_name", models.CharField(max_length=64, verbose_name="table")),
+                ("row_key", models.CharField(blank=True, max_length=64, verbose_name="row")),
+                ("op", models.CharField(max_length=8, verbose_name="operation")),
+                ("before", models.JSONField(null=True, verbose_name="before")),
+                ("after", models.JSONField(null=True, verbose_name="after")),
+                (
+                    "actor",
+                    models.CharField(
+                        blank=True, db_default="", default="", max_length=200, verbose_name="by"
+                    ),
+                ),
+                ("at", models.DateTimeField(verbose_name="at")),
             ],
             options={
-                'verbose_name': 'change',
-                'verbose_name_plural': 'changes',
+                "verbose_name": "change",
+                "verbose_name_plural": "changes",
             },
         ),
     ]

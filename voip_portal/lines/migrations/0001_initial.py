@@ -7,7 +7,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -16,37 +15,104 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Line',
+            name="Line",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('username', models.CharField(max_length=32, unique=True, verbose_name='user name')),
-                ('skeleton', models.CharField(db_default='', db_index=True, default='', editable=False, max_length=64)),
-                ('label', models.CharField(blank=True, default='', max_length=100, verbose_name='label')),
-                ('class_of_service', models.CharField(default='student', max_length=32, verbose_name='class of service')),
-                ('state', models.CharField(choices=[('active', 'active'), ('suspended', 'suspended'), ('closing', 'closed')], default='active', max_length=16, verbose_name='state')),
-                ('end_calls', models.BooleanField(default=False, verbose_name='end ongoing calls when suspended')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='created')),
-                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='lines', to=settings.AUTH_USER_MODEL, verbose_name='owner')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "username",
+                    models.CharField(max_length=32, unique=True, verbose_name="user name"),
+                ),
+                (
+                    "skeleton",
+                    models.CharField(
+                        db_default="", db_index=True, default="", editable=False, max_length=64
+                    ),
+                ),
+                (
+                    "label",
+                    models.CharField(blank=True, default="", max_length=100, verbose_name="label"),
+                ),
+                (
+                    "class_of_service",
+                    models.CharField(
+                        default="student", max_length=32, verbose_name="class of service"
+                    ),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("active", "active"),
+                            ("suspended", "suspended"),
+                            ("closing", "closed"),
+                        ],
+                        default="active",
+                        max_length=16,
+                        verbose_name="state",
+                    ),
+                ),
+                (
+                    "end_calls",
+                    models.BooleanField(
+                        default=False, verbose_name="end ongoing calls when suspended"
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, verbose_name="created"),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="lines",
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="owner",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'line',
-                'verbose_name_plural': 'lines',
+                "verbose_name": "line",
+                "verbose_name_plural": "lines",
             },
         ),
         migrations.CreateModel(
-            name='Device',
+            name="Device",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('label', models.CharField(max_length=60, verbose_name='name')),
-                ('ha1_md5', models.CharField(editable=False, max_length=32)),
-                ('ha1_sha256', models.CharField(editable=False, max_length=64)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, verbose_name='added')),
-                ('revoked_at', models.DateTimeField(blank=True, null=True, verbose_name='revoked')),
-                ('line', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='devices', to='lines.line', verbose_name='line')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("label", models.CharField(max_length=60, verbose_name="name")),
+                ("ha1_md5", models.CharField(editable=False, max_length=32)),
+                ("ha1_sha256", models.CharField(editable=False, max_length=64)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, verbose_name="added"),
+                ),
+                ("revoked_at", models.DateTimeField(blank=True, null=True, verbose_name="revoked")),
+                (
+                    "line",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="devices",
+                        to="lines.line",
+                        verbose_name="line",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'device',
-                'verbose_name_plural': 'devices',
+                "verbose_name": "device",
+                "verbose_name_plural": "devices",
             },
         ),
     ]

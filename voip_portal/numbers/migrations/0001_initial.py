@@ -2,62 +2,183 @@
 
 import django.core.validators
 import django.db.models.deletion
-import voip_portal.numbers.models
 from django.db import migrations, models
+
+import voip_portal.numbers.models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('lines', '0001_initial'),
+        ("lines", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Domain',
+            name="Domain",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=253, unique=True, validators=[django.core.validators.RegexValidator('^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$', 'Enter a domain name in lower case, such as campus.example.')], verbose_name='name')),
-                ('is_default', models.BooleanField(default=False, verbose_name='default')),
-                ('algorithms', models.CharField(default='SHA-256,MD5', max_length=32, validators=[voip_portal.numbers.models.algorithms_known], verbose_name='digest algorithms')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        max_length=253,
+                        unique=True,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+                                "Enter a domain name in lower case, such as campus.example.",
+                            )
+                        ],
+                        verbose_name="name",
+                    ),
+                ),
+                ("is_default", models.BooleanField(default=False, verbose_name="default")),
+                (
+                    "algorithms",
+                    models.CharField(
+                        default="SHA-256,MD5",
+                        max_length=32,
+                        validators=[voip_portal.numbers.models.algorithms_known],
+                        verbose_name="digest algorithms",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'domain',
-                'verbose_name_plural': 'domains',
-                'constraints': [models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('is_default',), name='one_default_domain', violation_error_message='There is a default domain already.')],
+                "verbose_name": "domain",
+                "verbose_name_plural": "domains",
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_default", True)),
+                        fields=("is_default",),
+                        name="one_default_domain",
+                        violation_error_message="There is a default domain already.",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='NumberRange',
+            name="NumberRange",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('first', models.CharField(max_length=15, validators=[django.core.validators.RegexValidator('^[0-9]{2,15}$', 'Enter 2 to 15 digits.')], verbose_name='first')),
-                ('last', models.CharField(max_length=15, validators=[django.core.validators.RegexValidator('^[0-9]{2,15}$', 'Enter 2 to 15 digits.')], verbose_name='last')),
-                ('is_pool', models.BooleanField(default=False, verbose_name='pool for students')),
-                ('domain', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='numbers.domain', verbose_name='domain')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "first",
+                    models.CharField(
+                        max_length=15,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[0-9]{2,15}$", "Enter 2 to 15 digits."
+                            )
+                        ],
+                        verbose_name="first",
+                    ),
+                ),
+                (
+                    "last",
+                    models.CharField(
+                        max_length=15,
+                        validators=[
+                            django.core.validators.RegexValidator(
+                                "^[0-9]{2,15}$", "Enter 2 to 15 digits."
+                            )
+                        ],
+                        verbose_name="last",
+                    ),
+                ),
+                ("is_pool", models.BooleanField(default=False, verbose_name="pool for students")),
+                (
+                    "domain",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="numbers.domain",
+                        verbose_name="domain",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'number range',
-                'verbose_name_plural': 'number ranges',
+                "verbose_name": "number range",
+                "verbose_name_plural": "number ranges",
             },
         ),
         migrations.CreateModel(
-            name='Address',
+            name="Address",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(choices=[('name', 'name'), ('number', 'number')], max_length=8, verbose_name='kind')),
-                ('value', models.CharField(max_length=64, verbose_name='name or number')),
-                ('state', models.CharField(choices=[('held', 'held'), ('reserved', 'reserved'), ('quarantine', 'in quarantine')], default='held', max_length=12, verbose_name='state')),
-                ('until', models.DateTimeField(blank=True, null=True, verbose_name='until')),
-                ('line', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='addresses', to='lines.line', verbose_name='held by')),
-                ('domain', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, to='numbers.domain', verbose_name='domain')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("name", "name"), ("number", "number")],
+                        max_length=8,
+                        verbose_name="kind",
+                    ),
+                ),
+                ("value", models.CharField(max_length=64, verbose_name="name or number")),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("held", "held"),
+                            ("reserved", "reserved"),
+                            ("quarantine", "in quarantine"),
+                        ],
+                        default="held",
+                        max_length=12,
+                        verbose_name="state",
+                    ),
+                ),
+                ("until", models.DateTimeField(blank=True, null=True, verbose_name="until")),
+                (
+                    "line",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="addresses",
+                        to="lines.line",
+                        verbose_name="held by",
+                    ),
+                ),
+                (
+                    "domain",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="numbers.domain",
+                        verbose_name="domain",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'address',
-                'verbose_name_plural': 'addresses',
-                'constraints': [models.UniqueConstraint(fields=('domain', 'value'), name='address_held_once'), models.CheckConstraint(condition=models.Q(models.Q(('line__isnull', False), ('state', 'held')), models.Q(('line__isnull', True), ('state__in', ['reserved', 'quarantine'])), _connector='OR'), name='address_holder_matches_state', violation_error_message='A held address has a holder; any other has none.')],
+                "verbose_name": "address",
+                "verbose_name_plural": "addresses",
+                "constraints": [
+                    models.UniqueConstraint(fields=("domain", "value"), name="address_held_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("line__isnull", False), ("state", "held")),
+                            models.Q(
+                                ("line__isnull", True), ("state__in", ["reserved", "quarantine"])
+                            ),
+                            _connector="OR",
+                        ),
+                        name="address_holder_matches_state",
+                        violation_error_message="A held address has a holder; any other has none.",
+                    ),
+                ],
             },
         ),
     ]

@@ -11,10 +11,11 @@ from django.views.decorators.cache import never_cache
 
 from voip_portal.lines import services as lines
 from voip_portal.lines.models import MAX_DEVICES, Line
+from voip_portal.nodes.services import realm
 from voip_portal.portal.access import own_device, person, with_line
 from voip_portal.portal.forms import DeviceForm
+from voip_portal.portal.guard import or_none
 from voip_portal.portal.registrations import registrations
-from voip_portal.portal.server import realm
 from voip_portal.portal.views.setup import setup_page
 
 
@@ -26,17 +27,20 @@ def devices(request: HttpRequest, line: Line) -> HttpResponse:
         try:
             device, secret = lines.add_device(line, form.cleaned_data["label"], realm())
         except lines.TooManyDevices:
-            form.add_error("label", _("You have %(n)d devices; revoke one first.") % {"n": MAX_DEVICES})
+            form.add_error(
+                "label", _("You have %(n)d devices; revoke one first.") % {"n": MAX_DEVICES}
+            )
         except lines.LineNotActive:
             form.add_error("label", _("Your line is suspended: no device can be added."))
         else:
             return setup_page(request, device, secret)
-    registered = {r.device_id: r for r in registrations([line.pk])}
+    found = or_none(lambda: registrations([line.pk]))
+    registered = {r.device_id: r for r in found or []}
     mine = [
         {"device": device, "registration": registered.get(device.pk)}
         for device in line.devices.active().order_by("-created_at", "-pk")
     ]
-    context = {"form": form, "devices": mine, "max_devices": MAX_DEVICES, "line": line}
+    context = {"form": form, "devices": mine, "max_devices": MAX_DEVICES, "unknown": found is None}
     return render(request, "portal/devices.html", context)
 
 
@@ -68,10 +72,15 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
 @with_line
 def registered(request: HttpRequest, line: Line) -> HttpResponse:
     """Where my line is registered now."""
-    return render(request, "portal/registered.html", {"registrations": registrations([line.pk])})
+    return _registered(request, line, "portal/registered.html")
 
 
 @with_line
 def registered_list(request: HttpRequest, line: Line) -> HttpResponse:
     """The list alone, for polling."""
-    return render(request, "portal/registered_list.html", {"registrations": registrations([line.pk])})
+    return _registered(request, line, "portal/registered_list.html")
+
+
+def _registered(request: HttpRequest, line: Line, template: str) -> HttpResponse:
+    found = or_none(lambda: registrations([line.pk]))
+    return render(request, template, {"registrations": found})

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_POST
 from voip_portal.lines.models import Line
 from voip_portal.numbers import services as numbers
 from voip_portal.portal.access import lines_of, person, with_line
+from voip_portal.portal.guard import or_none
 from voip_portal.portal.history import history
 from voip_portal.portal.registrations import registrations
 from voip_portal.portal.server import server
@@ -27,9 +28,9 @@ def home(request: HttpRequest, line: Line) -> HttpResponse:
         "number": numbers.number_of(line),
         "domain": numbers.default_domain().name,
         "server": server(),
-        "registrations": registrations([line.pk]),
+        "registrations": or_none(lambda: registrations([line.pk])),
         "devices": line.devices.active().order_by("-created_at"),
-        "calls": history(mine, size=LAST_CALLS).entries,
+        "calls": or_none(lambda: history(mine, size=LAST_CALLS).entries),
     }
     return render(request, "portal/home.html", context)
 
@@ -41,7 +42,9 @@ def get_number(request: HttpRequest, line: Line) -> HttpResponse:
     try:
         address = numbers.allot_number(line, numbers.default_domain())
     except numbers.PoolEmpty:
-        messages.error(request, _("There is still no free number. The administrators see this too."))
+        messages.error(
+            request, _("There is still no free number. The administrators see this too.")
+        )
     else:
         messages.success(request, _("Your number is %(number)s.") % {"number": address.value})
     return redirect("home")

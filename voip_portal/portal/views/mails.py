@@ -39,7 +39,9 @@ def mails(request: HttpRequest) -> HttpResponse:
     """The newest mails first."""
     if not _is_local(request) or "filebased" not in settings.EMAIL_BACKEND:
         raise Http404
-    return render(request, "portal/mails.html", {"mails": read_mails(Path(settings.EMAIL_FILE_PATH))})
+    return render(
+        request, "portal/mails.html", {"mails": read_mails(Path(settings.EMAIL_FILE_PATH))}
+    )
 
 
 def _is_local(request: HttpRequest) -> bool:

@@ -12,6 +12,7 @@ from voip_portal.lines.models import Line, State
 from voip_portal.numbers.models import Address, AddressState, Kind
 from voip_portal.portal.access import person, with_line
 from voip_portal.portal.forms import FindForm
+from voip_portal.portal.guard import or_none
 
 SHOWN = 20
 
@@ -23,9 +24,12 @@ def find(request: HttpRequest, line: Line) -> HttpResponse:
     context: dict[str, object] = {"form": form, "listed": person(request).listed}
     if form.is_valid():
         if not consume(request, app="allauth.account", action="find_person", limit_get=True):
-            return respond_429(request)
-        found = search(form.cleaned_data["q"])
-        context |= {"asked": True, "people": found[:SHOWN], "more": len(found) > SHOWN}
+            too_many: HttpResponse = respond_429(request)
+            return too_many
+        found = or_none(lambda: search(form.cleaned_data["q"]))
+        context["asked"] = True
+        if found is not None:
+            context |= {"people": found[:SHOWN], "more": len(found) > SHOWN}
     return render(request, "portal/people.html", context)
 
 
@@ -45,7 +49,7 @@ def search(words: str) -> list[dict[str, str]]:
         {
             "name": line.owner.name if isinstance(line.owner, User) else "",
             "username": line.username,
-            "number": next((a.value for a in line.held_numbers), ""),  # type: ignore[attr-defined]
+            "number": next((a.value for a in line.held_numbers), ""),
         }
         for line in rows
     ]

@@ -18,12 +18,13 @@ from django.views.decorators.http import require_GET, require_POST
 
 from voip_portal.lines import services as lines
 from voip_portal.lines.models import Device
+from voip_portal.nodes.services import realm
 from voip_portal.numbers import services as numbers
 from voip_portal.portal.access import main_line, own_device, person
 from voip_portal.portal.forms import NAME_ERRORS, UsernameForm
 from voip_portal.portal.phones import PHONES
 from voip_portal.portal.progress import progress
-from voip_portal.portal.server import realm, server
+from voip_portal.portal.server import server
 
 
 @never_cache
@@ -34,7 +35,8 @@ def welcome(request: HttpRequest) -> HttpResponse:
         return redirect("home")
     form = UsernameForm(request.POST or None)
     if not consume(request, app="allauth.account", action="choose_name"):
-        return respond_429(request)
+        too_many: HttpResponse = respond_429(request)
+        return too_many
     if form.is_valid():
         try:
             line = numbers.open_line(person(request), form.cleaned_data["username"])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.checks import WARNING, Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from voip_portal.nodes.models import Deployment
@@ -27,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--host", action="append", help="address to listen on (repeatable)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self.check(tags=[Tags.database], databases=["default"], fail_level=WARNING)
         config = daemon_config(options["node"], options["host"] or listen_hosts(), options["port"])
         path = Path(settings.VOIP_VAR) / "run" / f"sipd-{options['node']}.json"
         write_private(path, json.dumps(config))

@@ -1,0 +1,62 @@
+# Two commands do their own set-up: `make run` and `make test`. The rest are parts of them.
+# Settings go on the command line: make run LAN=1 VOIP_WEB_PORT=8001
+
+PYTHON ?= python3
+PEERS ?= 1
+BIN := .venv/bin
+export PYTHON PEERS
+
+.PHONY: help run test test-long lint types cover bench programs requirements
+
+help:
+	@echo "make run        start the whole service here (LAN=1: for the local network)"
+	@echo "make test       all checks and tests (PEERS=0: without other programs)"
+	@echo "make test-long  the tests that take minutes"
+	@echo "make lint       style, imports, Django's checks, missing migrations"
+	@echo "make types      the type checker"
+	@echo "make cover      branch coverage with its floors"
+	@echo "make bench      CPU per operation beside Kamailio"
+
+run: .venv/.runtime
+	@exec $(BIN)/python -m voip_portal.supervisor
+
+test: programs .venv/.tests
+	@sh scripts/test.sh
+
+test-long: programs .venv/.tests
+	@sh scripts/with_var.sh $(BIN)/pytest -m long
+
+lint: .venv/.tests
+	@sh scripts/lint.sh
+
+types: .venv/.tests
+	@$(BIN)/mypy sipcore tests/sipcore voip_portal/supervisor
+
+# The floors: everything of the parser and the transactions, nine tenths elsewhere.
+cover: programs .venv/.tests
+	@sh scripts/with_var.sh $(BIN)/pytest -q -n 2 -m "not bench and not long" --cov --cov-report=
+	@$(BIN)/coverage report --fail-under=90
+	@$(BIN)/coverage report --include="sipcore/message/*,sipcore/transaction/*" --fail-under=100
+
+bench: .venv/.tests
+	@$(BIN)/python tests/load/bench.py
+
+# Every program that the tests need and that is not a Python package, before the first test.
+programs:
+	@sh scripts/venv.sh check
+	@$(PYTHON) scripts/programs.py
+
+.venv/.runtime: requirements.txt
+	@sh scripts/venv.sh requirements.txt
+	@touch $@
+
+.venv/.tests: requirements-test.txt .venv/.runtime
+	@sh scripts/venv.sh requirements-test.txt
+	@touch $@
+
+# After a change of a requirements*.in file; needs pip-tools.
+COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+requirements:
+	$(COMPILE) -o requirements.txt requirements.in
+	$(COMPILE) -o requirements-test.txt requirements-test.in

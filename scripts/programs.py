@@ -1,0 +1,73 @@
+"""Are all programs there that the tests need? Names the missing ones, or installs them as root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Program(NamedTuple):
+    """A program and the Debian packages that bring it."""
+
+    command: str
+    packages: tuple[str, ...]
+    why: str
+    places: str = ""
+    """A pattern below / for programs that are not in PATH."""
+
+    def missing(self) -> bool:
+        if self.places and any(Path("/").glob(self.places)):
+            return False
+        return shutil.which(self.command) is None
+
+
+PROGRAMS = (
+    Program("sipp", ("sip-tester",), "plays SIP peers"),
+    Program("baresip", ("baresip-core",), "is a softphone"),
+    Program("chromium", ("chromium",), "opens the pages"),
+    Program("initdb", ("postgresql",), "PostgreSQL", "usr/lib/postgresql/*/bin/initdb"),
+    Program("redis-server", ("redis-server",), "the other broker"),
+    Program("msgfmt", ("gettext",), "checks the translations"),
+)
+
+
+def main() -> int:
+    """0: all there; 2: something is missing."""
+    if os.environ.get("PEERS") == "0":
+        return 0
+    missing = [program for program in PROGRAMS if program.missing()]
+    if missing and os.getuid() == 0:
+        install(packages(missing))
+        missing = [program for program in PROGRAMS if program.missing()]
+    if not missing:
+        return 0
+    for program in missing:
+        print(f"Missing: {program.command} ({program.why})", file=sys.stderr)
+    line = " ".join(packages(missing))
+    print(f"As root: apt-get install -y --no-install-recommends {line}", file=sys.stderr)
+    print("Or run the other tests: make test PEERS=0", file=sys.stderr)
+    return 2
+
+
+def packages(programs: list[Program]) -> list[str]:
+    """Debian packages, each once."""
+    return sorted({package for program in programs for package in program.packages})
+
+
+def install(names: list[str]) -> None:
+    """Install Debian packages; waits for another apt. What failed is noticed by the caller."""
+    if shutil.which("apt-get") is None:
+        return
+    print(f"Installing {' '.join(names)} …", flush=True)
+    apt = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=300"]
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run([*apt, "update"], env=env, check=False)
+    subprocess.run([*apt, "install", "-y", "--no-install-recommends", *names], env=env, check=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+#!/bin/sh
+# What `make test` runs once all programs and packages are there.
+set -eu
+bin=.venv/bin
+quick="not bench and not long"
+
+echo "== Style, imports, Django's checks"
+sh scripts/lint.sh
+echo "== Types"
+$bin/mypy sipcore tests/sipcore voip_portal/supervisor
+
+if [ "$PEERS" = 0 ]; then
+    echo "== Tests that need no other program, on SQLite"
+    sh scripts/with_var.sh $bin/pytest -q -n 2 -m "$quick and not peers and not interop"
+    exec sh scripts/with_var.sh $bin/python scripts/not_run.py
+fi
+echo "== Tests, on SQLite"
+sh scripts/with_var.sh $bin/pytest -q -n 2 -m "$quick"
+echo "== Tests that touch SQL, on PostgreSQL"
+sh scripts/with_var.sh $bin/python -m tests.support.postgresql -- \
+    $bin/pytest -q -n 2 -m "$quick and sql and not peers"

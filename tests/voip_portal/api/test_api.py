@@ -1,0 +1,115 @@
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.test import Client
+
+from voip_portal.accounts.models import User
+from voip_portal.calls.models import Call
+from voip_portal.lines.models import MAX_DEVICES, Device, Line
+from voip_portal.lines.services import add_device, ha1
+from voip_portal.nodes.services import ensure_deployment
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+AsUser = Callable[[User], Client]
+DEVICES = "/api/v1/devices/"
+JSON = "application/json"
+
+
+def test_a_device_is_made_with_a_secret_that_is_never_shown_again(
+    anna: User, annas_line: Line, as_user: AsUser
+) -> None:
+    client = as_user(anna)
+    answer = client.post(DEVICES, {"label": "Robot"}, JSON)
+    assert answer.status_code == 201
+    assert answer["Cache-Control"] == "no-store"
+    made = answer.json()
+    device = Device.objects.get(pk=made["id"])
+    assert device.ha1_md5 == ha1("md5", "anna", ensure_deployment().realm, made["secret"])
+    listed = client.get(DEVICES)
+    assert [row["label"] for row in listed.json()] == ["Robot"]
+    for secret in (made["secret"], device.ha1_md5, device.ha1_sha256):
+        assert secret not in listed.content.decode()
+
+
+def test_devices_are_renamed_and_revoked(anna: User, annas_device: Device, as_user: AsUser) -> None:
+    client = as_user(anna)
+    path = f"{DEVICES}{annas_device.pk}/"
+    assert client.patch(path, {"label": "Desk"}, JSON).json()["label"] == "Desk"
+    assert client.patch(path, {"label": ""}, JSON).status_code == 400
+    assert client.put(path, {"label": "x"}, JSON).status_code == 405
+    assert client.delete(path).status_code == 204
+    annas_device.refresh_from_db()
+    assert annas_device.revoked_at is not None
+    assert client.get(path).status_code == 404
+
+
+def test_the_answer_to_too_many_devices_is_a_sentence(
+    anna: User, annas_line: Line, as_user: AsUser
+) -> None:
+    for n in range(MAX_DEVICES):
+        add_device(annas_line, str(n), "campus")
+    answer = as_user(anna).post(DEVICES, {"label": "x"}, JSON)
+    assert (answer.status_code, answer.json()) == (400, ["You have 10 devices; revoke one first."])
+
+
+@pytest.mark.parametrize("method", ["get", "patch", "delete"])
+def test_clara_finds_no_device_of_annas(
+    annas_device: Device, clara: User, line_of: Callable[[User], Line], as_user: AsUser, method: str
+) -> None:
+    line_of(clara)
+    client = as_user(clara)
+    ask = getattr(client, method)
+    assert (
+        ask(f"{DEVICES}{annas_device.pk}/", {"label": "mine"}, content_type=JSON).status_code == 404
+    )
+    assert client.get(DEVICES).json() == []
+    annas_device.refresh_from_db()
+    assert (annas_device.label, annas_device.revoked_at) == ("Laptop", None)
+
+
+def test_calls_are_ones_own(
+    annas_line: Line, anna: User, clara: User, line_of: Callable[[User], Line], as_user: AsUser
+) -> None:
+    Call.objects.create(
+        context="abcdefgh",
+        caller_line=annas_line.pk,
+        dialled="sip:echo@campus.example",
+        cause="completed",
+        ended_by="caller",
+        started_at=datetime(2026, 11, 23, tzinfo=UTC),
+        duration_s=4.0,
+        open=False,
+    )
+    line_of(clara)
+    assert as_user(clara).get("/api/v1/calls/").json() == {"results": [], "next": ""}
+    found = as_user(anna).get("/api/v1/calls/").json()["results"]
+    assert [(c["direction"], c["party"], c["outcome"], c["duration_s"]) for c in found] == [
+        ("outgoing", "echo@campus.example", "Talked; you hung up", 4.0)
+    ]
+
+
+def test_who_has_no_name_yet_is_told_so(anna: User, as_user: AsUser) -> None:
+    client = as_user(anna)
+    assert client.get(DEVICES).json() == []
+    assert client.post(DEVICES, {"label": "x"}, JSON).status_code == 400
+
+
+def test_a_form_of_another_site_changes_nothing(anna: User, annas_line: Line) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(anna)
+    assert client.post(DEVICES, {"label": "x"}, JSON).status_code == 403
+    assert not Device.objects.exists()
+
+
+def test_the_description_in_docs_is_up_to_date(tmp_path: Path) -> None:
+    fresh = tmp_path / "openapi.yaml"
+    call_command("spectacular", "--validate", "--fail-on-warn", "--file", str(fresh))
+    committed = Path(settings.BASE_DIR) / "docs" / "openapi.yaml"
+    assert committed.read_text() == fresh.read_text(), (
+        "run: manage.py spectacular --file docs/openapi.yaml"
+    )

@@ -1,0 +1,222 @@
+"""What staff may do in the admin, and what nobody may."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+
+from tests.voip_portal.people import make_person
+from voip_portal.accounts.models import User
+from voip_portal.lines.models import Device, Line, State
+from voip_portal.numbers.models import Address, AddressState, Domain, NumberRange
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+AsUser = Callable[[User], Client]
+SUSPEND = "suspend"
+SUSPEND_AND_END = "suspend_and_end_calls"
+
+
+@pytest.fixture
+def staff(domain: Domain) -> Callable[[str], User]:
+    """A member of staff with one role."""
+
+    def make(role: str) -> User:
+        user = make_person(role.title().replace(" ", ""), is_staff=True)
+        user.groups.add(Group.objects.get(name=role))
+        return user
+
+    return make
+
+
+@pytest.fixture
+def admin_user(domain: Domain) -> User:
+    return make_person("Root", is_staff=True, is_superuser=True)
+
+
+def act(client: Client, model: str, action: str, *rows: int) -> None:
+    answer = client.post(
+        f"/admin/{model}/", {"action": action, "_selected_action": list(rows)}, follow=True
+    )
+    assert answer.status_code == 200
+
+
+def test_strangers_and_students_are_sent_to_the_portals_log_in(
+    client: Client, anna: User, as_user: AsUser
+) -> None:
+    assert "/accounts/login/" in client.get("/admin/", follow=True).redirect_chain[-1][0]
+    assert as_user(anna).get("/admin/lines/line/", follow=True).status_code == 403
+
+
+def test_no_page_of_the_admin_shows_a_secret(
+    admin_user: User, annas_device: Device, as_user: AsUser
+) -> None:
+    client = as_user(admin_user)
+    pages = [
+        "lines/line/",
+        f"lines/line/{annas_device.line_id}/change/",
+        "lines/device/",
+        f"lines/device/{annas_device.pk}/change/",
+        f"accounts/user/{admin_user.pk}/change/",
+        f"accounts/user/{admin_user.pk}/history/",
+    ]
+    for page in pages:
+        answer = client.get(f"/admin/{page}")
+        assert answer.status_code == 200, page
+        text = answer.content.decode()
+        for secret in (annas_device.ha1_md5, annas_device.ha1_sha256, admin_user.password):
+            assert secret not in text
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "lines/line/add/",
+        "lines/device/add/",
+        "lines/line/{line}/delete/",
+        "lines/device/{device}/delete/",
+        "accounts/user/{user}/delete/",
+    ],
+)
+def test_even_administrators_neither_make_nor_delete_lines_devices_and_people(
+    admin_user: User, annas_device: Device, as_user: AsUser, page: str
+) -> None:
+    line = annas_device.line
+    path = page.format(line=line.pk, device=annas_device.pk, user=line.owner_id)
+    assert as_user(admin_user).get(f"/admin/{path}").status_code == 403
+
+
+@pytest.mark.parametrize(("action", "ends"), [(SUSPEND, False), (SUSPEND_AND_END, True)])
+def test_the_help_desk_suspends_and_resumes_a_line(
+    staff: Callable[[str], User], annas_line: Line, as_user: AsUser, action: str, ends: bool
+) -> None:
+    client = as_user(staff("help desk"))
+    act(client, "lines/line", action, annas_line.pk)
+    annas_line.refresh_from_db()
+    assert (annas_line.state, annas_line.end_calls) == (State.SUSPENDED, ends)
+    act(client, "lines/line", "resume", annas_line.pk)
+    annas_line.refresh_from_db()
+    assert (annas_line.state, annas_line.end_calls) == (State.ACTIVE, False)
+
+
+def test_the_help_desk_revokes_a_device(
+    staff: Callable[[str], User], annas_device: Device, as_user: AsUser
+) -> None:
+    act(as_user(staff("help desk")), "lines/device", "revoke", annas_device.pk)
+    annas_device.refresh_from_db()
+    assert annas_device.revoked_at is not None
+
+
+def test_auditors_change_nothing(
+    staff: Callable[[str], User], annas_device: Device, as_user: AsUser
+) -> None:
+    client = as_user(staff("auditor"))
+    assert client.get("/admin/lines/line/").status_code == 200
+    act(client, "lines/line", SUSPEND, annas_device.line_id)
+    act(client, "lines/device", "revoke", annas_device.pk)
+    annas_device.refresh_from_db()
+    assert annas_device.revoked_at is None
+    assert annas_device.line.state == State.ACTIVE
+    assert client.get("/admin/numbers/domain/add/").status_code == 403
+
+
+def test_an_operator_suspends_a_person_with_all_she_has(
+    staff: Callable[[str], User], annas_line: Line, anna: User, as_user: AsUser
+) -> None:
+    session = as_user(anna)
+    client = as_user(staff("operator"))
+    act(client, "accounts/user", SUSPEND_AND_END, anna.pk)
+    annas_line.refresh_from_db()
+    anna.refresh_from_db()
+    assert (anna.is_active, annas_line.state, annas_line.end_calls) == (
+        False,
+        State.SUSPENDED,
+        True,
+    )
+    assert session.get("/settings/").status_code == 302
+    act(client, "accounts/user", "resume", anna.pk)
+    annas_line.refresh_from_db()
+    assert annas_line.state == State.ACTIVE
+
+
+def test_an_operator_has_no_power_over_staff(
+    staff: Callable[[str], User], admin_user: User, as_user: AsUser
+) -> None:
+    operator = staff("operator")
+    client = as_user(operator)
+    act(client, "accounts/user", SUSPEND, admin_user.pk, operator.pk)
+    admin_user.refresh_from_db()
+    operator.refresh_from_db()
+    assert admin_user.is_active
+    assert operator.is_active
+    for user in (operator, admin_user):
+        client.post(
+            f"/admin/accounts/user/{user.pk}/change/",
+            {"name": "x", "is_superuser": "on", "is_staff": "on"},
+        )
+        user.refresh_from_db()
+        assert user.name != "x"
+    assert not operator.is_superuser
+
+
+def test_an_operator_cannot_make_staff_of_a_student(
+    staff: Callable[[str], User], anna: User, as_user: AsUser
+) -> None:
+    as_user(staff("operator")).post(
+        f"/admin/accounts/user/{anna.pk}/change/",
+        {"name": "Anna B", "is_staff": "on", "is_superuser": "on", "email": "other@campus.example"},
+    )
+    anna.refresh_from_db()
+    assert (anna.name, anna.is_staff, anna.is_superuser) == ("Anna B", False, False)
+    assert anna.email == "anna@campus.example"
+
+
+def test_a_person_made_by_staff_has_no_password_until_she_sets_one(
+    admin_user: User, as_user: AsUser
+) -> None:
+    as_user(admin_user).post("/admin/accounts/user/add/", {"email": "New@Campus.example"})
+    user = User.objects.get(email="new@campus.example")
+    assert not user.has_usable_password()
+
+
+def test_ranges_that_overlap_are_refused_with_a_sentence(
+    staff: Callable[[str], User], domain: Domain, as_user: AsUser
+) -> None:
+    client = as_user(staff("operator"))
+    form = {"domain": domain.pk, "first": "20050", "last": "20150", "is_pool": "on"}
+    page = client.post("/admin/numbers/numberrange/add/", form).content.decode()
+    assert "This range shares numbers with 20000-20099" in page
+    page = client.post("/admin/numbers/numberrange/add/", form | {"first": "9", "last": "8"})
+    assert NumberRange.objects.count() == 1
+    client.post("/admin/numbers/numberrange/add/", form | {"first": "20100"})
+    assert NumberRange.objects.count() == 2
+
+
+def test_an_empty_pool_is_shown_to_staff(
+    staff: Callable[[str], User], annas_line: Line, as_user: AsUser
+) -> None:
+    number = annas_line.addresses.get(kind="number").value
+    NumberRange.objects.update(first=number, last=number)
+    page = as_user(staff("operator")).get("/admin/numbers/numberrange/").content.decode()
+    assert "is empty" in page
+    assert "0 / 1" in page
+
+
+def test_addresses_are_reserved_by_staff_but_never_taken_from_their_holder(
+    staff: Callable[[str], User], annas_line: Line, domain: Domain, as_user: AsUser
+) -> None:
+    client = as_user(staff("operator"))
+    form = {"domain": domain.pk, "kind": "number", "value": "30042"}
+    held = annas_line.addresses.get(kind="name")
+    client.post("/admin/numbers/address/add/", form)
+    reserved = Address.objects.get(value="30042")
+    assert (reserved.state, reserved.line) == (AddressState.RESERVED, None)
+    path = f"/admin/numbers/address/{held.pk}"
+    assert client.post(f"{path}/change/", form).status_code == 403
+    assert client.post(f"{path}/delete/", {"post": "yes"}).status_code == 403
+    both = {"action": "delete_selected", "_selected_action": [held.pk, reserved.pk], "post": "yes"}
+    client.post("/admin/numbers/address/", both)
+    assert Address.objects.filter(pk=held.pk).exists()
+    client.post(f"/admin/numbers/address/{reserved.pk}/delete/", {"post": "yes"})
+    assert not Address.objects.filter(pk=reserved.pk).exists()

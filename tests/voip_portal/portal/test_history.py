@@ -1,0 +1,185 @@
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from voip_portal.accounts.models import User
+from voip_portal.calls.models import Call
+from voip_portal.lines.models import Line
+from voip_portal.lines.services import close_line
+from voip_portal.numbers.services import number_of, release
+from voip_portal.portal.history import history, plain_address
+from voip_portal.portal.templatetags.portal import duration
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+AsUser = Callable[[User], Client]
+NewCall = Callable[..., Call]
+
+
+@pytest.fixture
+def boriss_line(boris: User, line_of: Callable[[User], Line]) -> Line:
+    return line_of(boris)
+
+
+def test_both_sides_see_the_call_each_in_its_own_words(
+    annas_line: Line, boriss_line: Line, call: NewCall
+) -> None:
+    call(caller_line=annas_line.pk, callee_line=boriss_line.pk)
+    mine = history([annas_line.pk]).entries[0]
+    theirs = history([boriss_line.pk]).entries[0]
+    assert (mine.outgoing, mine.party, str(mine.outcome)) == (True, "boris", "Talked; you hung up")
+    assert (theirs.outgoing, theirs.party, str(theirs.outcome)) == (
+        False,
+        "anna",
+        "Talked; they hung up",
+    )
+    assert (mine.party_number, theirs.party_number) == (
+        number_of(boriss_line),
+        number_of(annas_line),
+    )
+    assert mine.duration_s == theirs.duration_s == 61.0
+
+
+def test_clara_sees_no_call_of_anna_and_boris(
+    annas_line: Line,
+    boriss_line: Line,
+    clara: User,
+    line_of: Callable[[User], Line],
+    as_user: AsUser,
+    call: NewCall,
+) -> None:
+    call(caller_line=annas_line.pk, callee_line=boriss_line.pk)
+    line_of(clara)
+    page = as_user(clara).get("/calls/").content.decode()
+    assert "No calls yet" in page
+    assert "boris" not in page
+
+
+def test_a_number_brings_no_history_with_it(
+    annas_line: Line, boriss_line: Line, clara: User, line_of: Callable[[User], Line], call: NewCall
+) -> None:
+    call(caller_line=boriss_line.pk, callee_line=annas_line.pk)
+    address = annas_line.addresses.get(kind="number")
+    close_line(annas_line)
+    release(annas_line)
+    next_line = line_of(clara)
+    next_line.addresses.filter(kind="number").delete()
+    address.refresh_from_db()
+    address.line, address.state, address.until = next_line, "held", None
+    address.save()
+    assert number_of(next_line) == address.value
+    assert history([next_line.pk]).entries == []
+
+
+def test_pages_are_keyed_and_show_each_call_once(
+    annas_line: Line, boriss_line: Line, call: NewCall
+) -> None:
+    same = datetime(2026, 11, 1, tzinfo=UTC)
+    made = [
+        call(caller_line=annas_line.pk, callee_line=boriss_line.pk, started_at=same)
+        for _ in range(4)
+    ]
+    made += [call(caller_line=boriss_line.pk, callee_line=annas_line.pk) for _ in range(5)]
+    made += [call(caller_line=annas_line.pk, callee_line=annas_line.pk)]
+    seen: list[int] = []
+    after = ""
+    while True:
+        page = history([annas_line.pk], after, size=3)
+        seen += [entry.id for entry in page.entries]
+        call(caller_line=annas_line.pk)  # newer calls do not move the pages
+        after = page.next
+        if not after:
+            break
+    expected = sorted(made, key=lambda c: (c.started_at, c.pk), reverse=True)
+    assert seen == [c.pk for c in expected]
+
+
+@pytest.mark.parametrize("after", ["nonsense", "WzEsMl0:x:y", "'; DROP TABLE"])
+def test_an_invented_position_begins_at_the_newest_call(
+    annas_line: Line, call: NewCall, after: str
+) -> None:
+    call(caller_line=annas_line.pk)
+    assert len(history([annas_line.pk], after).entries) == 1
+
+
+def test_missed_calls_stand_out(
+    anna: User, annas_line: Line, as_user: AsUser, call: NewCall
+) -> None:
+    call(
+        caller_line=None,
+        callee_line=annas_line.pk,
+        from_uri="sip:door@elsewhere.example",
+        cause="cancelled",
+        status=487,
+        duration_s=None,
+    )
+    page = as_user(anna).get("/calls/").content.decode()
+    assert 'class="call missed"' in page
+    assert "Missed; they hung up" in page
+    assert "door@elsewhere.example" in page
+
+
+def test_times_are_in_my_zone(anna: User, annas_line: Line, as_user: AsUser, call: NewCall) -> None:
+    call(caller_line=annas_line.pk, started_at=datetime(2026, 7, 1, 22, 30, tzinfo=UTC))
+    client = as_user(anna)
+    page = client.get("/calls/").content.decode()
+    assert "00:30" in page
+    assert "Thursday 2 July 2026" in page
+    anna.timezone = "America/New_York"
+    anna.save()
+    assert "18:30" in client.get("/calls/").content.decode()
+
+
+def test_what_phones_send_is_shown_as_text(
+    anna: User, annas_line: Line, as_user: AsUser, call: NewCall
+) -> None:
+    call(
+        caller_line=None,
+        callee_line=annas_line.pk,
+        from_uri='"x" <sip:<script>alert(1)</script>@e>',
+    )
+    assert "<script>alert" not in as_user(anna).get("/calls/").content.decode()
+
+
+def test_a_long_history_costs_no_more_queries(
+    annas_line: Line, boriss_line: Line, call: NewCall, django_assert_num_queries: Any
+) -> None:
+    for _ in range(3):
+        call(caller_line=annas_line.pk, callee_line=boriss_line.pk)
+    with django_assert_num_queries(4):
+        history([annas_line.pk], size=2)
+
+
+@pytest.mark.parametrize(
+    ("uri", "text"),
+    [
+        ("sip:anna@campus.example", "anna@campus.example"),
+        ("<sip:anna@a.b;x=y>;tag=1", "anna@a.b"),
+        ('"Anna" <sips:anna@a.b?h=1>', "anna@a.b"),
+        ("tel:112", "112"),
+        ("anna", "anna"),
+        ("", ""),
+    ],
+)
+def test_addresses_are_shown_plainly(uri: str, text: str) -> None:
+    assert plain_address(uri) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, ""), (0.2, "0:00"), (7, "0:07"), (750, "12:30"), (3725, "1:02:05"), (59.6, "1:00")],
+)
+def test_durations(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_the_first_page_shows_the_last_calls(
+    anna: User, annas_line: Line, as_user: AsUser, call: NewCall
+) -> None:
+    for n in range(7):
+        call(caller_line=annas_line.pk, started_at=datetime.now(UTC) - timedelta(hours=n))
+    page = as_user(anna).get("/").content.decode()
+    assert page.count('class="call talked"') == 5

@@ -1,0 +1,108 @@
+import pytest
+
+from sipcore.eventlog import Cause
+from voip_portal.portal.outcomes import ROWS, Row, Tone, outcome
+
+
+def example(row: Row) -> dict[str, object]:
+    """A call that fits the row's conditions and nothing more."""
+    status = next(iter(row.status)) if row.status is not None else 0  # type: ignore[call-overload]
+    return {
+        "cause": row.cause or "failed",
+        "by": row.by or "",
+        "status": status,
+        "reason": (row.reason or "").upper(),
+    }
+
+
+@pytest.mark.parametrize(
+    "row", ROWS, ids=lambda row: f"{row.cause}-{row.by}-{row.status}-{row.reason}"
+)
+def test_every_row_is_reached_and_says_something_to_both_sides(row: Row) -> None:
+    facts = example(row)
+    assert outcome(outgoing=True, **facts) == (row.outgoing, row.tone)  # type: ignore[arg-type]
+    expected = (row.incoming, row.tone_incoming or row.tone)
+    assert outcome(outgoing=False, **facts) == expected  # type: ignore[arg-type]
+    assert all(len(str(text)) > 3 for text in (row.outgoing, row.incoming))
+
+
+@pytest.mark.parametrize(
+    ("facts", "outgoing", "incoming", "tone"),
+    [
+        (
+            ("completed", "caller", 200, ""),
+            "Talked; you hung up",
+            "Talked; they hung up",
+            Tone.TALKED,
+        ),
+        (
+            ("completed", "callee", 200, ""),
+            "Talked; they hung up",
+            "Talked; you hung up",
+            Tone.TALKED,
+        ),
+        (
+            ("cancelled", "caller", 487, ""),
+            "You hung up before an answer",
+            "Missed; they hung up",
+            Tone.MISSED,
+        ),
+        (("busy", "callee", 486, ""), "Busy", "Missed; you were on the phone", Tone.MISSED),
+        (("rejected", "callee", 603, "Decline"), "Declined", "You declined", Tone.QUIET),
+        (("no_answer", "system", 408, ""), "No answer", "Missed; you did not answer", Tone.MISSED),
+        (
+            ("unreachable", "system", 480, ""),
+            "Not reachable: none of their phones is connected",
+            "Missed; none of your phones was connected",
+            Tone.MISSED,
+        ),
+        (
+            ("rejected", "system", 404, ""),
+            "Nobody has this name or number",
+            "Not connected",
+            Tone.FAILED,
+        ),
+        (
+            ("rejected", "system", 404, "Emergency calls are not carried"),
+            "Emergency calls are not possible here: use a mobile phone",
+            "Not connected",
+            Tone.FAILED,
+        ),
+        (
+            ("rejected", "callee", 488, ""),
+            "The two phones have no sound format in common",
+            "Missed; the two phones have no sound format in common",
+            Tone.MISSED,
+        ),
+        (
+            ("something new", "", 0, ""),
+            "A technical fault",
+            "Missed; a technical fault",
+            Tone.MISSED,
+        ),
+    ],
+)
+def test_what_people_read(
+    facts: tuple[str, str, int, str], outgoing: str, incoming: str, tone: Tone
+) -> None:
+    cause, by, status, reason = facts
+    said = outcome(outgoing=True, cause=cause, by=by, status=status, reason=reason)
+    heard = outcome(outgoing=False, cause=cause, by=by, status=status, reason=reason)
+    assert str(said[0]) == outgoing
+    assert (str(heard[0]), heard[1]) == (incoming, tone)
+
+
+def test_every_cause_that_sipd_records_has_rows() -> None:
+    by_status_only = {Cause.FAILED}
+    assert {row.cause for row in ROWS if row.cause} == set(Cause) - by_status_only
+
+
+def test_every_status_of_sip_has_a_sentence() -> None:
+    for status in range(300, 700):
+        for outgoing in (True, False):
+            assert str(outcome(outgoing=outgoing, cause="rejected", status=status)[0])
+
+
+def test_a_call_that_goes_on_is_shown_so() -> None:
+    assert outcome(outgoing=True, cause="", is_open=True)[1] is Tone.GOING_ON
+    assert str(outcome(outgoing=True, cause="", is_open=True, answered=True)[0]) == "Going on now"

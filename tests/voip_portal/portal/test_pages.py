@@ -1,0 +1,256 @@
+import json
+import re
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.mail import send_mail
+from django.db import OperationalError, connections
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from tests.voip_portal.people import PASSWORD
+from voip_portal.accounts.models import User
+from voip_portal.calls.models import Call
+from voip_portal.lines.models import MAX_DEVICES, Device, Line, State
+from voip_portal.lines.services import add_device, suspend
+from voip_portal.location.models import Binding
+from voip_portal.numbers.models import Address, AddressState
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+AsUser = Callable[[User], Client]
+PAGES = [
+    "/",
+    "/devices/",
+    "/registered/",
+    "/registered/list/",
+    "/calls/",
+    "/people/",
+    "/people/?q=berg",
+    "/settings/",
+    "/settings/close/",
+    "/settings/data/",
+    "/accounts/password/change/",
+]
+QUERIES = Path(__file__).with_name("queries.json")
+
+
+@pytest.mark.parametrize(
+    "path", [*PAGES, "/devices/1/", "/welcome/", "/api/v1/devices/", "/api/v1/calls/"]
+)
+def test_strangers_are_sent_to_the_log_in(client: Client, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == (403 if path.startswith("/api/") else 302)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_page_stands_on_its_own_files(
+    annas_device: Device, anna: User, as_user: AsUser, path: str
+) -> None:
+    answer = as_user(anna).get(path)
+    assert answer.status_code == 200
+    policy = answer["Content-Security-Policy"]
+    assert "unsafe" not in policy
+    assert "default-src 'none'" in policy
+    page = answer.content.decode()
+    assert not re.search(r'(?:src|href|action)="(?:https?:)?//', page)
+    assert not re.search(r"<style|\sstyle=|\son\w+=|<script>", page)
+
+
+def test_query_counts_of_pages_are_pinned(
+    annas_device: Device,
+    anna: User,
+    as_user: AsUser,
+    register: Callable[..., Binding],
+    call: Callable[..., Call],
+) -> None:
+    """Each count is written down in queries.json; more rows must not cost more queries."""
+    for n in range(8):
+        device, _secret = add_device(annas_device.line, f"Phone {n}", "campus")
+        register(device)
+        call(caller_line=annas_device.line_id)
+        call(callee_line=annas_device.line_id)
+    client = as_user(anna)
+    anna.listed = True
+    anna.save()
+    found = {}
+    for path in [*PAGES[:8], f"/devices/{annas_device.pk}/", "/api/v1/devices/", "/api/v1/calls/"]:
+        client.get(path)
+        with ExitStack() as stack:
+            captured = [stack.enter_context(CaptureQueriesContext(c)) for c in connections.all()]
+            assert client.get(path).status_code == 200
+        found[re.sub(r"/\d+/", "/N/", path)] = sum(len(queries) for queries in captured)
+    assert found == json.loads(QUERIES.read_text())
+
+
+def test_devices_are_added_renamed_and_revoked(
+    annas_line: Line, anna: User, as_user: AsUser
+) -> None:
+    client = as_user(anna)
+    assert "No device yet" in client.get("/devices/").content.decode()
+    page = client.post("/devices/", {"label": "Tablet"}).content.decode()
+    assert 'id="v-secret"' in page
+    device = Device.objects.get(line=annas_line)
+    client.post(f"/devices/{device.pk}/rename/", {"label": "Old tablet"})
+    assert "Old tablet" in client.get("/devices/").content.decode()
+    assert "Revoke “Old tablet”?" in client.get(f"/devices/{device.pk}/revoke/").content.decode()
+    client.post(f"/devices/{device.pk}/revoke/")
+    device.refresh_from_db()
+    assert device.revoked_at is not None
+    assert "No device yet" in client.get("/devices/").content.decode()
+
+
+def test_the_device_that_is_too_many_is_refused_in_words(
+    annas_line: Line, anna: User, as_user: AsUser
+) -> None:
+    for n in range(MAX_DEVICES):
+        add_device(annas_line, str(n), "campus")
+    assert "revoke one first" in as_user(anna).post("/devices/", {"label": "x"}).content.decode()
+
+
+def test_a_suspended_line_says_so_everywhere(annas_line: Line, anna: User, as_user: AsUser) -> None:
+    suspend(annas_line, end_calls=False)
+    client = as_user(anna)
+    assert "Your line is suspended" in client.get("/").content.decode()
+    assert "Your line is suspended" in client.post("/devices/", {"label": "x"}).content.decode()
+
+
+def test_where_i_am_connected(
+    annas_device: Device, anna: User, as_user: AsUser, register: Callable[..., Binding]
+) -> None:
+    client = as_user(anna)
+    assert "No phone is connected" in client.get("/registered/").content.decode()
+    register(annas_device, user_agent="<b>Phone</b>")
+    page = client.get("/registered/").content.decode()
+    assert "192.0.2.7:5062" in page
+    assert "TCP" in page
+    assert "<b>Phone" not in page
+    Binding.objects.update(expires_at=time.time() - 1)
+    assert "No phone is connected" in client.get("/registered/list/").content.decode()
+
+
+@pytest.mark.parametrize("path", ["/", "/registered/", "/devices/", "/calls/", "/people/?q=anna"])
+def test_a_list_whose_database_is_away_says_so(
+    annas_device: Device, anna: User, as_user: AsUser, monkeypatch: Any, path: str
+) -> None:
+    def away(*args: Any, **kwargs: Any) -> None:
+        raise OperationalError("no such luck")
+
+    views = "voip_portal.portal.views"
+    for name in ("devices.registrations", "home.registrations", "home.history", "people.search"):
+        monkeypatch.setattr(f"{views}.{name}", away)
+    monkeypatch.setattr("voip_portal.portal.history.history", away)
+    answer = as_user(anna).get(path)
+    assert answer.status_code == 200
+    assert "cannot be read at the moment" in answer.content.decode()
+
+
+def test_only_listed_students_are_found(
+    annas_line: Line, anna: User, boris: User, line_of: Callable[[User], Line], as_user: AsUser
+) -> None:
+    line_of(boris)
+    client = as_user(boris)
+    assert "Nobody found" in client.get("/people/", {"q": "anna"}).content.decode()
+    anna.listed = True
+    anna.save()
+    for words in ("anna", "ann ber", "Berg Anna"):
+        assert (
+            annas_line.addresses.get(kind="number").value
+            in client.get("/people/", {"q": words}).content.decode()
+        )
+    assert "Nobody found" in client.get("/people/", {"q": "boris"}).content.decode()
+    suspend(annas_line, end_calls=False)
+    assert "Nobody found" in client.get("/people/", {"q": "anna"}).content.decode()
+
+
+def test_searching_is_limited(
+    anna: User, annas_line: Line, as_user: AsUser, monkeypatch: Any
+) -> None:
+    monkeypatch.setitem(settings.ACCOUNT_RATE_LIMITS, "find_person", "2/m/user")
+    client = as_user(anna)
+    assert [client.get("/people/", {"q": "xy"}).status_code for _ in range(3)] == [200, 200, 429]
+
+
+def test_settings_are_saved_and_the_language_follows(anna: User, as_user: AsUser) -> None:
+    client = as_user(anna)
+    form = {"name": "Anna B", "language": "sv", "timezone": "Asia/Tokyo", "listed": "on"}
+    assert client.post("/settings/", form).status_code == 302
+    anna.refresh_from_db()
+    assert (anna.name, anna.language, anna.timezone, anna.listed) == (
+        "Anna B",
+        "sv",
+        "Asia/Tokyo",
+        True,
+    )
+    assert '<html lang="sv">' in client.get("/settings/").content.decode()
+    assert client.post("/settings/", form | {"timezone": "Mars/Base"}).status_code == 200
+
+
+def test_my_data_is_complete_and_holds_no_secret(
+    annas_device: Device,
+    anna: User,
+    as_user: AsUser,
+    register: Callable[..., Binding],
+    call: Callable[..., Call],
+) -> None:
+    register(annas_device)
+    call(caller_line=annas_device.line_id)
+    answer = as_user(anna).get("/settings/data/")
+    assert answer["Content-Disposition"].startswith("attachment")
+    text = answer.content.decode()
+    assert annas_device.ha1_md5 not in text
+    assert annas_device.ha1_sha256 not in text
+    assert anna.password not in text
+    data = json.loads(text)
+    assert data["person"]["e-mail"] == "anna@campus.example"
+    assert data["lines"][0]["devices"][0]["name"] == "Laptop"
+    assert data["registrations"][0]["program"] == "Linphone/5.2"
+    assert data["calls"][0]["at"] == "2026-11-23T13:01:00+01:00"
+
+
+def test_closing_needs_the_password_and_takes_everything(
+    annas_device: Device, anna: User, as_user: AsUser
+) -> None:
+    client = as_user(anna)
+    assert (
+        "not your password"
+        in client.post("/settings/close/", {"password": "guess"}).content.decode()
+    )
+    client.post("/settings/close/", {"password": PASSWORD})
+    line = Line.objects.get()
+    anna.refresh_from_db()
+    annas_device.refresh_from_db()
+    assert (line.state, line.end_calls) == (State.CLOSING, True)
+    assert annas_device.revoked_at is not None
+    assert not anna.is_active
+    assert set(Address.objects.exclude(value="echo").values_list("kind", "state")) == {
+        ("name", AddressState.RESERVED),
+        ("number", AddressState.QUARANTINE),
+    }
+    assert client.get("/settings/").status_code == 302
+
+
+def test_mails_are_for_browsers_on_this_machine_only(
+    client: Client, settings: Any, tmp_path: Path
+) -> None:
+    settings.EMAIL_FILE_PATH = str(tmp_path)
+    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    assert "No mail yet" in client.get("/mails/").content.decode()
+    send_mail("Code <b>", "It is ABCD", None, ["anna@campus.example"])
+    page = client.get("/mails/", REMOTE_ADDR="::1").content.decode()
+    assert "It is ABCD" in page
+    assert "<b>" not in page
+    assert client.get("/mails/", REMOTE_ADDR="192.0.2.1").status_code == 404
+    assert client.get("/mails/", HTTP_X_FORWARDED_FOR="127.0.0.1").status_code == 404
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    assert client.get("/mails/").status_code == 404
+
+
+def test_health(client: Client) -> None:
+    answer = client.get("/healthz")
+    assert (answer.status_code, answer.content) == (200, b"ok\n")

@@ -1,0 +1,209 @@
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+from django.core import mail
+from django.test import Client
+
+from voip_portal.accounts.models import User
+from voip_portal.calls.models import Call, Record
+from voip_portal.lines.models import Device, Line
+from voip_portal.lines.services import ha1, revoke_device, suspend
+from voip_portal.location.models import Binding
+from voip_portal.nodes.services import ensure_deployment
+from voip_portal.numbers.models import Address, NumberRange
+
+pytestmark = pytest.mark.django_db(databases="__all__")
+
+AsUser = Callable[[User], Client]
+SECRET = re.compile(r'id="v-secret">([a-z2-9-]{23})<')
+
+
+def shown_secret(page: str) -> str:
+    found = SECRET.search(page)
+    assert found is not None
+    return found[1]
+
+
+def state(client: Client, device: Device) -> str:
+    page = client.get(f"/devices/{device.pk}/status/").content.decode()
+    found = re.search(r'data-state="(\w+)"', page)
+    assert found is not None
+    return found[1]
+
+
+def test_choosing_a_name_answers_with_a_device_and_its_secret(anna: User, as_user: AsUser) -> None:
+    client = as_user(anna)
+    assert client.get("/")["Location"] == "/welcome/"
+    answer = client.post("/welcome/", {"username": " Anna.Berg "})
+    assert answer.status_code == 200
+    assert "no-store" in answer["Cache-Control"]
+    page = answer.content.decode()
+    device = Device.objects.get(line__owner=anna)
+    secret = shown_secret(page)
+    assert device.ha1_sha256 == ha1("sha256", "anna.berg", ensure_deployment().realm, secret)
+    number = Address.objects.get(line=device.line, kind="number").value
+    for value in (">anna.berg<", f">{number}<", ">127.0.0.1<", "Linphone", "baresip"):
+        assert value in page
+
+
+def test_the_secret_is_in_that_one_answer_only(anna: User, as_user: AsUser) -> None:
+    client = as_user(anna)
+    secret = shown_secret(client.post("/welcome/", {"username": "anna"}).content.decode())
+    device = Device.objects.get()
+    for path in ("/", "/devices/", f"/devices/{device.pk}/", "/settings/data/", "/api/v1/devices/"):
+        assert secret not in client.get(path).content.decode()
+    assert not any(secret in str(value) for value in client.session.values())
+    assert not any(secret in str(m.body) for m in mail.outbox)
+    assert client.post("/welcome/", {"username": "other"})["Location"] == "/"
+
+
+def test_a_new_secret_is_offered_and_replaces_the_old(
+    annas_device: Device, anna: User, as_user: AsUser
+) -> None:
+    client = as_user(anna)
+    assert "Make a new secret" in client.get(f"/devices/{annas_device.pk}/").content.decode()
+    page = client.post(f"/devices/{annas_device.pk}/secret/").content.decode()
+    before = annas_device.ha1_md5
+    annas_device.refresh_from_db()
+    assert annas_device.ha1_md5 != before
+    assert annas_device.ha1_md5 == ha1("md5", "anna", ensure_deployment().realm, shown_secret(page))
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("ab", "3 to 32"),
+        ("12345", "3 to 32"),
+        ("admin", "kept for the service"),
+        ("ech0", "kept for"),
+        ("boris", "is taken"),
+        ("bor.is", "is taken"),
+    ],
+)
+def test_names_that_cannot_be_chosen_say_why(
+    anna: User, boris: User, line_of: Callable[[User], Line], as_user: AsUser, name: str, says: str
+) -> None:
+    line_of(boris)
+    page = as_user(anna).post("/welcome/", {"username": name}).content.decode()
+    assert says in page
+    assert not Line.objects.filter(owner=anna).exists()
+
+
+def test_an_empty_pool_is_said_plainly_and_can_be_asked_again(anna: User, as_user: AsUser) -> None:
+    pool = NumberRange.objects.all()
+    pool.update(is_pool=False)
+    client = as_user(anna)
+    assert "No number is free" in client.post("/welcome/", {"username": "anna"}).content.decode()
+    assert "There is still no free number" in client.post("/number/", follow=True).content.decode()
+    pool.update(is_pool=True)
+    assert "Your number is 20" in client.post("/number/", follow=True).content.decode()
+
+
+def test_the_light_follows_the_phone(
+    annas_device: Device, anna: User, as_user: AsUser, register: Callable[..., Binding]
+) -> None:
+    client = as_user(anna)
+    assert state(client, annas_device) == "waiting"
+    binding = register(annas_device)
+    assert state(client, annas_device) == "registered"
+    Binding.objects.filter(pk=binding.pk).update(expires_at=time.time() - 1)
+    assert state(client, annas_device) == "waiting"
+
+
+def test_another_devices_registration_is_not_this_ones(
+    annas_device: Device, anna: User, as_user: AsUser, register: Callable[..., Binding]
+) -> None:
+    register(annas_device, device_id=annas_device.pk + 1)
+    assert state(as_user(anna), annas_device) == "waiting"
+
+
+def refuse(username: str, source: str = "127.0.0.1", *, known: bool, before_s: float = 0) -> None:
+    Record.objects.create(
+        spool_id="one",
+        n=Record.objects.count() + 1,
+        kind="auth.refused",
+        at=time.time() - before_s,
+        data={"username": username, "known": known, "source": source, "count": 1},
+    )
+
+
+def test_a_wrong_secret_is_said(annas_device: Device, anna: User, as_user: AsUser) -> None:
+    refuse("anna", "192.0.2.9", known=True)
+    page = as_user(anna).get(f"/devices/{annas_device.pk}/status/").content.decode()
+    assert "Wrong secret" in page
+
+
+def test_an_unknown_name_from_where_i_am_is_said(
+    annas_device: Device, anna: User, as_user: AsUser
+) -> None:
+    client = as_user(anna)
+    refuse("ana", "192.0.2.9", known=False)
+    assert state(client, annas_device) == "waiting"
+    refuse("<ana>", known=False)
+    page = client.get(f"/devices/{annas_device.pk}/status/").content.decode()
+    assert "Unknown user name" in page
+    assert "<ana>" not in page
+
+
+def test_other_peoples_wrong_secrets_and_old_ones_are_not_shown(
+    annas_device: Device, anna: User, as_user: AsUser, register: Callable[..., Binding]
+) -> None:
+    client = as_user(anna)
+    refuse("boris", known=True)
+    refuse("anna", known=True, before_s=60)
+    assert state(client, annas_device) == "waiting"
+    refuse("anna", known=True)
+    register(annas_device)
+    assert state(client, annas_device) == "registered"
+
+
+def test_after_a_test_call_to_echo_all_is_done(
+    annas_device: Device,
+    anna: User,
+    as_user: AsUser,
+    register: Callable[..., Binding],
+    call: Callable[..., Call],
+) -> None:
+    register(annas_device)
+    client = as_user(anna)
+    path = f"/devices/{annas_device.pk}/status/"
+    assert "dial" in client.get(path).content.decode()
+    call(caller_line=annas_device.line_id, dialled="sip:echo@campus.example")
+    assert "The test call worked" in client.get(path).content.decode()
+
+
+def test_a_revoked_device_or_suspended_line_is_said(
+    annas_device: Device, anna: User, as_user: AsUser
+) -> None:
+    client = as_user(anna)
+    suspend(annas_device.line, end_calls=False)
+    assert state(client, annas_device) == "blocked"
+    revoke_device(annas_device)
+    assert client.get(f"/devices/{annas_device.pk}/")["Location"] == "/devices/"
+
+
+def test_without_script_a_frame_shows_the_light(
+    annas_device: Device, anna: User, as_user: AsUser
+) -> None:
+    client = as_user(anna)
+    assert "<noscript><iframe" in client.get(f"/devices/{annas_device.pk}/").content.decode()
+    answer = client.get(f"/devices/{annas_device.pk}/status/page/")
+    assert 'http-equiv="refresh"' in answer.content.decode()
+    assert answer["X-Frame-Options"] == "SAMEORIGIN"
+
+
+@pytest.mark.parametrize("path", ["", "status/", "status/page/", "rename/", "revoke/", "secret/"])
+def test_clara_sees_nothing_of_annas_device(
+    annas_device: Device, clara: User, line_of: Callable[[User], Line], as_user: AsUser, path: str
+) -> None:
+    line_of(clara)
+    client = as_user(clara)
+    before = Device.objects.values().get(pk=annas_device.pk)
+    assert client.post(f"/devices/{annas_device.pk}/{path}", {"label": "mine"}).status_code in {
+        404,
+        405,
+    }
+    assert client.get(f"/devices/{annas_device.pk}/{path}").status_code in {404, 405}
+    assert Device.objects.values().get(pk=annas_device.pk) == before

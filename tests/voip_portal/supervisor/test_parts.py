@@ -1,0 +1,178 @@
+"""Restart intensity, log files, health checks and what is checked before the start."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from voip_portal.supervisor import health, preflight
+from voip_portal.supervisor.deployment import CannotStart, Deployment, from_environment
+from voip_portal.supervisor.intensity import RestartIntensity
+from voip_portal.supervisor.logs import LogFile
+
+
+def deployment(var: Path) -> Deployment:
+    return Deployment(var, "127.0.0.1", 18000, 15060, "")
+
+
+# -- intensity -----------------------------------------------------------------------------------
+
+
+def test_the_eleventh_failure_within_a_minute_is_too_much() -> None:
+    intensity = RestartIntensity(limit=10, window_s=60)
+    assert [intensity.failed(float(t)) for t in range(11)] == [False] * 10 + [True]
+
+
+def test_failures_are_forgotten_after_the_window() -> None:
+    intensity = RestartIntensity(limit=2, window_s=60)
+    assert not any(intensity.failed(t) for t in (0.0, 30.0, 60.0, 90.0, 120.0))
+
+
+def test_a_child_that_became_ready_starts_afresh() -> None:
+    intensity = RestartIntensity(limit=1, window_s=60)
+    intensity.failed(0.0)
+    intensity.succeeded()
+    assert not intensity.failed(1.0)
+
+
+# -- logs ----------------------------------------------------------------------------------------
+
+
+def test_only_loud_new_lines_are_shown_and_not_too_many(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    path.write_text("old ERROR\n")
+    log = LogFile(path)
+    with path.open("a") as file:
+        file.write("INFO fine\n1 ERROR first\n2 ERROR second\nno newline ERROR")
+    assert log.look(0.0) == "2 ERROR second (1 more lines like it)"
+    with path.open("a") as file:
+        file.write(" yet\n")
+    assert log.look(1.0) == ""
+    with path.open("a") as file:
+        file.write("CRITICAL third\n")
+    assert log.look(6.0) == "CRITICAL third (1 more lines like it)"
+
+
+def test_a_log_is_bounded_and_the_writer_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    log = LogFile(path, max_bytes=1000)
+    with path.open("ab", buffering=0) as child:
+        child.write(b"x" * 1200 + b"\n")
+        log.look(0.0)
+        child.write(b"ERROR after\n")
+    assert path.read_bytes() == b"ERROR after\n"
+    assert path.with_suffix(".log.1").stat().st_size == 1201
+    assert log.look(10.0) == "ERROR after"
+
+
+# -- before the start ----------------------------------------------------------------------------
+
+
+def test_the_folder_is_private(tmp_path: Path) -> None:
+    preflight.make_var(deployment(tmp_path / "var"))
+    assert stat.S_IMODE((tmp_path / "var").stat().st_mode) == 0o700
+
+
+def test_an_impossible_folder_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CannotStart, match=r"cannot be written by user .*VOIP_VAR="):
+        preflight.make_var(deployment(tmp_path / "file" / "var"))
+
+
+def test_a_network_file_system_is_refused_for_sqlite_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "file_system", lambda *_: "nfs4")
+    with pytest.raises(CannotStart, match=r"network file system \(nfs4\)"):
+        preflight.make_var(deployment(tmp_path))
+    preflight.make_var(replace(deployment(tmp_path), database_url="postgres:///voip"))
+
+
+def test_the_deepest_mount_counts(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "/dev/sda / ext4 rw 0 0\nserver:/x /home nfs4 rw 0 0\nd /home/a\\040b ext4 rw 0 0\n"
+    )
+    assert preflight.file_system(Path("/home/eva/var"), mounts) == "nfs4"
+    assert preflight.file_system(Path("/home/a b/var"), mounts) == "ext4"
+    assert preflight.file_system(Path("/homer"), mounts) == "ext4"
+
+
+def test_two_supervisors_do_not_share_a_folder(tmp_path: Path) -> None:
+    first, unclean = preflight.lock(tmp_path)
+    assert not unclean
+    with pytest.raises(CannotStart, match=r"uses .* already"):
+        preflight.lock(tmp_path)
+    preflight.unlock(first)
+    second, unclean = preflight.lock(tmp_path)
+    assert not unclean
+    second.close()  # as when it was killed
+    third, unclean = preflight.lock(tmp_path)
+    assert unclean
+    preflight.unlock(third)
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_DGRAM, socket.SOCK_STREAM])
+def test_a_busy_port_is_a_sentence(tmp_path: Path, kind: socket.SocketKind) -> None:
+    with socket.socket(socket.AF_INET, kind) as other:
+        other.bind(("127.0.0.1", 0))
+        if kind == socket.SOCK_STREAM:
+            other.listen()
+        busy = replace(deployment(tmp_path), sip_port=other.getsockname()[1])
+        with pytest.raises(CannotStart, match=r"port \d+ \(SIP\) .* in use .* VOIP_SIP_PORT="):
+            preflight.check_ports(busy, patience=0)
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "http", "-1"])
+def test_an_impossible_port_number_is_a_sentence(text: str) -> None:
+    with pytest.raises(CannotStart, match="VOIP_SIP_PORT"):
+        from_environment({"VOIP_SIP_PORT": text})
+
+
+def test_loopback_unless_told_otherwise() -> None:
+    here = from_environment({})
+    assert here.web_hosts == ["127.0.0.1"]
+    assert here.sip_hosts == ["127.0.0.1", "::1"]
+    there = from_environment({"VOIP_ADVERTISE": "192.0.2.7"})
+    assert there.web_hosts == ["127.0.0.1", "192.0.2.7"]
+    assert there.sip_hosts == ["192.0.2.7"]
+
+
+# -- health --------------------------------------------------------------------------------------
+
+
+def test_a_sip_server_is_healthy_when_it_answers_options() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        asked: list[bytes] = []
+
+        def answer() -> None:
+            data, peer = server.recvfrom(65535)
+            asked.append(data)
+            server.sendto(b"SIP/2.0 200 OK\r\n\r\n", peer)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert health.sip_answers(*server.getsockname())()
+        thread.join()
+    assert asked[0].startswith(b"OPTIONS sip:127.0.0.1:")
+
+
+def test_silence_is_not_health() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        assert not health.sip_answers(*server.getsockname())()
+        assert not health.web_answers(*server.getsockname())()
+
+
+def test_a_health_file_counts_once_it_is_there(tmp_path: Path) -> None:
+    check = health.file_appears(tmp_path / "x.health")
+    assert not check()
+    os.close(os.open(tmp_path / "x.health", os.O_CREAT))
+    assert check()
