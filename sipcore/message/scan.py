@@ -33,7 +33,7 @@ def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Res
     lines = text.split("\r\n")
     message = _start_line(lines.pop(0), lines, body)
     try:
-        _check(message, limits)
+        _check(message, limits, end)
     except MalformedMessage as error:
         error.partial = _partial(message)
         raise
@@ -85,13 +85,14 @@ def _keys(lines: list[str]) -> list[str]:
     return [names[line.partition(":")[0]] if ":" in line else "" for line in lines]
 
 
-def _check(message: Request | Response, limits: Limits) -> None:
+def _check(message: Request | Response, limits: Limits, header_bytes: int) -> None:
     keys, lines = message.keys, message.lines
     if len(keys) > limits.header_rows:
         raise LimitExceeded("header_rows", limits.header_rows, len(keys), status=513)
-    longest = max(map(len, lines), default=0)
-    if longest > limits.line_length:
-        raise LimitExceeded("line_length", limits.line_length, longest, status=513)
+    if header_bytes > limits.line_length:  # else no line can be too long
+        longest = max(map(len, lines), default=0)
+        if longest > limits.line_length:
+            raise LimitExceeded("line_length", limits.line_length, longest, status=513)
     if "" in keys:
         raise MalformedMessage("row without a header name")
     for name in _ONCE:
@@ -118,9 +119,9 @@ def _check(message: Request | Response, limits: Limits) -> None:
 def _check_body(message: Request | Response, limits: Limits) -> None:
     if len(message.body) > limits.body_bytes:
         raise LimitExceeded("body_bytes", limits.body_bytes, len(message.body), status=413)
-    row = message.first("content-length")
-    if row is None:
+    if "content-length" not in message.keys:
         return
+    row = message.first("content-length") or ""
     if not (row.isascii() and row.isdigit()) or len(row) > 10 or int(row) > UINT32_MAX:
         raise MalformedMessage("not a number", header="content-length")
     if message.keys.count("content-length") > 1 and len(set(message.rows("content-length"))) > 1:

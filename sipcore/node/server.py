@@ -29,6 +29,9 @@ log = logging.getLogger("sipcore.node")
 
 RECEIVE_BUFFER_BYTES = 4 << 20
 """Asked of the kernel; the default overflows with some 330 datagrams in one scheduling pause."""
+MIN_TIMER_S = 0.010
+"""Timers that are due within this time of each other fire together: under load hundreds a second
+would wake the loop one by one, most of them for transactions that need them no more."""
 TICK_S = 1.0
 """How often expired bindings are swept and counters looked at."""
 
@@ -203,7 +206,9 @@ class Node:
                 return
             self._timer.cancel()
         self._timer_at = deadline
-        self._timer = self._loop.call_later(max(0.0, deadline - self._clock()), self._on_timer)
+        self._timer = self._loop.call_later(
+            max(MIN_TIMER_S, deadline - self._clock()), self._on_timer
+        )
 
     # --- names ---------------------------------------------------------------------------------
     def _start_lookup(self, ticket: int, host: str, port: int | None, transport: str) -> None:

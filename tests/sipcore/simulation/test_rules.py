@@ -1,0 +1,283 @@
+"""What is refused, and what is let through, seen from outside (RFC 3261 §16.3, §16.4, Trust)."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipcore.message import Request
+from tests.sipcore.simulation.phone import Outgoing, Phone, ring_forever
+from tests.sipcore.simulation.test_calls import make_world, registered
+from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World
+
+pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
+
+
+def stranger(world: World) -> Phone:
+    """Somebody with an address in a foreign domain, who never authenticates."""
+    phone = Phone(world, "mallory", ("192.0.2.66", 5060))
+    build = phone.build
+
+    def foreign(method: str, to: str, **kw: object) -> Request:
+        request = build(method, to, **kw)  # type: ignore[arg-type]
+        request.set("From", "<sip:mallory@elsewhere.example>;tag=m")
+        return request
+
+    phone.build = foreign  # type: ignore[method-assign]
+    return phone
+
+
+def sent(phone: Phone, request: Request) -> Outgoing:
+    outgoing = phone.start(request, phone.world.nodes[0].address)
+    phone.world.run(5)
+    return outgoing
+
+
+def test_max_forwards_zero_ends_here(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    request = anna.build("MESSAGE", f"sip:bob@{DOMAIN}")
+    request.set("Max-Forwards", "0")
+    assert sent(anna, request).status == 483
+    assert not bob.received
+
+
+def test_an_unknown_proxy_require_is_named(size: Size) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    registered(world, "bob", "10.1.0.2")
+    request = anna.build("MESSAGE", f"sip:bob@{DOMAIN}")
+    request.append("Proxy-Require", "teleport, path")
+    outgoing = sent(anna, request)
+    assert outgoing.status == 420
+    assert outgoing.finals[0].first("unsupported") == "teleport, path"
+
+
+def test_an_unknown_scheme_is_refused(size: Size) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    assert sent(anna, anna.build("MESSAGE", "nobody:knows@this")).status == 416
+
+
+def test_a_request_forwarded_has_our_via_and_one_hop_less(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    request = anna.build("MESSAGE", f"sip:bob@{DOMAIN}")
+    request.append("X-Kept", "as it is")
+    assert sent(anna, request).status == 200
+    [received] = bob.received
+    assert received.max_forwards == 69
+    assert len(received.values("via")) == 2
+    assert received.uri_text == bob.contact
+    assert received.first("x-kept") == "as it is"
+    assert received.first("proxy-authorization") is None
+
+
+def test_from_must_be_the_authenticated_account(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    request = anna.build("MESSAGE", f"sip:bob@{DOMAIN}")
+    request.set("From", f"<sip:clara@{DOMAIN}>;tag=x")
+    assert sent(anna, request).status == 403
+    assert not bob.received
+
+
+def test_registering_for_somebody_else_is_refused(size: Size) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    request = anna.build("REGISTER", f"sip:{DOMAIN}")
+    request.set("To", f"<sip:bob@{DOMAIN}>")
+    assert sent(anna, request).status == 403
+
+
+def test_a_stranger_may_call_our_users(size: Size) -> None:
+    world = make_world(size)
+    bob = registered(world, "bob", "10.1.0.2")
+    mallory = stranger(world)
+    outgoing = sent(mallory, mallory.build("MESSAGE", f"sip:bob@{DOMAIN}"))
+    assert outgoing.status == 200
+    assert len(bob.received) == 1
+
+
+def test_unknown_and_unregistered_look_the_same_to_a_stranger(size: Size) -> None:
+    world = make_world(size)
+    mallory = stranger(world)
+    statuses = {
+        sent(mallory, mallory.build("INVITE", f"sip:{who}@{DOMAIN}")).status
+        for who in ("bob", "nobody", "77777")
+    }
+    assert statuses == {480}
+
+
+def test_a_stranger_is_relayed_nowhere(size: Size) -> None:
+    world = make_world(size)
+    bob = registered(world, "bob", "10.1.0.2")
+    mallory = stranger(world)
+    assert sent(mallory, mallory.build("MESSAGE", "sip:x@203.0.113.5")).status == 403
+    routed = mallory.build("MESSAGE", f"sip:bob@{DOMAIN}")
+    routed.append("Route", "<sip:203.0.113.5;lr>")
+    assert sent(mallory, routed).status == 403
+    assert not bob.received
+
+
+def test_a_device_of_ours_reaches_other_domains(size: Size) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    peer = Phone(world, "bob", ("203.0.113.5", 5060))
+    assert sent(anna, anna.build("MESSAGE", "sip:x@203.0.113.5")).status == 200
+    assert len(peer.received) == 1
+
+
+def test_emergency_numbers_are_answered_at_once_with_what_to_do(size: Size) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    for number in (f"sip:112@{DOMAIN}", "urn:service:sos"):
+        outgoing = sent(anna, anna.build("INVITE", number))
+        assert outgoing.status == 404
+        assert "mobile phone" in (outgoing.finals[0].first("reason") or "")
+
+
+def test_a_request_that_comes_back_unchanged_is_a_loop(size: Size) -> None:
+    """A contact that leads back to us: the registrar's own address, under another name."""
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    bob = registered(world, "bob", "10.1.0.2")
+    node = world.nodes[0].address
+
+    def bounce(phone: Phone, tx: object, request: Request, now: float) -> None:
+        """A broken peer that sends what it gets back to where it came from."""
+        request.set("Max-Forwards", "60")
+        request.uri_text = f"sip:bob@{DOMAIN}"
+        phone.network.send(request.to_bytes(), phone.address, node)
+
+    bob.on_invite = bounce  # type: ignore[assignment]
+    call = anna.call("bob")
+    world.run(20)
+    anna.cancel(call)
+    world.run(400)
+    assert call.status in (407, 408, 482, 487)
+    assert len(bob.received) < 20
+    world.check_nothing_left()
+
+
+def test_a_strict_router_before_us_is_understood(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    call = anna.call("bob")
+    world.run(2)
+    [dialog] = call.dialogs.values()
+    bye = anna.in_dialog(dialog, "BYE")
+    ours = dialog.routes[0].strip("<>")
+    bye.uri_text = ours  # a strict router put our Record-Route URI here, the target last
+    bye.remove("Route")
+    bye.append("Route", f"<{dialog.remote_target}>")
+    outgoing = anna.start(bye, anna.route_address(dialog))
+    world.run(3)
+    assert outgoing.status == 200
+    assert bob.received[-1].method == "BYE"
+    assert bob.received[-1].uri_text == bob.contact
+
+
+def test_a_revoked_device_loses_its_registration_and_a_suspended_caller_the_call(
+    size: Size,
+) -> None:
+    from dataclasses import replace
+
+    from sipcore.directory import AccountState
+
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    call = anna.call("bob")
+    world.run(2)
+    account = world.directory.account(1)
+    assert account is not None
+    gone = replace(account, state=AccountState.SUSPENDED, end_calls=True)
+    world.change_directory(world.directory.changed(version=2, accounts=[gone]), [1])
+    world.run(1)
+    assert [r.method for r in bob.received][-1] == "BYE"
+    assert "BYE" in [r.method for r in anna.received]
+    [dialog] = call.dialogs.values()
+    assert dialog.ended
+    for worker in world.workers:
+        assert not worker.bindings.bindings(1, world.network.at)
+    bob_account = world.directory.account(2)
+    assert bob_account is not None
+    bare = replace(bob_account, devices=())
+    world.change_directory(world.directory.changed(version=3, accounts=[bare]), [2])
+    world.run(1)
+    for worker in world.workers:
+        assert not worker.bindings.bindings(2, world.network.at)
+    world.run(300)
+    world.check_calls()
+    world.check_nothing_left()
+
+
+def test_a_suspended_account_cannot_register(size: Size) -> None:
+    from dataclasses import replace
+
+    from sipcore.directory import AccountState
+
+    world = make_world(size)
+    account = world.directory.account(1)
+    assert account is not None
+    suspended = replace(account, state=AccountState.SUSPENDED)
+    world.change_directory(world.directory.changed(version=2, accounts=[suspended]), [1])
+    anna = Phone(world, "anna", ("10.1.0.1", 5060))
+    unknown = Phone(world, "nobody", ("10.1.0.9", 5060))
+    one, two = anna.register(), unknown.register()
+    world.run(2)
+    assert one.status == two.status == 401
+
+
+def test_a_phone_behind_nat_is_reached_where_it_registered_from(size: Size) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    bob = Phone(world, "bob", ("198.51.100.7", 33000))
+    bob.contact = "sip:bob@192.168.1.20:5060"
+    bob.register()
+    world.run(1)
+    call = anna.call("bob")
+    world.run(2)
+    assert call.status == 200
+    [dialog] = call.dialogs.values()
+    bye = anna.hang_up(dialog)
+    world.run(2)
+    assert bye is not None
+    assert bye.status == 200
+    assert [r.method for r in bob.received] == ["INVITE", "BYE"]
+
+
+def test_a_caller_behind_nat_gets_the_other_sides_bye(size: Size) -> None:
+    world = make_world(size)
+    bob = registered(world, "bob", "10.1.0.2")
+    anna = Phone(world, "anna", ("198.51.100.7", 33000))
+    anna.contact = "sip:anna@192.168.1.20:5060"
+    call = anna.call("bob")
+    world.run(2)
+    assert call.status == 200
+    [dialog] = bob.dialogs.values()
+    bye = bob.hang_up(dialog)
+    world.run(3)
+    assert bye is not None
+    assert bye.status == 200
+
+
+def test_a_ringing_call_is_cancelled_when_its_caller_is_suspended(size: Size) -> None:
+    from dataclasses import replace
+
+    from sipcore.directory import AccountState
+
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    bob.on_invite = ring_forever
+    call = anna.call("bob")
+    world.run(2)
+    account = world.directory.account(1)
+    assert account is not None
+    gone = replace(account, state=AccountState.SUSPENDED, end_calls=True)
+    world.change_directory(world.directory.changed(version=2, accounts=[gone]), [1])
+    world.run(3)
+    assert call.status == 487
+    world.run(300)
+    world.check_calls()
+    [end] = [r for r in world.records if r.kind == "call.end"]
+    assert end.fields["cause"] == "terminated"
