@@ -6,3 +6,4 @@ $bin/ruff check .
 $bin/lint-imports --no-logo
 sh scripts/with_var.sh $bin/python manage.py makemigrations --check --dry-run
 sh scripts/with_var.sh $bin/python manage.py check
+$bin/hadolint --ignore DL3066 docker/Dockerfile

@@ -17,6 +17,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "retention": {"task": "calls.forget_old", "schedule": 3600.0},
+    "refold": {"task": "calls.refold_open", "schedule": 1800.0},
 }
 app.conf.beat_schedule_filename = str(Path(settings.VOIP_VAR) / "run" / "celerybeat-schedule")
 

@@ -35,7 +35,7 @@ def secret(name: str, default_file: Path) -> str:
         return path.read_text().strip()
     except FileNotFoundError:
         pass
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     temporary.touch(mode=0o600)
     temporary.write_text(secrets.token_urlsafe(50))
     try:
@@ -78,7 +78,8 @@ def databases(url: str, var: Path) -> dict[str, dict[str, Any]]:
         }
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
-        path = Path(unquote(parts.path))
+        # As elsewhere: four slashes begin an absolute path, three one from the working folder.
+        path = Path(unquote(parts.path[1:])).absolute()
         return {
             "default": sqlite(path),
             "bindings": sqlite(path.with_name(f"{path.stem}-bindings{path.suffix}")),

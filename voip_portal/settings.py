@@ -244,6 +244,23 @@ UNFOLD = {
     "SITE_TITLE": _("Campus telephone"),
     "SITE_HEADER": _("Campus telephone"),
     "SITE_URL": "/",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/portal/icon.svg"}],
+    # The portal's petrol; 600 carries white text.
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% 0.015 205)",
+            "100": "oklch(94% 0.03 205)",
+            "200": "oklch(88% 0.05 205)",
+            "300": "oklch(80% 0.07 205)",
+            "400": "oklch(70% 0.085 205)",
+            "500": "oklch(60% 0.085 205)",
+            "600": "oklch(45% 0.075 205)",
+            "700": "oklch(40% 0.065 205)",
+            "800": "oklch(34% 0.055 205)",
+            "900": "oklch(28% 0.045 205)",
+            "950": "oklch(21% 0.035 205)",
+        }
+    },
 }
 
 LOGGING = {

@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voip_portal.settings")
 
-import django  # noqa: E402
+import django
 
 django.setup()
 

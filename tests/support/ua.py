@@ -331,9 +331,7 @@ class Agent:
 
     def response(self, request: Wire, status: int, timeout: float = PATIENCE_S) -> Wire:
         """Wait for a response with this status to this request."""
-        return self.expect(
-            status, timeout, call_id=request.get("Call-ID"), cseq=request.cseq
-        )
+        return self.expect(status, timeout, call_id=request.get("Call-ID"), cseq=request.cseq)
 
     def final(self, request: Wire, timeout: float = PATIENCE_S) -> Wire:
         """Wait for a final response to this request, whatever it is."""
@@ -484,22 +482,19 @@ class Agent:
         """The CANCEL of an INVITE of ours (RFC 3261 §9.1)."""
         kept = [row for row in invite.headers if row[0] in ("Via", "From", "To", "Call-ID")]
         cseq = ("CSeq", f"{invite.cseq[0]} CANCEL")
-        return Wire(
-            f"CANCEL {invite.uri} SIP/2.0", [*kept, cseq, ("Max-Forwards", "70"), *headers]
-        )
+        return Wire(f"CANCEL {invite.uri} SIP/2.0", [*kept, cseq, ("Max-Forwards", "70"), *headers])
 
     def ack_failure(self, invite: Wire, response: Wire) -> None:
         """The ACK of a final response of 300 or more: hop by hop (RFC 3261 §17.1.1.3)."""
         kept = [row for row in invite.headers if row[0] in ("Via", "From", "Call-ID")]
         rows = [("To", response.get("To")), ("CSeq", f"{invite.cseq[0]} ACK")]
-        self.send(
-            Wire(f"ACK {invite.uri} SIP/2.0", [*kept, *rows, ("Max-Forwards", "70")])
-        )
+        self.send(Wire(f"ACK {invite.uri} SIP/2.0", [*kept, *rows, ("Max-Forwards", "70")]))
 
     # --- responses -----------------------------------------------------------------------------
-    def ringing(self, timeout: float = PATIENCE_S) -> Called:
+    def ringing(self, timeout: float = PATIENCE_S, *, call_id: str = "") -> Called:
         """Wait for an INVITE; nothing is answered yet."""
-        return Called(self, self.expect("INVITE", timeout), secrets.token_hex(5))
+        invite = self.expect("INVITE", timeout, call_id=call_id)
+        return Called(self, invite, secrets.token_hex(5))
 
     def respond(
         self,

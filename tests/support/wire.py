@@ -53,7 +53,9 @@ class Wire:
     def rows(self, name: str) -> list[str]:
         """All rows of one header."""
         wanted = name.lower()
-        return [value for key, value in self.headers if _LONG.get(key.lower(), key.lower()) == wanted]
+        return [
+            value for key, value in self.headers if _LONG.get(key.lower(), key.lower()) == wanted
+        ]
 
     def get(self, name: str) -> str:
         """The first row of a header, "" when there is none."""

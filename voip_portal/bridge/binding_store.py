@@ -1,4 +1,10 @@
-"""Bindings in SQL: each change conditional on its line's version, many changes in one commit."""
+"""Bindings in SQL: each change conditional on its line's version, many changes in one commit.
+
+A group of changes of different lines is written with a handful of statements for all of them. Only
+when the count of rows tells that one must be refused are they written one by one.
+"""
+
+# ruff: noqa: S608 - statements are made of our own constants
 
 from __future__ import annotations
 
@@ -16,27 +22,30 @@ from sipcore.bindings import (
     path_from_json,
     path_to_json,
 )
+from voip_portal.bridge.binding_statements import Statements, statements_for
 from voip_portal.bridge.database import Database, Row
 
 _COLUMNS = (
-    "line_id, key, contact, call_id, cseq, expires_at, q, flow, path, instance, reg_id,"
-    " user_agent, device_id, registered_at, node, params"
+    "line_id",
+    "key",
+    "contact",
+    "call_id",
+    "cseq",
+    "expires_at",
+    "q",
+    "flow",
+    "path",
+    "instance",
+    "reg_id",
+    "user_agent",
+    "device_id",
+    "registered_at",
+    "node",
+    "params",
 )
-_SELECT = f"SELECT {_COLUMNS} FROM location_binding"
-_UPSERT = (
-    f"INSERT INTO location_binding ({_COLUMNS})"
-    f" VALUES ({', '.join('?' * 16)})"
-    " ON CONFLICT (line_id, key) DO UPDATE SET "
-    + ", ".join(f"{name.strip()} = excluded.{name.strip()}" for name in _COLUMNS.split(",")[2:])
-)
-_TOUCH = "UPDATE location_binding SET expires_at = ?, call_id = ?, cseq = ? WHERE line_id = ? AND key = ?"
-_DELETE = "DELETE FROM location_binding WHERE line_id = ? AND key = ?"
-_NEXT_VERSION = "UPDATE location_aor SET version = ? WHERE line_id = ? AND version = ?"
-_FIRST_VERSION = (
-    "INSERT INTO location_aor (line_id, version) VALUES (?, ?)"
-    " ON CONFLICT (line_id) DO UPDATE SET version = excluded.version"
-    " WHERE location_aor.version = 0"
-)
+_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM location_binding"
+_ATTEMPTS = 4
+"""Of one commit, when PostgreSQL ends a deadlock of two nodes at our cost."""
 
 
 class SqlBindingStore:
@@ -44,88 +53,103 @@ class SqlBindingStore:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.database = Database(settings)
+        self._write: Statements = statements_for(self.database)
 
     def load(self) -> Iterable[LineBindings]:
         """Every line with its version and bindings."""
         database = self.database
         with database.transaction(snapshot=True):
-            versions = dict(database.query("SELECT line_id, version FROM location_aor"))
+            versions: dict[int, int] = dict(
+                database.query("SELECT line_id, version FROM location_aor")
+            )
             rows = database.query(f"{_SELECT} ORDER BY line_id, id")
         for line_id, group in groupby(rows, key=lambda row: row[0]):
-            yield LineBindings(line_id, versions.pop(line_id, 0), tuple(map(_binding, group)))
+            yield LineBindings(line_id, versions.pop(line_id, 0), tuple(map(binding_of, group)))
         for line_id, version in versions.items():
             yield LineBindings(line_id, version, ())
 
     def commit(self, changes: Sequence[BindingChange]) -> list[StoreResult]:
         """One transaction for all; each change stands or falls by itself."""
-        with self.database.transaction():
-            if self._commit_refreshes(changes):
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._commit(changes)
+            except self.database.errors as error:
+                if attempt + 1 == _ATTEMPTS or not self.database.is_deadlock(error):
+                    raise
+        raise AssertionError
+
+    def _commit(self, changes: Sequence[BindingChange]) -> list[StoreResult]:
+        if not changes:
+            return []
+        database = self.database
+        if _can_go_together(changes):
+            database.begin()
+            try:
+                together = self._commit_together(changes)
+            except BaseException:
+                database.rollback()
+                raise
+            if together:
+                database.end()
                 return [StoreResult(True, change.new_version) for change in changes]
+            database.rollback()
+        with database.transaction():
             return [self._commit_one(change) for change in changes]
 
-    def _commit_refreshes(self, changes: Sequence[BindingChange]) -> bool:
-        """The common case at once: only times change, of lines nobody else has changed."""
-        if any(c.upserts or c.deletes or c.base_version == 0 for c in changes):
+    def _commit_together(self, changes: Sequence[BindingChange]) -> bool:
+        """The common case, statement by statement for all; False when any change must be refused."""
+        write = self._write
+        first = [(c.line_id, c.new_version) for c in changes if c.base_version == 0]
+        moved = [(c.new_version, c.line_id, c.base_version) for c in changes if c.base_version]
+        if write.first(first) != len(first) or write.move(moved) != len(moved):
             return False
-        if len({c.line_id for c in changes}) < len(changes):
-            return False
-        database = self.database
-        savepoint = database.connect().execute
-        savepoint("SAVEPOINT refreshes")
-        touched = database.execute_many(_TOUCH, [_touch(c, t) for c in changes for t in c.touches])
-        moved = database.execute_many(
-            _NEXT_VERSION, [(c.new_version, c.line_id, c.base_version) for c in changes]
-        )
-        if touched == sum(len(c.touches) for c in changes) and moved == len(changes):
-            savepoint("RELEASE SAVEPOINT refreshes")
-            return True
-        savepoint("ROLLBACK TO SAVEPOINT refreshes")
-        return False
+        write.delete([(c.line_id, key) for c in changes for key in c.deletes])
+        write.upsert([row_of(binding) for c in changes for binding in c.upserts])
+        touches = [_touch(c, touch) for c in changes for touch in c.touches]
+        return write.touch(touches) == len(touches)
 
     def _commit_one(self, change: BindingChange) -> StoreResult:
+        if change.base_version == change.new_version:
+            return self._compare(change)
         database = self.database
-        if not self._take_version(change):
-            return self._conflict(change.line_id)
-        savepoint = database.connect().execute
-        if change.touches:
-            savepoint("SAVEPOINT touches")
-            rows = [_touch(change, touch) for touch in change.touches]
-            if database.execute_many(_TOUCH, rows) != len(rows):
-                savepoint("ROLLBACK TO SAVEPOINT touches")
-                database.execute(
-                    _NEXT_VERSION, (change.base_version, change.line_id, change.new_version)
-                )
-                return self._conflict(change.line_id)
-        for key in change.deletes:
-            database.execute(_DELETE, (change.line_id, key))
-        if change.upserts:
-            database.execute_many(_UPSERT, [_row(binding) for binding in change.upserts])
-        return StoreResult(True, change.new_version)
+        database.execute("SAVEPOINT one")
+        if self._commit_together([change]):
+            database.execute("RELEASE SAVEPOINT one")
+            return StoreResult(True, change.new_version)
+        database.execute("ROLLBACK TO SAVEPOINT one")
+        return self._conflict(change.line_id)
 
-    def _take_version(self, change: BindingChange) -> bool:
-        """Move the line from the version the change was made from; False when it is elsewhere."""
-        if change.base_version:
-            args = (change.new_version, change.line_id, change.base_version)
-            return self.database.execute(_NEXT_VERSION, args) == 1
-        return self.database.execute(_FIRST_VERSION, (change.line_id, change.new_version)) == 1
+    def _compare(self, change: BindingChange) -> StoreResult:
+        present = self._conflict(change.line_id)
+        if present.version == change.base_version:
+            return StoreResult(True, present.version)
+        return present
 
     def _conflict(self, line_id: int) -> StoreResult:
         version = self.database.query(
             "SELECT version FROM location_aor WHERE line_id = ?", (line_id,)
         )
         rows = self.database.query(f"{_SELECT} WHERE line_id = ? ORDER BY id", (line_id,))
-        return StoreResult(False, version[0][0] if version else 0, tuple(map(_binding, rows)))
+        return StoreResult(False, version[0][0] if version else 0, tuple(map(binding_of, rows)))
 
     def purge(self, at: float) -> int:
         """Delete bindings that ended before `at`."""
         return self.database.execute("DELETE FROM location_binding WHERE expires_at <= ?", (at,))
 
 
+def _can_go_together(changes: Sequence[BindingChange]) -> bool:
+    """Whether no change depends on another one of them, and each has something to write."""
+    if any(c.base_version == c.new_version for c in changes):
+        return False
+    return len({c.line_id for c in changes}) == len(changes)
+
+
 def _touch(change: BindingChange, touch: Any) -> tuple[Any, ...]:
     return (touch.expires_at, touch.call_id, touch.cseq, change.line_id, touch.key)
 
 
-def _row(b: Binding) -> tuple[Any, ...]:
+def row_of(b: Binding) -> tuple[Any, ...]:
+    """A binding as a row of its table, without the row's id."""
     return (
         b.line_id,
         b.key,
@@ -146,7 +170,8 @@ def _row(b: Binding) -> tuple[Any, ...]:
     )
 
 
-def _binding(row: Row) -> Binding:
+def binding_of(row: Row) -> Binding:
+    """The binding of a row."""
     return Binding(
         line_id=row[0],
         key=row[1],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 Row = tuple[Any, ...]
@@ -23,7 +23,7 @@ class Database:
 
     @property
     def is_postgresql(self) -> bool:
-        return self._settings["engine"] == "postgresql"
+        return bool(self._settings["engine"] == "postgresql")
 
     @property
     def errors(self) -> tuple[type[Exception], ...]:
@@ -89,11 +89,35 @@ class Database:
             begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
         else:
             begin = "BEGIN"
-        connection = self.connect()
-        connection.execute(begin)
+        self.connect().execute(begin)
         try:
             yield
         except BaseException:
-            connection.execute("ROLLBACK")
+            self.rollback()
             raise
-        connection.execute("COMMIT")
+        self.end()
+
+    def begin(self) -> None:
+        """Begin a transaction that writes; SQLite takes the lock now."""
+        self.connect().execute("BEGIN" if self.is_postgresql else "BEGIN IMMEDIATE")
+
+    def end(self) -> None:
+        """Commit."""
+        self.connect().execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Give up the transaction; quiet when the connection is gone and it with it."""
+        with suppress(*self.errors):
+            self.connect().execute("ROLLBACK")
+
+    def is_away(self, error: Exception) -> bool:
+        """Whether the database could not be reached or used, rather than what was asked is wrong."""
+        if self.is_postgresql:
+            import psycopg
+
+            return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        return isinstance(error, sqlite3.OperationalError)
+
+    def is_deadlock(self, error: Exception) -> bool:
+        """Whether the server ended this transaction in favour of another: try again."""
+        return getattr(error, "sqlstate", None) in {"40P01", "40001"}

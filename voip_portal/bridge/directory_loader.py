@@ -115,12 +115,12 @@ def _delta(database: Database, old: Directory, version: int, named: _Named) -> D
     lines = _where_in(database, _LINES, "WHERE id", named.lines)
     devices = devices_by_line(_where_in(database, _DEVICES, "AND line_id", named.lines))
     held = _where_in(database, _ADDRESSES, "AND a.id", named.addresses)
-    names = dict(database.query("SELECT id, name FROM numbers_domain"))
+    names: dict[int, str] = dict(database.query("SELECT id, name FROM numbers_domain"))
     accounts = [account_of(row, old.default_domain, devices.get(row[0], ())) for row in lines]
     new = old.changed(
         version=version,
         accounts=accounts,
-        removed_accounts=named.lines - {account.id for account in accounts},
+        removed_accounts=named.lines,  # all, so that two lines may exchange their names
         removed_addresses=[(value, names[d]) for d, value in named.left if d in names],
         addresses=[DomainAddress(domain, value, line) for domain, value, line in held],
     )

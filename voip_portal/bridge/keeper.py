@@ -56,7 +56,7 @@ class Keeper(threading.Thread):
         self._on_directory = on_directory
         self._figures = figures
         self._stop_wanted = threading.Event()
-        self._started = datetime.now(UTC)
+        self._started_at = datetime.now(UTC)
         self._heartbeat_due = 0.0
         self._refused: tuple[int | None, str] = (None, "")
         self._away = False
@@ -121,7 +121,7 @@ class Keeper(threading.Thread):
         figures = self._figures()
         values = (
             self._node,
-            self._moment(self._started),
+            self._moment(self._started_at),
             self._moment(datetime.now(UTC)),
             self._directory.version,
             *self._refused,

@@ -1,7 +1,8 @@
 """The shipper's loop: spool files → Celery, from the position that the database holds.
 
-The broker may lose what it was given, the worker may be killed: what the database does not have
-is sent again. A spool's files are deleted when all their records are in the database.
+The broker may lose what it was given, the worker may be killed: what the database does not have is
+sent again. A file is deleted when all its records are in the database, a spool's folder when
+another life of the same worker slot has begun and nothing of it is left.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 log = logging.getLogger("voip_portal.shipper")
@@ -19,6 +21,11 @@ WINDOW = 4
 """Batches of one spool in flight."""
 RESEND_S = 5.0
 """A batch that is not in the database by then is sent again."""
+BUSY_WAIT_S = 0.1
+IDLE_WAIT_S = 0.25
+RETRY_WAIT_S = 2.0
+ENDED_AFTER_S = 60.0
+"""A spool whose successor exists is looked at for this long before its folder is removed."""
 
 Send = Callable[[str, int, list[str]], None]
 Positions = Callable[[], dict[str, int]]
@@ -28,14 +35,14 @@ Positions = Callable[[], dict[str, int]]
 class SpoolState:
     """One spool folder."""
 
-    sent: int = 0
-    """Number of the last record given to the broker."""
+    sent: int = -1
+    """Number of the last record given to the broker; -1 before the first look."""
     stored: int = 0
     sent_at: float = 0.0
+    """When something was last sent, or seen to be stored."""
     segment: Path | None = None
     offset: int = 0
     """Where reading goes on in `segment`."""
-    known: bool = field(default=False)
 
 
 class Shipper:
@@ -58,18 +65,48 @@ class Shipper:
             busy |= self._ship(name, positions.get(name, 0), now)
         return busy
 
-    def backlog(self) -> int:
-        """Records sent and not yet stored."""
-        return sum(max(0, s.sent - s.stored) for s in self._spools.values())
+    def backlog(self) -> dict[str, int]:
+        """How many records of each spool wait for the database."""
+        return {
+            name: max(0, state.sent - state.stored) + self._unread(name, state)
+            for name, state in self._spools.items()
+            if state.sent >= 0
+        }
+
+    def remove_ended(self, wall: float) -> None:
+        """Remove the folders of earlier lives of a worker slot that are stored to the end."""
+        newest: dict[str, float] = {}
+        for name in self._spools:
+            slot = name.rpartition("-")[0]
+            newest[slot] = max(newest.get(slot, 0.0), self._changed_at(name))
+        for name, state in list(self._spools.items()):
+            changed_at = self._changed_at(name)
+            if (
+                changed_at < newest[name.rpartition("-")[0]]
+                and wall - changed_at > ENDED_AFTER_S
+                and state.sent == state.stored
+                and not self._unread(name, state)
+            ):
+                self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        for path in self._segments(name):
+            path.unlink(missing_ok=True)
+        (self._folder / name).rmdir()
+        del self._spools[name]
+
+    def _changed_at(self, name: str) -> float:
+        """When the newest of a spool's files was written to, or its folder made."""
+        folder = self._folder / name
+        return max(path.stat().st_mtime for path in (folder, *self._segments(name)))
 
     def _ship(self, name: str, stored: int, now: float) -> bool:
         state = self._spools.setdefault(name, SpoolState())
-        if not state.known or (
-            state.sent > stored and now - state.sent_at > RESEND_S and stored <= state.stored
-        ):
-            self._rewind(name, state, stored)
         if stored > state.stored:
             state.sent_at = now
+        late = state.sent > stored and now - state.sent_at > RESEND_S
+        if state.sent < stored or late:
+            self._rewind(name, state, stored)
         state.stored = stored
         self._delete_stored(name, state)
         while state.sent - stored < WINDOW * BATCH_LINES:
@@ -83,17 +120,14 @@ class Shipper:
 
     def _rewind(self, name: str, state: SpoolState, stored: int) -> None:
         """Go on reading after the last stored record."""
-        state.known = True
         state.sent = stored
-        state.segment = None
+        state.segment, state.offset = None, 0
         for path in self._segments(name):
-            if int(path.stem) <= stored + 1:
+            if first_of(path) <= stored + 1:
                 state.segment = path
-        state.offset = 0
         if state.segment is not None:
-            skip = stored - (int(state.segment.stem) - 1)
             with state.segment.open("rb") as file:
-                for _ in range(skip):
+                for _ in range(stored - first_of(state.segment) + 1):
                     file.readline()
                 state.offset = file.tell()
 
@@ -102,47 +136,75 @@ class Shipper:
 
     def _read(self, name: str, state: SpoolState) -> list[str]:
         """The next complete lines, at most a batch."""
-        if state.segment is None:
-            following = [p for p in self._segments(name) if int(p.stem) == state.sent + 1]
-            if not following:
-                return []
-            state.segment, state.offset = following[0], 0
+        if state.segment is None and not self._next_segment(name, state):
+            return []
+        lines = self._complete_lines(state)
+        if not lines and self._next_segment(name, state):
+            lines = self._complete_lines(state)
+        return lines
+
+    def _next_segment(self, name: str, state: SpoolState) -> bool:
+        """Go to the file that begins with the next number, if there is one."""
+        path = self._folder / name / f"{state.sent + 1:020d}.jsonl"
+        if path == state.segment or not path.exists():
+            return False
+        state.segment, state.offset = path, 0
+        return True
+
+    def _complete_lines(self, state: SpoolState) -> list[str]:
         lines: list[str] = []
+        if state.segment is None:
+            return lines
         with state.segment.open("rb") as file:
             file.seek(state.offset)
-            while len(lines) < BATCH_LINES:
-                line = file.readline()
+            for line in file:
                 if not line.endswith(b"\n"):
                     break
-                lines.append(line.decode("ascii"))
+                lines.append(line.decode("utf-8", "replace"))
                 state.offset += len(line)
-        if not lines:
-            following = [p for p in self._segments(name) if int(p.stem) == state.sent + 1]
-            if following and following[0] != state.segment:
-                state.segment, state.offset = following[0], 0
-                return self._read(name, state)
+                if len(lines) == BATCH_LINES:
+                    break
         return lines
+
+    def _unread(self, name: str, state: SpoolState) -> int:
+        """Complete lines that have not been read yet."""
+        here = -1 if state.segment is None else first_of(state.segment)
+        waiting = 0
+        for path in self._segments(name):
+            if first_of(path) >= here:
+                with path.open("rb") as file:
+                    file.seek(state.offset if path == state.segment else 0)
+                    waiting += sum(line.endswith(b"\n") for line in file)
+        return waiting
 
     def _delete_stored(self, name: str, state: SpoolState) -> None:
         """Delete files whose last record is stored, all but the newest of the spool."""
         segments = self._segments(name)
-        for path, following in zip(segments, segments[1:], strict=False):
-            if int(following.stem) - 1 <= state.stored:
+        for path, following in pairwise(segments):
+            if first_of(following) - 1 <= state.stored:
                 path.unlink(missing_ok=True)
                 if state.segment == path:
                     state.segment = None
 
 
-def run(shipper: Shipper, healthy: Callable[[], None], stopped: Callable[[float], bool]) -> None:
-    """Ship until `stopped(wait seconds)` says so."""
+def first_of(segment: Path) -> int:
+    """Number of a file's first record."""
+    return int(segment.stem)
+
+
+def run(
+    shipper: Shipper,
+    report: Callable[[Shipper], None],
+    stopped: Callable[[float], bool],
+) -> None:
+    """Ship until `stopped(seconds to wait)` says so; `report` is called after each good step."""
     while True:
         try:
             busy = shipper.step(time.monotonic())
-            healthy()
+            report(shipper)
+            wait = BUSY_WAIT_S if busy else IDLE_WAIT_S
         except Exception:  # database or broker away: the spool keeps everything
             log.exception("shipping failed, trying again")
-            busy = False
-            if stopped(2.0):
-                return
-        if stopped(0.1 if busy else 0.25):
+            wait = RETRY_WAIT_S
+        if stopped(wait):
             return

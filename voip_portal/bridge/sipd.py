@@ -17,12 +17,13 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sipcore.apps.campus import CampusService
 from sipcore.apps.echo import Echo
-from sipcore.bindings import BindingTable
+from sipcore.bindings import BindingTable, LineBindings
 from sipcore.directory import Directory
 from sipcore.node.config import Listener, WorkerConfig
 from sipcore.node.entropy import PooledRandom
@@ -30,6 +31,8 @@ from sipcore.node.journal import Journal
 from sipcore.node.server import Node
 from sipcore.node.spool import Spool
 from sipcore.node.worker import Worker
+from sipcore.registrar import RegistrarPolicy
+from voip_portal.bridge.binding_journal import MAX_EXPIRES_S, BindingJournal
 from voip_portal.bridge.binding_store import SqlBindingStore
 from voip_portal.bridge.database import Database
 from voip_portal.bridge.directory_loader import load_directory
@@ -69,6 +72,8 @@ class Sipd:
         directory = load_directory(database)
         database.close()
         bindings = BindingTable()
+        journal = BindingJournal(var / "journal" / f"{config['node']}-bindings.jsonl")
+        journal.merge_into(self._store)
         for line in self._store.load():
             bindings.replace(line.line_id, line.version, line.bindings)
         self._store.database.close()  # the writer's thread opens its own
@@ -79,8 +84,9 @@ class Sipd:
             PooledRandom(),
             lambda worker: CampusService(worker, [Echo]),
         )
+        self._policy = self.worker.config.registrar
         name = config["node"]
-        self._writer = BindingWriter(self._store)
+        self._writer = BindingWriter(self._store, journal, self._present, self._degraded)
         self.node = Node(
             self.worker,
             writer=self._writer,
@@ -111,6 +117,21 @@ class Sipd:
     def _on_directory(self, directory: Directory, changed: Sequence[int] | None) -> None:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.node.set_directory, directory, changed)
+
+    def _present(self, line_id: int) -> LineBindings:
+        """What the worker holds of a line; asked by the writer's thread while the line waits."""
+        table = self.worker.bindings
+        live = tuple(table.bindings(line_id, time.time()))
+        return LineBindings(line_id, table.version(line_id), live)
+
+    def _degraded(self, away: bool) -> None:
+        """Grant short registrations only while the database is away."""
+        policy = replace(self._policy, max_expires_s=MAX_EXPIRES_S) if away else self._policy
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._set_policy, policy)
+
+    def _set_policy(self, policy: RegistrarPolicy) -> None:
+        self.worker.config = replace(self.worker.config, registrar=policy)
 
     def _figures(self) -> dict[str, int]:
         """What the keeper reports; read from its thread, so only lengths."""

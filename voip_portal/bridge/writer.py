@@ -1,4 +1,8 @@
-"""The binding writer: one thread per node that groups what waits and commits it (group commit)."""
+"""The binding writer: one thread per node that groups what waits and commits it (group commit).
+
+While the database is away, registrations are accepted for a short time from a journal file: what
+was asked for longer is sent back to be computed again under the shorter limit.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,23 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
-from sipcore.bindings import BindingChange, StoreResult
+from sipcore.bindings import BindingChange, LineBindings, StoreResult
+from voip_portal.bridge.binding_journal import BindingJournal, is_short
 from voip_portal.bridge.binding_store import SqlBindingStore
 
 log = logging.getLogger("voip_portal.writer")
 
-MAX_GROUP = 500
+MAX_GROUP: Final = 500
 """Changes in one commit."""
-GROUP_INTERVAL_S = 0.020
+GROUP_INTERVAL_S: Final = 0.020
 """Commits follow one another at this distance at least, so that under load they carry many
 changes. What comes after a pause is written at once."""
+RETRY_S: Final = 1.0
+PURGE_INTERVAL_S: Final = 60.0
+PURGE_AFTER_S: Final = 60.0
+"""How long after their end bindings are kept in the database."""
 
 Results = list[tuple[int, StoreResult]]
 Done = Callable[[Results], None]
@@ -25,13 +35,29 @@ _Job = tuple[Sequence[BindingChange], Done]
 
 
 class BindingWriter(threading.Thread):
-    """Implements `sipcore.node.server.BindingWriter`."""
+    """Implements `sipcore.node.server.BindingWriter`.
 
-    def __init__(self, store: SqlBindingStore) -> None:
+    `present` tells what the worker holds of a line; `degraded` is told when the database goes away
+    (True) and when it is back (False), before any result that depends on it.
+    """
+
+    def __init__(
+        self,
+        store: SqlBindingStore,
+        journal: BindingJournal,
+        present: Callable[[int], LineBindings],
+        degraded: Callable[[bool], None],
+    ) -> None:
         super().__init__(name="binding-writer", daemon=True)
         self._store = store
+        self._journal = journal
+        self._present = present
+        self._degraded = degraded
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._last_commit = 0.0
+        self._away = False
+        self._retry_at = 0.0
+        self._purge_at = time.monotonic() + PURGE_INTERVAL_S
 
     def submit(self, changes: Sequence[BindingChange], done: Done) -> None:
         """Write these changes; `done` is called from this thread."""
@@ -42,14 +68,18 @@ class BindingWriter(threading.Thread):
         self._jobs.put(None)
 
     def run(self) -> None:
-        while True:
-            job = self._jobs.get()
+        last = False
+        while not last:
+            try:
+                job = self._jobs.get(timeout=RETRY_S)
+            except queue.Empty:
+                self._idle()
+                continue
             if job is None:
-                return
+                break
             group, last = self._gather(job)
             self._write(group)
-            if last:
-                return
+        self._store.database.close()
 
     def _gather(self, first: _Job) -> tuple[list[_Job], bool]:
         """The first job and what else waits; whether it is time to end."""
@@ -69,15 +99,89 @@ class BindingWriter(threading.Thread):
 
     def _write(self, group: list[_Job]) -> None:
         changes = [change for job in group for change in job[0]]
-        try:
-            results = self._store.commit(changes)
-        except self._store.database.errors:
-            log.exception("%d binding changes not written", len(changes))
-            self._store.database.close()
-            results = [StoreResult(False, 0, None) for _ in changes]
+        results = self._results(changes)
         self._last_commit = time.monotonic()
         at = 0
         for job_changes, done in group:
             end = at + len(job_changes)
             done([(c.line_id, r) for c, r in zip(job_changes, results[at:end], strict=True)])
             at = end
+
+    def _results(self, changes: list[BindingChange]) -> list[StoreResult]:
+        if self._away and not self._recover():
+            return self._without_database(changes)
+        try:
+            return self._store.commit(changes)
+        except self._store.database.errors as error:
+            self._store.database.close()
+            if not self._store.database.is_away(error):
+                log.exception("%d binding changes not written", len(changes))
+                return [_REFUSED] * len(changes)
+            self._go_away(error)
+        return self._without_database(changes)
+
+    # --- without the database ------------------------------------------------------------------
+    def _go_away(self, error: Exception) -> None:
+        log.error("the database is away, registrations are accepted for a short time: %s", error)
+        self._away = True
+        self._retry_at = time.monotonic() + RETRY_S
+        self._degraded(True)
+
+    def _without_database(self, changes: list[BindingChange]) -> list[StoreResult]:
+        """Accept what is short into the journal; have the rest computed again."""
+        at = time.time()
+        kept = [change for change in changes if is_short(change, at)]
+        try:
+            if kept:
+                self._journal.append(self._whole(change) for change in kept)
+        except OSError:
+            log.exception("the journal of bindings cannot be written")
+            return [_REFUSED] * len(changes)
+        return [
+            StoreResult(True, c.new_version) if is_short(c, at) else self._again(c.line_id)
+            for c in changes
+        ]
+
+    def _whole(self, change: BindingChange) -> BindingChange:
+        """The change with whole bindings for refreshes: it must stand alone after a crash."""
+        if not change.touches:
+            return change
+        held = {binding.key: binding for binding in self._present(change.line_id).bindings}
+        whole = tuple(held[t.key].touched(t) for t in change.touches if t.key in held)
+        left = tuple(touch for touch in change.touches if touch.key not in held)
+        return change._replace(upserts=(*change.upserts, *whole), touches=left)
+
+    def _again(self, line_id: int) -> StoreResult:
+        present = self._present(line_id)
+        return StoreResult(False, present.version, present.bindings)
+
+    def _recover(self) -> bool:
+        """Whether the database is back and has what the journal kept."""
+        if time.monotonic() < self._retry_at:
+            return False
+        try:
+            self._store.database.query("SELECT 1")
+            self._journal.merge_into(self._store)
+        except self._store.database.errors:
+            self._store.database.close()
+            self._retry_at = time.monotonic() + RETRY_S
+            return False
+        log.warning("the database is back")
+        self._away = False
+        self._degraded(False)
+        return True
+
+    def _idle(self) -> None:
+        """Nobody waits: recover, or clean up."""
+        if self._away:
+            self._recover()
+        elif time.monotonic() >= self._purge_at:
+            self._purge_at = time.monotonic() + PURGE_INTERVAL_S
+            try:
+                self._store.purge(time.time() - PURGE_AFTER_S)
+            except self._store.database.errors as error:
+                log.warning("expired bindings not removed: %s", error)
+                self._store.database.close()
+
+
+_REFUSED: Final = StoreResult(False, 0, None)

@@ -1,18 +1,26 @@
-"""Questions about calls and records."""
+"""Questions about calls and records, and folding again."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
 
+from django.db import transaction
 from django.db.models import Q
 
-from voip_portal.calls.models import Record
+from voip_portal.calls.models import Call, Record
+from voip_portal.calls.storing import fold_calls
 
-REFUSALS_FOR_S = 300
+REFUSALS_FOR_S: Final = 300
+LONG_OPEN_S: Final = 3600
+FOLD_BATCH: Final = 200
 
 
-def recent_refusals(username: str, source: str, within_s: float = REFUSALS_FOR_S) -> list[dict[str, Any]]:
+def recent_refusals(
+    username: str, source: str, within_s: float = REFUSALS_FOR_S
+) -> list[dict[str, Any]]:
     """Refused log-ins of phones, newest first: for this user name, or from this address.
 
     Each has `at` (epoch seconds), `username`, `known` (whether that name exists) and `source`.
@@ -32,3 +40,35 @@ def recent_refusals(username: str, source: str, within_s: float = REFUSALS_FOR_S
         }
         for at, data in rows
     ]
+
+
+def refold_all() -> int:
+    """Fold every call again from its records; how many. Nobody has to stop for it."""
+    return sum(_fold(batch) for batch in _batches_of_contexts())
+
+
+def refold_open(at: float | None = None) -> int:
+    """Fold calls again that have been going on for long; how many."""
+    now = time.time() if at is None else at
+    began_before = datetime.fromtimestamp(now - LONG_OPEN_S, UTC)
+    still_open = Call.objects.filter(open=True, started_at__lt=began_before)
+    contexts = list(still_open.order_by("started_at").values_list("context", flat=True))
+    batches = (contexts[i : i + FOLD_BATCH] for i in range(0, len(contexts), FOLD_BATCH))
+    return sum(map(_fold, batches))
+
+
+def _fold(contexts: list[str]) -> int:
+    with transaction.atomic():
+        return fold_calls(contexts)
+
+
+def _batches_of_contexts() -> Iterator[list[str]]:
+    """All contexts that records name, in order, a batch at a time."""
+    last = ""
+    while True:
+        rows = Record.objects.filter(context__gt=last).order_by("context")
+        batch = list(rows.values_list("context", flat=True).distinct()[:FOLD_BATCH])
+        if not batch:
+            return
+        yield batch
+        last = batch[-1]

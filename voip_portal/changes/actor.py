@@ -1,96 +1,89 @@
-"""Who is acting: set per transaction, around each statement that writes to a watched table.
+"""Who changes what: the actor of every transaction that the portal makes.
 
-The triggers read it from the session (PostgreSQL) or from the state row (SQLite). It is reset
-before anybody else can see it, so a change from elsewhere never bears somebody's name.
+`acting_as` gives every statement that writes a watched table its actor: in PostgreSQL by a setting
+of the transaction, in SQLite by a trigger that only this connection has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import connections, transaction
+from django.http import HttpRequest, HttpResponse
 
 from voip_portal.changes.registry import TABLES
+from voip_portal.changes.triggers import dialect, is_watched
 
-Name = str | Callable[[], str]
-
-_actor: ContextVar[Name] = ContextVar("actor", default="")
-_READS = ("SELECT", "SAVEPO", "RELEAS", "ROLLBA", "PRAGMA", "BEGIN", "COMMIT")
-_SET = {
-    "postgresql": "SELECT set_config('voip.actor', %s, true)",
-    "sqlite": "UPDATE changes_state SET actor = %s",
-}
-
-
-def person(pk: Any) -> str:
-    """How a person stands in `changes` rows: by id, so that a closed account leaves no name."""
-    return f"person {pk}"
+_WRITES = ("INSERT", "UPDATE", "DELETE")
+_LENGTH = 200
+Name = Callable[[], str]
 
 
 @contextmanager
-def acting_as(name: Name) -> Iterator[None]:
-    """Attribute changes made in this block to `name`; a callable is asked when one is made."""
-    token = _actor.set(name)
-    try:
+def acting_as(name: str | Name) -> Iterator[None]:
+    """Changes of this thread are this actor's. A function is asked at each write."""
+    named: Name = name if callable(name) else lambda: name
+    with ExitStack() as stack:
+        for using in connections:
+            if is_watched(using):
+                connection = connections[using]
+                stack.enter_context(connection.execute_wrapper(_Wrapper(using, named)))
         yield
-    finally:
-        _actor.reset(token)
 
 
-def current_actor() -> str:
-    """Who is acting now; empty for nobody."""
-    name = _actor.get()
-    return name() if callable(name) else name
+class _Wrapper:
+    """Sets the actor around each statement that writes a watched table."""
+
+    def __init__(self, using: str, name: Name) -> None:
+        self._using = using
+        self._name = name
+        self._inside = False
+
+    def __call__(
+        self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any
+    ) -> Any:
+        if self._inside or not writes_watched(sql):
+            return execute(sql, params, many, context)
+        self._inside = True
+        try:
+            return self._write(execute, sql, params, many, context)
+        finally:
+            self._inside = False
+
+    def _write(
+        self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any
+    ) -> Any:
+        connection = connections[self._using]
+        name = self._name()[:_LENGTH]
+        with ExitStack() as stack:
+            if connection.vendor == "postgresql" and not connection.in_atomic_block:
+                stack.enter_context(transaction.atomic(using=self._using))
+            cursor = stack.enter_context(connection.cursor())
+            stack.enter_context(dialect(connection).as_actor(cursor, name))
+            return execute(sql, params, many, context)
 
 
-def attribute(
-    execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]
-) -> Any:
-    """Execute wrapper of Django's connections."""
-    if _actor.get() == "" or not _writes_watched(sql):
-        return execute(sql, params, many, context)
-    connection: BaseDatabaseWrapper = context["connection"]
-    if connection.in_atomic_block:
-        return _attributed(connection, execute, sql, params, many, context)
-    with transaction.atomic(using=connection.alias):
-        return _attributed(connection, execute, sql, params, many, context)
-
-
-def _writes_watched(sql: Any) -> bool:
+def writes_watched(sql: Any) -> bool:
+    """Whether this statement writes a table of the registry."""
     text = sql if isinstance(sql, str) else str(sql)
-    return not text.startswith(_READS) and any(table in text for table in TABLES)
+    head = text.lstrip("( \n\t")[:6].upper()
+    return head in _WRITES and any(table in text for table in TABLES)
 
 
-def _attributed(
-    connection: BaseDatabaseWrapper,
-    execute: Callable[..., Any],
-    sql: Any,
-    params: Any,
-    many: bool,
-    context: dict[str, Any],
-) -> Any:
-    name = current_actor()
-    _set(connection, name)
-    try:
-        result = execute(sql, params, many, context)
-    except Exception:
-        if connection.vendor == "sqlite":
-            _set(connection, "")  # PostgreSQL takes no statement after an error, and forgets it
-        raise
-    _set(connection, "")
-    return result
+class ActorMiddleware:
+    """The actor of what a request changes: who is logged in, else the portal itself."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        with acting_as(lambda: actor_of(request)):
+            return self.get_response(request)
 
 
-def _set(connection: BaseDatabaseWrapper, name: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(_SET[connection.vendor], [name[:200]])
-
-
-def watch_connection(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
-    """`connection_created` receiver."""
-    if connection.alias == DEFAULT_DB_ALIAS and attribute not in connection.execute_wrappers:
-        connection.execute_wrappers.append(attribute)
+def actor_of(request: HttpRequest) -> str:
+    """The name under which a request's changes are kept."""
+    user = getattr(request, "user", None)
+    return str(user) if user is not None and user.is_authenticated else "portal"

@@ -1,181 +1,185 @@
-"""The triggers as PostgreSQL wants them.
+"""Row triggers for PostgreSQL: one version for a whole transaction, given at its commit.
 
-Each watched table has a function that writes the `changes` row. Versions are given at commit by two
-deferred constraint triggers on `changes_change`: the first is queued behind the foreign key checks
-of the statement that caused it and passes for all but the transaction's last change; it queues the
-second behind everything else that is deferred. So the lock on the version row is the last lock a
-transaction takes: versions come in commit order, and nobody who holds it waits for anybody.
+A row trigger writes the `changes` row without a version. Two deferred steps follow at commit. The
+first only marks one row, whereby the second is queued behind every other deferred check of the
+transaction (foreign keys take row locks, too). The second takes the lock of the version's row,
+the last lock of the transaction: versions are in commit order, and nothing deadlocks.
+
+The functions name no column of a watched table, so that a migration may rename or drop one.
 """
+
+# ruff: noqa: S608 - statements are made of our own constants
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import Any, Final
 
-from voip_portal.changes.registry import Watched
+from voip_portal.changes.registry import REGISTRY, RELOAD, SECRET_CHANGED, Watched
 
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
-
-CHANNEL = "voip_changes"
-
-_LOG = """
+CHANNEL: Final = "voip_changes"
+ACTOR: Final = "voip.actor"
+_PICK = "(SELECT jsonb_object_agg(key, value) FROM jsonb_each({row}) WHERE key = ANY({names}))"
+_FUNCTIONS: Final = {
+    "changes_on_row": f"""
 DECLARE
-    change_id bigint;
+  columns text[] := string_to_array(TG_ARGV[0], ',');
+  secrets text[] := string_to_array(TG_ARGV[1], ',');
+  old_row jsonb; new_row jsonb; shown_old jsonb; shown_new jsonb;
 BEGIN
-    IF TG_OP = 'UPDATE' AND ({old_all}) IS NOT DISTINCT FROM ({new_all}) THEN
-        RETURN NULL;
+  IF TG_OP <> 'INSERT' THEN
+    old_row := to_jsonb(OLD);
+    shown_old := {_PICK.format(row="old_row", names="columns")};
+  END IF;
+  IF TG_OP <> 'DELETE' THEN
+    new_row := to_jsonb(NEW);
+    shown_new := {_PICK.format(row="new_row", names="columns")};
+  END IF;
+  IF TG_OP = 'UPDATE' THEN
+    IF {_PICK.format(row="old_row", names="secrets")}
+       IS DISTINCT FROM {_PICK.format(row="new_row", names="secrets")} THEN
+      shown_new := shown_new || '{{"{SECRET_CHANGED}": true}}';
+    ELSIF shown_old = shown_new THEN
+      RETURN NULL;
     END IF;
-    INSERT INTO changes_change (table_name, row_key, op, before, after, actor, at)
-    VALUES (
-        '{table}',
-        CASE TG_OP WHEN 'TRUNCATE' THEN '' WHEN 'DELETE' THEN OLD."{key}"::text
-        ELSE NEW."{key}"::text END,
-        lower(TG_OP),
-        CASE WHEN TG_OP IN ('UPDATE', 'DELETE') THEN {old} END,
-        CASE WHEN TG_OP IN ('UPDATE', 'INSERT') THEN {new} END,
-        coalesce(current_setting('voip.actor', true), ''),
-        now()
-    )
-    RETURNING id INTO change_id;
-    PERFORM set_config('voip.last_change', change_id::text, true);
-    RETURN NULL;
-END
-"""
-_WANT_VERSION = """
+  END IF;
+  INSERT INTO changes_change (table_name, row_key, op, before, after, actor, at)
+  VALUES (TG_TABLE_NAME, coalesce(new_row, old_row) ->> 'id', lower(TG_OP), shown_old, shown_new,
+          coalesce(current_setting('{ACTOR}', true), ''), now());
+  RETURN NULL;
+END""",
+    "changes_on_truncate": f"""
 BEGIN
-    IF current_setting('voip.last_change', true) = NEW.id::text THEN
-        UPDATE changes_change SET version = 0 WHERE id = NEW.id;
-    END IF;
-    RETURN NULL;
-END
-"""
-_ASSIGN_VERSION = f"""
-DECLARE
-    latest bigint;
+  INSERT INTO changes_change (table_name, row_key, op, actor, at)
+  VALUES (TG_TABLE_NAME, '', '{RELOAD}', coalesce(current_setting('{ACTOR}', true), ''), now());
+  RETURN NULL;
+END""",
+    "changes_at_commit": """
 BEGIN
-    INSERT INTO changes_state (id, version, actor) VALUES (1, 1, '')
-    ON CONFLICT (id) DO UPDATE SET version = changes_state.version + 1
-    RETURNING version INTO latest;
-    -- Rows of transactions that have not ended are invisible here: these are our own.
-    UPDATE changes_change SET version = latest WHERE version IS NULL OR version = 0;
-    PERFORM pg_notify('{CHANNEL}', latest::text);
-    RETURN NULL;
-END
-"""
-_VERSION_FUNCTIONS = {
-    "changes_want_version": _WANT_VERSION,
-    "changes_assign_version": _ASSIGN_VERSION,
+  IF NOT EXISTS (SELECT FROM changes_change WHERE version = 0) THEN
+    UPDATE changes_change SET version = 0 WHERE id = NEW.id AND version IS NULL;
+  END IF;
+  RETURN NULL;
+END""",
+    "changes_give_version": f"""
+DECLARE given bigint;
+BEGIN
+  INSERT INTO changes_version (id, version)
+  VALUES (1, (SELECT coalesce(max(version), 0) + 1 FROM changes_change))
+  ON CONFLICT (id) DO UPDATE SET version = changes_version.version + 1
+  RETURNING version INTO given;
+  UPDATE changes_change SET version = given WHERE version = 0;
+  UPDATE changes_change SET version = given WHERE version IS NULL;
+  PERFORM pg_notify('{CHANNEL}', given::text);
+  RETURN NULL;
+END""",
 }
-_VERSION_TRIGGERS = {
-    "changes_want_version": (
-        "CREATE CONSTRAINT TRIGGER changes_want_version AFTER INSERT ON changes_change"
-        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION changes_want_version()"
+_VERSION_TRIGGERS: Final = {
+    "changes_1_at_commit": (
+        "CREATE CONSTRAINT TRIGGER changes_1_at_commit AFTER INSERT ON changes_change"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION changes_at_commit()"
     ),
-    "changes_assign_version": (
-        "CREATE CONSTRAINT TRIGGER changes_assign_version AFTER UPDATE OF version ON changes_change"
-        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (new.version = 0)"
-        " EXECUTE FUNCTION changes_assign_version()"
+    "changes_2_give_version": (
+        "CREATE CONSTRAINT TRIGGER changes_2_give_version AFTER UPDATE ON changes_change"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.version = 0)"
+        " EXECUTE FUNCTION changes_give_version()"
     ),
 }
 
 
-def _function(watched: Watched) -> tuple[str, str]:
-    every = (*watched.columns, *watched.hidden)
-    body = _LOG.format(
-        table=watched.table,
-        key=watched.columns[0],
-        old=_row("OLD", watched),
-        new=_row("NEW", watched),
-        old_all=", ".join(f'OLD."{c}"' for c in every),
-        new_all=", ".join(f'NEW."{c}"' for c in every),
-    )
-    return f"changes_log_{watched.table}", body
-
-
-def _row(which: str, watched: Watched) -> str:
-    pairs = ", ".join(f"'{c}', {which}.\"{c}\"" for c in watched.columns)
-    return f"jsonb_build_object({pairs})"
-
-
-def _triggers(watched: Watched) -> dict[str, str]:
-    """Definitions in the words of `pg_get_triggerdef`, so that they can be compared."""
-    table, function = watched.table, _function(watched)[0]
+def triggers(watched: Watched) -> dict[str, str]:
+    """Names and statements of a table's triggers."""
+    table = watched.table
+    arguments = f"'{','.join(watched.columns)}', '{','.join(watched.secret)}'"
+    row, truncate = f"changes_on_{table}_row", f"changes_on_{table}_truncate"
     return {
-        "changes_log": (
-            f"CREATE TRIGGER changes_log AFTER INSERT OR DELETE OR UPDATE ON {table}"
-            f" FOR EACH ROW EXECUTE FUNCTION {function}()"
+        row: (
+            f'CREATE TRIGGER "{row}" AFTER INSERT OR UPDATE OR DELETE ON "{table}"'
+            f" FOR EACH ROW EXECUTE FUNCTION changes_on_row({arguments})"
         ),
-        "changes_log_truncate": (
-            f"CREATE TRIGGER changes_log_truncate AFTER TRUNCATE ON {table}"
-            f" FOR EACH STATEMENT EXECUTE FUNCTION {function}()"
+        truncate: (
+            f'CREATE TRIGGER "{truncate}" AFTER TRUNCATE ON "{table}"'
+            f" FOR EACH STATEMENT EXECUTE FUNCTION changes_on_truncate()"
         ),
     }
 
 
-def faults(connection: BaseDatabaseWrapper, watched: Watched) -> dict[str, str]:
-    """What is missing or differs, of a table's function and triggers: name → what is wrong."""
-    return _compare(connection, watched.table, dict([_function(watched)]), _triggers(watched))
+def expected() -> dict[str, str]:
+    """Every function and trigger by name, with a fingerprint of its text as its comment."""
+    found = {name: fingerprint(body) for name, body in _FUNCTIONS.items()}
+    for table_triggers in (_VERSION_TRIGGERS, *map(triggers, REGISTRY)):
+        found |= {name: fingerprint(sql) for name, sql in table_triggers.items()}
+    return found
 
 
-def install(connection: BaseDatabaseWrapper, watched: Watched, names: dict[str, str]) -> None:
-    """Make function and triggers of a table as they should be."""
-    _make(connection, watched.table, dict([_function(watched)]), _triggers(watched), names)
+def fingerprint(text: str) -> str:
+    """What stands for a text in a comment of the database."""
+    return sha256(text.encode()).hexdigest()[:32]
 
 
-def faults_of_versions(connection: BaseDatabaseWrapper) -> dict[str, str]:
-    """As `faults`, of what gives versions."""
-    return _compare(connection, "changes_change", _VERSION_FUNCTIONS, _VERSION_TRIGGERS)
+def present(cursor: Any) -> dict[str, str]:
+    """Our functions and triggers as they are: those that are switched on, by their fingerprint.
+
+    A function's is made from its source; a trigger's is its comment, which goes when it is
+    dropped, and is not believed when the trigger is disabled or calls another function.
+    """
+    cursor.execute(
+        "SELECT proname, prosrc FROM pg_proc WHERE pronamespace = current_schema()::regnamespace"
+        " AND proname = ANY(%s)",
+        [list(_FUNCTIONS)],
+    )
+    found = {name: fingerprint(source) for name, source in cursor.fetchall()}
+    cursor.execute(
+        "SELECT t.tgname, coalesce(obj_description(t.oid, 'pg_trigger'), '') FROM pg_trigger t"
+        " JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid"
+        " WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A') AND t.tgname LIKE 'changes\\_%%'"
+        " AND p.proname = ANY(%s) AND c.relnamespace = current_schema()::regnamespace",
+        [list(_FUNCTIONS)],
+    )
+    return found | dict(cursor.fetchall())
 
 
-def install_versions(connection: BaseDatabaseWrapper) -> None:
-    """Make what gives versions as it should be."""
-    wrong = faults_of_versions(connection)
-    _make(connection, "changes_change", _VERSION_FUNCTIONS, _VERSION_TRIGGERS, wrong)
+def install(cursor: Any, tables: Iterable[str]) -> None:
+    """Put functions and the triggers of these tables as they should be."""
+    kept = set(tables)
+    there, wanted = present(cursor), expected()
+    for name, body in _FUNCTIONS.items():
+        if there.get(name) != wanted[name]:
+            cursor.execute(
+                f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $changes${body}$changes$"
+            )
+    _put(cursor, "changes_change", _VERSION_TRIGGERS, there, wanted)
+    for watched in REGISTRY:
+        if watched.table in kept:
+            _put(cursor, watched.table, triggers(watched), there, wanted)
 
 
-def _compare(
-    connection: BaseDatabaseWrapper,
-    table: str,
-    functions: dict[str, str],
-    triggers: dict[str, str],
-) -> dict[str, str]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT proname || '()', prosrc FROM pg_proc"
-            " WHERE proname = ANY(%s) AND pronamespace = current_schema()::regnamespace",
-            [list(functions)],
-        )
-        present = dict(cursor.fetchall())
-        cursor.execute(
-            "SELECT tgname, pg_get_triggerdef(oid, true), tgenabled FROM pg_trigger"
-            " WHERE tgrelid = to_regclass(%s) AND NOT tgisinternal",
-            [table],
-        )
-        for name, definition, enabled in cursor.fetchall():
-            present[name] = definition if enabled in ("O", "A") else "disabled"
-    wanted = {f"{name}()": body for name, body in functions.items()} | triggers
-    return {
-        name: "differs" if name in present else "missing"
-        for name, definition in wanted.items()
-        if present.get(name) != definition
-    }
-
-
-def _make(
-    connection: BaseDatabaseWrapper,
-    table: str,
-    functions: dict[str, str],
-    triggers: dict[str, str],
-    names: dict[str, str],
+def _put(
+    cursor: Any, table: str, made: dict[str, str], there: dict[str, str], wanted: dict[str, str]
 ) -> None:
-    with connection.cursor() as cursor:
-        for name, body in functions.items():
-            if f"{name}()" in names:
-                cursor.execute(
-                    f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger"
-                    f" LANGUAGE plpgsql AS $changes${body}$changes$"
-                )
-        for name, definition in triggers.items():
-            if name in names:
-                cursor.execute(f"DROP TRIGGER IF EXISTS {name} ON {table}")
-                cursor.execute(definition)
+    for name, sql in made.items():
+        if there.get(name) == wanted[name]:
+            continue
+        cursor.execute(f'DROP TRIGGER IF EXISTS "{name}" ON "{table}"')
+        cursor.execute(sql)
+        cursor.execute(f'COMMENT ON TRIGGER "{name}" ON "{table}" IS \'{wanted[name]}\'')
+
+
+def reload_all(cursor: Any) -> None:
+    """Write the row that makes every node read everything again."""
+    cursor.execute(
+        "INSERT INTO changes_change (table_name, row_key, op, actor, at)"
+        f" VALUES ('', '', '{RELOAD}', '', now())"
+    )
+
+
+@contextmanager
+def as_actor(cursor: Any, name: str) -> Iterator[None]:
+    """Changes within are this actor's; there must be a transaction."""
+    statement = f"SELECT set_config('{ACTOR}', %s, true)"
+    cursor.execute(statement, [name])
+    yield
+    # Not after an error: the transaction, or the savepoint, takes the setting back itself.
+    cursor.execute(statement, [""])

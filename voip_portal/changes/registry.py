@@ -1,7 +1,7 @@
-"""Which tables are watched, and which of their columns: the one place that says it.
+"""The one registry of watched tables: what feeds the directory and the audit.
 
-Columns are listed, not excluded: a column that is added later is not written to `changes` rows
-until somebody puts it here, so no secret gets in by accident.
+`columns` are written into `changes` rows as they were before and after. A change of a `secret`
+column writes a row too, which says that the secret changed and nothing more: HA1 equals a password.
 """
 
 from __future__ import annotations
@@ -9,38 +9,52 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+SECRET_CHANGED: Final = "secret_changed"  # noqa: S105 - a word, not a secret
+"""Key in `after` of an update that changed a secret column."""
+RELOAD: Final = "reload"
+"""Operation of a row that says: read everything again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A table with triggers."""
+    """One table whose rows are watched. Its primary key is `id`."""
 
     table: str
     columns: tuple[str, ...]
-    """Written to `before` and `after`. The first is the primary key."""
-    hidden: tuple[str, ...] = ()
-    """A change of these is a change too, but their values are written nowhere."""
+    secret: tuple[str, ...] = ()
+    booleans: frozenset[str] = frozenset()
+    """Columns that SQLite keeps as 0 and 1."""
 
 
-WATCHED: Final = (
-    Watched(
-        "accounts_user",
-        ("id", "is_active", "is_staff", "is_superuser", "closed_at"),
-    ),
+REGISTRY: Final = (
     Watched(
         "lines_line",
         ("id", "username", "owner_id", "label", "class_of_service", "state", "end_calls"),
+        booleans=frozenset({"end_calls"}),
     ),
     Watched(
         "lines_device",
-        ("id", "line_id", "label", "revoked_at"),
-        hidden=("ha1_md5", "ha1_sha256"),
+        ("id", "line_id", "label", "created_at", "revoked_at"),
+        secret=("ha1_md5", "ha1_sha256"),
     ),
-    Watched("numbers_domain", ("id", "name", "is_default", "algorithms")),
-    Watched("numbers_numberrange", ("id", "domain_id", "first", "last", "is_pool")),
+    Watched(
+        "numbers_domain",
+        ("id", "name", "is_default", "algorithms"),
+        booleans=frozenset({"is_default"}),
+    ),
+    Watched(
+        "numbers_numberrange",
+        ("id", "domain_id", "first", "last", "is_pool"),
+        booleans=frozenset({"is_pool"}),
+    ),
     Watched(
         "numbers_address",
         ("id", "domain_id", "kind", "value", "line_id", "state", "until"),
     ),
-    Watched("nodes_deployment", ("id", "realm"), hidden=("cluster_key", "previous_cluster_key")),
+    Watched(
+        "nodes_deployment",
+        ("id", "realm"),
+        secret=("cluster_key", "previous_cluster_key"),
+    ),
 )
-TABLES: Final = frozenset(watched.table for watched in WATCHED)
+TABLES: Final = frozenset(watched.table for watched in REGISTRY)

@@ -1,80 +1,133 @@
-"""The triggers as SQLite wants them: three for each watched table.
+"""Row triggers for SQLite. It has one writer at a time, so a row's version is its own id.
 
-SQLite has one writer at a time, so numbering rows as they come is numbering them in commit order.
+The actor is put in by one more trigger, a temporary one that only the portal's own connections
+have: any other program, the sqlite3 shell too, writes rows without an actor.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
-from voip_portal.changes.registry import Watched
+from voip_portal.changes.registry import REGISTRY, RELOAD, SECRET_CHANGED, Watched
 
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
-
-_BODY = """BEGIN
-INSERT INTO changes_state (id, version, actor)
-SELECT 1, 0, '' WHERE NOT EXISTS (SELECT 1 FROM changes_state);
-UPDATE changes_state SET version = version + 1;
-INSERT INTO changes_change (version, table_name, row_key, op, before, after, actor, at)
-SELECT version, '{table}', {key}, '{op}', {before}, {after}, actor, strftime('%Y-%m-%d %H:%M:%f', 'now')
-FROM changes_state;
-END"""
+PREFIX = "changes_on_"
+_INSERT = (
+    "INSERT INTO changes_change (table_name, row_key, op, before, after, actor, at) VALUES"
+    " ('{table}', {key}, '{op}', {before}, {after}, '', strftime('%Y-%m-%d %H:%M:%f', 'now'));"
+    " UPDATE changes_change SET version = id WHERE id = last_insert_rowid();"
+)
+RELOAD_ALL = _INSERT.format(table="", key="''", op=RELOAD, before="NULL", after="NULL")
 
 
-def expected(watched: Watched) -> dict[str, str]:
-    """Name → definition of a table's triggers."""
-    key = watched.columns[0]
-    old, new = _row("OLD", watched), _row("NEW", watched)
-    every = (*watched.columns, *watched.hidden)
-    differs = " OR ".join(f'OLD."{c}" IS NOT NEW."{c}"' for c in every)
-    return dict(
-        (
-            _trigger(watched, "insert", f'NEW."{key}"', "NULL", new),
-            _trigger(watched, "update", f'NEW."{key}"', old, new, f" WHEN {differs}"),
-            _trigger(watched, "delete", f'OLD."{key}"', old, "NULL"),
+def triggers(watched: Watched) -> dict[str, str]:
+    """Names and statements of a table's triggers."""
+    old, new = _row(watched, "OLD"), _row(watched, "NEW")
+    made = {}
+    for op, key, before, after, when in (
+        ("insert", "NEW.id", "NULL", new, ""),
+        ("update", "NEW.id", old, _with_secret(watched, new), _differs(watched)),
+        ("delete", "OLD.id", old, "NULL", ""),
+    ):
+        name = f"{PREFIX}{watched.table}_{op}"
+        body = _INSERT.format(table=watched.table, key=key, op=op, before=before, after=after)
+        made[name] = (
+            f'CREATE TRIGGER "{name}" AFTER {op.upper()} ON "{watched.table}"'
+            f" FOR EACH ROW {when}BEGIN {body} END"
         )
+    return made
+
+
+def _row(watched: Watched, which: str) -> str:
+    """The watched columns of a row as a JSON object."""
+    parts = ", ".join(f"'{name}', {_value(watched, name, which)}" for name in watched.columns)
+    return f"json_object({parts})"
+
+
+def _value(watched: Watched, name: str, which: str) -> str:
+    column = f'{which}."{name}"'
+    if name not in watched.booleans:
+        return column
+    return f"json(CASE WHEN {column} THEN 'true' ELSE 'false' END)"
+
+
+def _with_secret(watched: Watched, row: str) -> str:
+    if not watched.secret:
+        return row
+    changed = _any_differs(watched.secret)
+    return (
+        f"CASE WHEN {changed} THEN json_set({row}, '$.{SECRET_CHANGED}', json('true'))"
+        f" ELSE {row} END"
     )
 
 
-def _trigger(
-    watched: Watched, op: str, key: str, before: str, after: str, when: str = ""
-) -> tuple[str, str]:
-    name = f"changes_{watched.table}_{op}"
-    body = _BODY.format(table=watched.table, key=key, op=op, before=before, after=after)
-    return name, f'CREATE TRIGGER {name} AFTER {op.upper()} ON "{watched.table}"{when} {body}'
+def _differs(watched: Watched) -> str:
+    return f"WHEN {_any_differs((*watched.columns, *watched.secret))} "
 
 
-def _row(which: str, watched: Watched) -> str:
-    pairs = ", ".join(f"'{c}', {which}.\"{c}\"" for c in watched.columns)
-    return f"json_object({pairs})"
+def _any_differs(names: Iterable[str]) -> str:
+    return " OR ".join(f'OLD."{name}" IS NOT NEW."{name}"' for name in names)
 
 
-def faults(connection: BaseDatabaseWrapper, watched: Watched) -> dict[str, str]:
-    """The triggers of a table that are missing or differ: name → what is wrong."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
-        present = dict(cursor.fetchall())
-    return {
-        name: "differs" if name in present else "missing"
-        for name, definition in expected(watched).items()
-        if present.get(name) != definition
-    }
+def expected() -> dict[str, str]:
+    """All triggers, as `sqlite_master` should show them."""
+    return {name: sql for watched in REGISTRY for name, sql in triggers(watched).items()}
 
 
-def install(connection: BaseDatabaseWrapper, watched: Watched, names: dict[str, str]) -> None:
-    """Make these triggers as they should be."""
-    with connection.cursor() as cursor:
-        for name, definition in expected(watched).items():
-            if name in names:
-                cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
-                cursor.execute(definition)
+def present(cursor: Any) -> dict[str, str]:
+    """Our triggers as they are."""
+    cursor.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND substr(name, 1, %s) = %s",
+        [len(PREFIX), PREFIX],
+    )
+    return dict(cursor.fetchall())
 
 
-def faults_of_versions(connection: BaseDatabaseWrapper) -> dict[str, str]:
-    """SQLite needs no triggers for versions."""
-    return {}
+def drop(cursor: Any, names: Iterable[str]) -> None:
+    """Remove triggers."""
+    for name in names:
+        cursor.execute(f'DROP TRIGGER IF EXISTS "{name}"')
 
 
-def install_versions(connection: BaseDatabaseWrapper) -> None:
-    """As `faults_of_versions`."""
+def install(cursor: Any, tables: Iterable[str]) -> None:
+    """Put the triggers of these tables as they should be; remove those of no watched table."""
+    there, wanted = present(cursor), expected()
+    drop(cursor, [name for name, sql in there.items() if wanted.get(name) != sql])
+    kept = set(tables)
+    for watched in REGISTRY:
+        if watched.table not in kept:
+            continue
+        for name, sql in triggers(watched).items():
+            if there.get(name) != sql:
+                cursor.execute(sql)
+
+
+def reload_all(cursor: Any) -> None:
+    """Write the row that makes every node read everything again."""
+    for statement in RELOAD_ALL.split(";")[:-1]:
+        cursor.execute(statement)
+
+
+_actor: ContextVar[str] = ContextVar("actor", default="")
+_ACTOR_TRIGGER = (
+    "CREATE TEMP TRIGGER IF NOT EXISTS changes_actor AFTER INSERT ON main.changes_change"
+    " BEGIN UPDATE changes_change SET actor = voip_actor() WHERE id = NEW.id; END"
+)
+
+
+def add_actor_function(connection: Any) -> None:
+    """Let the temporary trigger of this driver connection ask who acts."""
+    connection.create_function("voip_actor", 0, _actor.get)
+
+
+@contextmanager
+def as_actor(cursor: Any, name: str) -> Iterator[None]:
+    """Changes within are this actor's."""
+    cursor.execute(_ACTOR_TRIGGER)  # a table's rebuilding or a rollback may have taken it away
+    token = _actor.set(name)
+    try:
+        yield
+    finally:
+        _actor.reset(token)

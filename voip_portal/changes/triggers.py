@@ -1,91 +1,114 @@
-"""Putting the triggers in place, and saying which are not."""
+"""Putting the triggers where they belong, and looking whether they are there."""
 
 from __future__ import annotations
 
 from types import ModuleType
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.apps import AppConfig
+from django.core.checks import CheckMessage, Warning
+from django.db import connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.utils.timezone import now
 
 from voip_portal.changes import postgresql, sqlite
-from voip_portal.changes.models import Change
-from voip_portal.changes.registry import WATCHED, Watched
+from voip_portal.changes.registry import REGISTRY
+
+_dropped: set[str] = set()
+"""Databases whose triggers are away while their tables are migrated."""
 
 
 def dialect(connection: BaseDatabaseWrapper) -> ModuleType:
-    """How triggers are written for this database."""
+    """The module that speaks this database's SQL."""
     return postgresql if connection.vendor == "postgresql" else sqlite
 
 
-def faults(using: str = DEFAULT_DB_ALIAS) -> list[tuple[str, str, str]]:
-    """What is missing or differs: (table, trigger, what is wrong)."""
-    connection = connections[using]
-    found = _table_faults(connection)
-    if Change._meta.db_table in connection.introspection.table_names():
-        wrong = dialect(connection).faults_of_versions(connection)
-        found += [("changes_change", name, what) for name, what in wrong.items()]
+def prepare_connection(sender: Any, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+    """Every new connection of the portal to SQLite can tell who acts."""
+    if connection.vendor == "sqlite":
+        sqlite.add_actor_function(connection.connection)
+
+
+def is_watched(using: str) -> bool:
+    """Whether the watched tables are in this database."""
+    return bool(router.allow_migrate(using, "changes", model_name="change"))
+
+
+def watched_tables(connection: BaseDatabaseWrapper) -> list[str]:
+    """The tables of the registry that exist with all their columns."""
+    with connection.cursor() as cursor:
+        existing = set(connection.introspection.table_names(cursor))
+        if not {"changes_change", "changes_version"} <= existing:
+            return []
+        found = []
+        for watched in REGISTRY:
+            if watched.table in existing:
+                rows = connection.introspection.get_table_description(cursor, watched.table)
+                if {*watched.columns, *watched.secret} <= {row.name for row in rows}:
+                    found.append(watched.table)
     return found
 
 
-def _table_faults(connection: BaseDatabaseWrapper) -> list[tuple[str, str, str]]:
-    speak = dialect(connection)
-    return [
-        (watched.table, name, what)
-        for watched in _installable(connection)
-        for name, what in speak.faults(connection, watched).items()
-    ]
+def install(using: str = "default") -> None:
+    """Make all triggers what the registry says."""
+    connection = connections[using]
+    tables = watched_tables(connection)
+    if not tables:
+        return
+    with transaction.atomic(using=using), connection.cursor() as cursor:
+        dialect(connection).install(cursor, tables)
+        if using in _dropped:
+            dialect(connection).reload_all(cursor)
+    _dropped.discard(using)
 
 
-def put_back(using: str = DEFAULT_DB_ALIAS) -> None:
-    """Make all triggers as they should be.
+def after_migrate(sender: AppConfig, using: str, **kwargs: Any) -> None:
+    """Put the triggers back: SQLite drops them when a migration rebuilds their table."""
+    if is_watched(using):
+        install(using)
 
-    What was changed while a trigger was missing nobody knows, so nodes are told to read all.
+
+def before_migrate(sender: AppConfig, using: str, plan: Any = (), **kwargs: Any) -> None:
+    """On SQLite, take the triggers away while tables are rebuilt.
+
+    It refuses to rename a table that any trigger names. What is written meanwhile is made up for
+    by reading all again.
     """
     connection = connections[using]
-    if Change._meta.db_table not in connection.introspection.table_names():
+    if not plan or connection.vendor != "sqlite" or not is_watched(using):
         return
-    speak = dialect(connection)
-    with transaction.atomic(using=using):
-        speak.install_versions(connection)
-        for watched in _installable(connection):
-            wrong = speak.faults(connection, watched)
-            if wrong:
-                speak.install(connection, watched, wrong)
-                _tell_nodes_to_read_all(connection, watched)
+    with transaction.atomic(using=using), connection.cursor() as cursor:
+        there = sqlite.present(cursor)
+        sqlite.drop(cursor, there)
+    if there:
+        _dropped.add(using)
 
 
-def _tell_nodes_to_read_all(connection: BaseDatabaseWrapper, watched: Watched) -> None:
-    change = Change(table_name=watched.table, op="triggers", actor="migrate", at=now())
+def problems(using: str = "default") -> list[str]:
+    """Triggers and functions that are missing or differ, by name."""
+    connection = connections[using]
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            change.save(using=connection.alias)
-            cursor.execute("SELECT set_config('voip.last_change', %s, true)", [str(change.pk)])
-            return
-        cursor.execute(
-            "INSERT INTO changes_state (id, version, actor)"
-            " SELECT 1, 0, '' WHERE NOT EXISTS (SELECT 1 FROM changes_state)"
-        )
-        cursor.execute("UPDATE changes_state SET version = version + 1")
-        cursor.execute("SELECT version FROM changes_state")
-        change.version = cursor.fetchone()[0]
-        change.save(using=connection.alias)
+        there = dialect(connection).present(cursor)
+    wanted = dialect(connection).expected()
+    missing = [f"{name} is missing" for name in wanted if name not in there]
+    differing = [f"{n} differs" for n, text in wanted.items() if there.get(n, text) != text]
+    return missing + differing
 
 
-def _installable(connection: BaseDatabaseWrapper) -> list[Watched]:
-    """Watched tables that exist with all their columns: others wait for their migrations."""
-    tables = set(connection.introspection.table_names())
-    return [w for w in WATCHED if w.table in tables and _has_columns(connection, w)]
+def check_triggers(app_configs: Any, databases: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """System check: all triggers are in place.
 
-
-def _has_columns(connection: BaseDatabaseWrapper, watched: Watched) -> bool:
-    with connection.cursor() as cursor:
-        described = connection.introspection.get_table_description(cursor, watched.table)
-    return {*watched.columns, *watched.hidden} <= {column.name for column in described}
-
-
-def after_migrate(using: str = DEFAULT_DB_ALIAS, **kwargs: Any) -> None:
-    """`post_migrate` receiver: SQLite drops triggers when a migration rebuilds a table."""
-    if using == DEFAULT_DB_ALIAS:
-        put_back(using)
+    `migrate`, which repairs it, must not be stopped by it, so this is a warning; `manage.py sipd`
+    does not start with it.
+    """
+    found: list[CheckMessage] = []
+    for using in databases or ():
+        if is_watched(using) and watched_tables(connections[using]):
+            found += [
+                Warning(
+                    f"Trigger {problem} in database {using!r}.",
+                    hint="Run manage.py migrate: it puts the triggers of changes.registry back.",
+                    id="changes.W001",
+                )
+                for problem in problems(using)
+            ]
+    return found

@@ -28,8 +28,9 @@ class Binding(models.Model):
     contact = models.CharField(_("contact"), max_length=2048)
     call_id = models.CharField(max_length=512)
     cseq = models.BigIntegerField()
-    expires_at = models.FloatField(_("until"), db_index=True)
-    """UTC, seconds since the epoch."""
+    expires_at = models.FloatField(_("until"))
+    """UTC, seconds since the epoch. No index: every refresh changes it, and only a sweep each minute
+    asks for it."""
     q = models.IntegerField(default=1000)
     flow = models.TextField(blank=True, default="")
     path = models.TextField(blank=True, default="")

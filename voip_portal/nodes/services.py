@@ -1,10 +1,17 @@
-"""What is made once, at first start."""
+"""What is made once, at first start; which nodes live."""
 
 from __future__ import annotations
 
 import secrets
+from datetime import datetime, timedelta
+from typing import Final
 
-from voip_portal.nodes.models import Deployment
+from django.utils.timezone import now
+
+from voip_portal.nodes.models import Deployment, Node
+
+SILENT_AFTER: Final = timedelta(seconds=15)
+"""A node that was not heard of for three heartbeats is not counted on."""
 
 
 def ensure_deployment(realm: str = "campus") -> Deployment:
@@ -18,3 +25,9 @@ def ensure_deployment(realm: str = "campus") -> Deployment:
 def realm() -> str:
     """The realm that every device's HA1 is made for."""
     return ensure_deployment().realm
+
+
+def is_alive(node: Node, at: datetime | None = None) -> bool:
+    """Whether the node was heard of lately."""
+    heard = node.heartbeat_at
+    return heard is not None and (at or now()) - heard < SILENT_AFTER

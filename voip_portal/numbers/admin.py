@@ -72,6 +72,7 @@ class AddressAdmin(ModelAdmin):
     list_select_related = ("domain", "line")
     search_fields = ("value", "line__username")
     show_full_result_count = False
+    list_per_page = 50
     ordering = ("-pk",)
     fields = ("domain", "kind", "value")
 

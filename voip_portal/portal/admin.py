@@ -18,9 +18,9 @@ from voip_portal.lines.admin import tell
 
 admin.site.unregister(EmailAddress)  # a verified address is an identity, not something to edit
 
-PERSON = ("email", "name", "language", "timezone", "listed")
+PERSON = ("email", "name")
 RIGHTS = ("is_staff", "is_superuser", "groups")
-FACTS = ("is_active", "date_joined", "last_login", "closed_at")
+FACTS = ("is_active", "listed", "date_joined", "last_login", "closed_at")
 
 
 @admin.register(User)
@@ -31,6 +31,7 @@ class UserAdmin(ModelAdmin):
     list_filter = ("is_active", "is_staff", "groups")
     search_fields = ("email", "name")
     show_full_result_count = False
+    list_per_page = 50
     ordering = ("-pk",)
     fieldsets = (
         (None, {"fields": PERSON}),

@@ -14,13 +14,13 @@ from voip_portal.accounts.models import User
 PORTAL_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; form-action 'self'; frame-src 'self'; "
-    "frame-ancestors 'self'; base-uri 'none'; manifest-src 'self'"
+    "base-uri 'none'; manifest-src 'self'; frame-ancestors "
 )
 ADMIN_POLICY = (
     # The admin's theme needs inline styles, and Alpine evaluates attributes.
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data:; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
+    "base-uri 'none'; object-src 'none'; frame-ancestors "
 )
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
@@ -35,7 +35,8 @@ class ContentSecurityPolicy:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         policy = ADMIN_POLICY if request.path_info.startswith("/admin/") else PORTAL_POLICY
-        response.headers.setdefault("Content-Security-Policy", policy)
+        framed = response.headers.get("X-Frame-Options") == "SAMEORIGIN"
+        response.headers["Content-Security-Policy"] = policy + ("'self'" if framed else "'none'")
         response.headers.setdefault(
             "Permissions-Policy", "camera=(), geolocation=(), microphone=()"
         )

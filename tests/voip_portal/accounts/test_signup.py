@@ -5,6 +5,7 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
 from django.test import Client
 
+from voip_portal.accounts.forms import SignupForm
 from voip_portal.accounts.models import User
 
 pytestmark = [pytest.mark.django_db(databases="__all__"), pytest.mark.usefixtures("domain")]
@@ -125,3 +126,15 @@ def test_a_new_password_is_set_by_code(client: Client, anna: User) -> None:
     )
     anna.refresh_from_db()
     assert anna.check_password("another horse 9")
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_the_same_address_in_two_windows_at_once_makes_one_account(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    User.objects.create_user("anna@campus.example", "correct horse 9")
+    # The other window's account was not there yet when this form was checked.
+    monkeypatch.setattr(SignupForm, "validate_unique_email", lambda self, value: value)
+    answer = client.post(SIGN_UP, form("anna@campus.example"))
+    assert answer["Location"] == "/accounts/confirm-email/"
+    assert User.objects.count() == 1

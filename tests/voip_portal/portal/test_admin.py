@@ -7,8 +7,10 @@ from django.contrib.auth.models import Group
 from django.test import Client
 
 from tests.voip_portal.people import make_person
+from tests.voip_portal.portal.counting import count_queries, pinned_queries
 from voip_portal.accounts.models import User
 from voip_portal.lines.models import Device, Line, State
+from voip_portal.lines.services import add_device
 from voip_portal.numbers.models import Address, AddressState, Domain, NumberRange
 
 pytestmark = pytest.mark.django_db(databases="__all__")
@@ -178,6 +180,29 @@ def test_a_person_made_by_staff_has_no_password_until_she_sets_one(
     as_user(admin_user).post("/admin/accounts/user/add/", {"email": "New@Campus.example"})
     user = User.objects.get(email="new@campus.example")
     assert not user.has_usable_password()
+
+
+def test_query_counts_of_lists_are_pinned(
+    admin_user: User, annas_device: Device, line_of: Callable[[User], Line], as_user: AsUser
+) -> None:
+    """Each count is written down in queries.json; more rows must not cost more queries."""
+    for n in range(8):
+        line = line_of(make_person(f"Student{chr(97 + n)}x"))
+        add_device(line, "Phone", "campus")
+    client = as_user(admin_user)
+    lists = (
+        "lines/line",
+        "lines/device",
+        "accounts/user",
+        "numbers/address",
+        "numbers/numberrange",
+    )
+    found = {}
+    for name in lists:
+        path = f"/admin/{name}/"
+        client.get(path)
+        found[path] = count_queries(lambda path=path: client.get(path))  # type: ignore[misc]
+    assert found == pinned_queries("staff")
 
 
 def test_ranges_that_overlap_are_refused_with_a_sentence(

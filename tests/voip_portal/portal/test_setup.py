@@ -3,6 +3,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from django.conf import settings
 from django.core import mail
 from django.test import Client
 
@@ -190,8 +191,10 @@ def test_without_script_a_frame_shows_the_light(
     client = as_user(anna)
     assert "<noscript><iframe" in client.get(f"/devices/{annas_device.pk}/").content.decode()
     answer = client.get(f"/devices/{annas_device.pk}/status/page/")
-    assert 'http-equiv="refresh"' in answer.content.decode()
+    assert answer["Refresh"] == "3"
     assert answer["X-Frame-Options"] == "SAMEORIGIN"
+    assert "frame-ancestors 'self'" in answer["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in client.get("/")["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize("path", ["", "status/", "status/page/", "rename/", "revoke/", "secret/"])
@@ -207,3 +210,27 @@ def test_clara_sees_nothing_of_annas_device(
     }
     assert client.get(f"/devices/{annas_device.pk}/{path}").status_code in {404, 405}
     assert Device.objects.values().get(pk=annas_device.pk) == before
+
+
+def test_of_two_who_choose_one_name_at_once_the_second_is_told(
+    anna: User,
+    boris: User,
+    line_of: Callable[[User], Line],
+    as_user: AsUser,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    line_of(boris)
+    # The other one's line was not there yet when this form was checked.
+    monkeypatch.setattr("voip_portal.lines.services.check_username", lambda username: None)
+    page = as_user(anna).post("/welcome/", {"username": "boris"}).content.decode()
+    assert "is taken" in page
+    assert not Line.objects.filter(owner=anna).exists()
+
+
+def test_guessing_names_is_limited(
+    anna: User, as_user: AsUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(settings.ACCOUNT_RATE_LIMITS, "choose_name", "2/m/user")
+    client = as_user(anna)
+    statuses = [client.post("/welcome/", {"username": "admin"}).status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]

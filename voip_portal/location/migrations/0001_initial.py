@@ -4,49 +4,60 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Aor',
+            name="Aor",
             fields=[
-                ('line_id', models.BigIntegerField(primary_key=True, serialize=False)),
-                ('version', models.BigIntegerField()),
+                ("line_id", models.BigIntegerField(primary_key=True, serialize=False)),
+                ("version", models.BigIntegerField()),
             ],
             options={
-                'verbose_name': 'address of record',
-                'verbose_name_plural': 'addresses of record',
+                "verbose_name": "address of record",
+                "verbose_name_plural": "addresses of record",
             },
         ),
         migrations.CreateModel(
-            name='Binding',
+            name="Binding",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('line_id', models.BigIntegerField(verbose_name='line')),
-                ('key', models.CharField(max_length=512)),
-                ('contact', models.CharField(max_length=2048, verbose_name='contact')),
-                ('call_id', models.CharField(max_length=512)),
-                ('cseq', models.BigIntegerField()),
-                ('expires_at', models.FloatField(db_index=True, verbose_name='until')),
-                ('q', models.IntegerField(default=1000)),
-                ('flow', models.TextField(blank=True, default='')),
-                ('path', models.TextField(blank=True, default='')),
-                ('instance', models.CharField(blank=True, default='', max_length=256)),
-                ('reg_id', models.IntegerField(default=0)),
-                ('user_agent', models.CharField(blank=True, default='', max_length=256, verbose_name='phone')),
-                ('device_id', models.BigIntegerField(default=0, verbose_name='device')),
-                ('registered_at', models.FloatField(default=0, verbose_name='since')),
-                ('node', models.CharField(blank=True, default='', max_length=64, verbose_name='node')),
-                ('params', models.TextField(blank=True, default='')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("line_id", models.BigIntegerField(verbose_name="line")),
+                ("key", models.CharField(max_length=512)),
+                ("contact", models.CharField(max_length=2048, verbose_name="contact")),
+                ("call_id", models.CharField(max_length=512)),
+                ("cseq", models.BigIntegerField()),
+                ("expires_at", models.FloatField(db_index=True, verbose_name="until")),
+                ("q", models.IntegerField(default=1000)),
+                ("flow", models.TextField(blank=True, default="")),
+                ("path", models.TextField(blank=True, default="")),
+                ("instance", models.CharField(blank=True, default="", max_length=256)),
+                ("reg_id", models.IntegerField(default=0)),
+                (
+                    "user_agent",
+                    models.CharField(blank=True, default="", max_length=256, verbose_name="phone"),
+                ),
+                ("device_id", models.BigIntegerField(default=0, verbose_name="device")),
+                ("registered_at", models.FloatField(default=0, verbose_name="since")),
+                (
+                    "node",
+                    models.CharField(blank=True, default="", max_length=64, verbose_name="node"),
+                ),
+                ("params", models.TextField(blank=True, default="")),
             ],
             options={
-                'verbose_name': 'registration',
-                'verbose_name_plural': 'registrations',
-                'constraints': [models.UniqueConstraint(fields=('line_id', 'key'), name='binding_once_per_line')],
+                "verbose_name": "registration",
+                "verbose_name_plural": "registrations",
+                "constraints": [
+                    models.UniqueConstraint(fields=("line_id", "key"), name="binding_once_per_line")
+                ],
             },
         ),
     ]

@@ -106,4 +106,6 @@ def status_frame(request: HttpRequest, pk: int) -> HttpResponse:
     """The light for browsers without script: a frame that loads itself again."""
     device = own_device(person(request), pk)
     context = {"device": device, "progress": progress(request, device)}
-    return render(request, "portal/status_frame.html", context)
+    response = render(request, "portal/status_frame.html", context)
+    response.headers["Refresh"] = "3"
+    return response

@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from voip_portal.accounts.services import ensure_administrator
+from voip_portal.changes.actor import acting_as
 from voip_portal.nodes.services import ensure_deployment
 from voip_portal.numbers.services import ensure_numbering_plan
 
@@ -24,8 +25,9 @@ class Command(BaseCommand):
         parser.add_argument("--admin", default="", help="e-mail address of the administrator")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        ensure_deployment()
-        ensure_numbering_plan(options["domain"], options["first"], options["last"])
+        with acting_as("first start"):
+            ensure_deployment()
+            ensure_numbering_plan(options["domain"], options["first"], options["last"])
         email = options["admin"] or f"admin@{settings.VOIP_CAMPUS_DOMAINS[0]}"
         password = ensure_administrator(email)
         if password is not None:

@@ -1,0 +1,17 @@
+#!/bin/sh
+# The processes of the service by name. Each is one process that the container runtime supervises.
+set -eu
+cd /srv/voip
+case "${1:-web}" in
+prepare) # Once before the others, and after every update.
+    python3 manage.py migrate --noinput
+    exec python3 manage.py first_start ;;
+web)
+    exec python3 -m gunicorn voip_portal.wsgi:application --bind "0.0.0.0:${VOIP_WEB_PORT:-8000}" \
+        --worker-class gthread --workers "${VOIP_WEB_WORKERS:-2}" --threads 8 --worker-tmp-dir /dev/shm ;;
+sipd) exec python3 manage.py sipd ;;
+shipper) exec python3 manage.py shipper ;;
+worker) exec python3 -m celery -A voip_portal.celery worker --loglevel INFO --without-gossip --without-mingle ;;
+beat) exec python3 -m celery -A voip_portal.celery beat --loglevel INFO --pidfile= ;;
+*) exec "$@" ;;
+esac

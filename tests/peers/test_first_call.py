@@ -1,0 +1,265 @@
+"""The first call: two students sign up in a browser, set up two softphones, and talk.
+
+Everything runs as `make run` starts it. Pictures of the pages, 360 and 1280 pixels wide, are left in
+the test's folder.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import which
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.support import baresip
+from tests.support.baresip import Baresip
+from tests.support.campus import Campus, wait_for
+
+CHROMIUM: Final = which("chromium") or which("chromium-browser")
+ARGUMENTS: Final = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PASSWORD: Final = "quite-a-long-passphrase-17"
+WIDTHS: Final = (360, 1280)
+HISTORY_WITHIN_S: Final = 5.0
+
+pytestmark = [
+    pytest.mark.peers,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium"),
+    pytest.mark.skipif(not baresip.is_installed(), reason="needs baresip"),
+]
+
+
+@dataclass(slots=True)
+class Student:
+    """A person at a browser, and what the set-up page told them."""
+
+    page: Page
+    name: str
+    username: str
+    server: str = ""
+    secret: str = ""
+    number: str = ""
+
+    @property
+    def email(self) -> str:
+        return f"{self.username}@campus.example"
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Campus]:
+    """Everything, started as by `make run` in an empty folder."""
+    var = tmp_path / "var"
+    var.mkdir(mode=0o700)
+    with Campus(var).start_all() as campus:
+        yield campus
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def person(browser: Browser, campus: Campus, foreign: list[str]) -> Iterator[Page]:
+    """A browser window of somebody's own; requests to other hosts are noted."""
+    context = browser.new_context(
+        base_url=f"http://127.0.0.1:{campus.web_port}", timezone_id="Europe/Stockholm"
+    )
+    context.set_default_timeout(15_000)
+    page = context.new_page()
+    page.on(
+        "request",
+        lambda request: (
+            None
+            if request.url.startswith(f"http://127.0.0.1:{campus.web_port}/")
+            else foreign.append(request.url)
+        ),
+    )
+    try:
+        yield page
+    finally:
+        context.close()
+
+
+def picture(page: Page, folder: Path, name: str) -> None:
+    """The whole page at both widths; nothing may be wider than a small phone."""
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.screenshot(path=folder / f"{name}-{width}.png", full_page=True)
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{name} is {wide} px wide in a window of {width}"
+
+
+def sign_up(campus: Campus, student: Student, folder: Path) -> None:
+    """From the front page to the set-up page of the first device."""
+    page = student.page
+    page.goto("/accounts/signup/")
+    picture(page, folder, f"{student.username}-1-sign-up")
+    page.get_by_label("Your name").fill(student.name)
+    page.get_by_label("Campus e-mail address").fill(student.email)
+    page.locator("input[type=password]").fill(PASSWORD)
+    page.get_by_role("button", name="Sign up").click()
+    page.wait_for_url("**/confirm-email/**")
+    picture(page, folder, f"{student.username}-2-code")
+    page.locator("input[name=code]").fill(code_for(campus, student.email))
+    page.locator("form:has(input[name=code]) button").first.click()
+    page.wait_for_url("**/welcome/")
+    picture(page, folder, f"{student.username}-3-name")
+    page.get_by_label("User name").fill(student.username)
+    page.get_by_role("button", name="Go on").click()
+    expect(page.locator("#v-secret")).to_be_visible()
+    student.server = page.locator("#v-server").inner_text()
+    student.secret = page.locator("#v-secret").inner_text()
+    student.number = page.locator("#v-number").inner_text()
+    assert page.locator("#v-user").inner_text() == student.username
+    expect(page.locator("#status [data-state=waiting]")).to_be_visible()
+    picture(page, folder, f"{student.username}-4-set-up")
+
+
+def code_for(campus: Campus, email: str) -> str:
+    """The code in the newest mail to this address."""
+
+    def look() -> str | None:
+        for path in sorted((campus.var / "mail").glob("*.log"), reverse=True):
+            text = path.read_text()
+            if f"To: {email}" in text:
+                found = re.findall(r"^\s*([A-Z0-9]{3,6}-?[A-Z0-9]{3,6})\s*$", text, re.MULTILINE)
+                if found:
+                    return str(found[-1])
+        return None
+
+    return wait_for(f"a mail to {email}", look, 10)
+
+
+def softphone(student: Student, folder: Path, *, answers: bool = False) -> Baresip:
+    return Baresip(
+        folder / student.username, student.username, student.secret, student.server, answers=answers
+    )
+
+
+def test_two_students_sign_up_and_talk(house: Campus, browser: Browser, tmp_path: Path) -> None:
+    foreign: list[str] = []
+    with ExitStack() as stack:
+        pages = [stack.enter_context(person(browser, house, foreign)) for _ in range(3)]
+        anna = Student(pages[0], "Anna Berg", "anna.berg")
+        boris = Student(pages[1], "Boris Dahl", "boris.dahl")
+        for student in (anna, boris):
+            sign_up(house, student, tmp_path)
+        callers = stack.enter_context(softphone(anna, tmp_path))
+        called = stack.enter_context(softphone(boris, tmp_path, answers=True))
+        for student in (anna, boris):
+            # Nobody touches the page: it turns green by itself.
+            expect(student.page.locator("#status [data-state=registered]")).to_be_visible()
+            picture(student.page, tmp_path, f"{student.username}-5-connected")
+
+        by_name = talk(house, callers, called, f"sip:{boris.username}@{boris.server}")
+        by_number = talk(house, callers, called, f"sip:{boris.number}@{boris.server}")
+
+        deadline = time.monotonic() + HISTORY_WITHIN_S
+        shown = {by_name: 1.0, by_number: 1.0}
+        for call_id in shown:
+            row = house.call_row(call_id, max(0.1, deadline - time.monotonic()))
+            assert row["cause"] == "completed"
+            shown[call_id] = row["duration_s"]
+        for student, other in ((anna, boris), (boris, anna)):
+            check_history(student, other, list(shown.values()), tmp_path)
+        log_in_to_admin(house, pages[2])
+        check_admin(house, pages[2], anna, boris, list(shown.values()), tmp_path)
+    assert foreign == []
+
+
+def talk(campus: Campus, caller: Baresip, called: Baresip, uri: str) -> str:
+    """One call with sound in both directions; its Call-ID. The row says how long it was."""
+    before = min(caller.heard(), called.heard())
+    caller.dial(uri)
+    established = caller.expect("CALL_ESTABLISHED")
+    begun = time.monotonic()
+    called.expect("CALL_ESTABLISHED")
+    for each in (caller, called):
+        each.expect("CALL_RTPESTAB")
+    wait_for(
+        "sound both ways", lambda: min(caller.heard(), called.heard()) > before + 6000, timeout=10
+    )
+    caller.command("hangup")
+    called.expect("CALL_CLOSED")
+    lasted = time.monotonic() - begun
+    call_id = str(established["id"])
+    assert campus.call_row(call_id)["duration_s"] == pytest.approx(lasted, abs=0.3)
+    caller.events.clear()
+    called.events.clear()
+    return call_id
+
+
+def check_history(student: Student, other: Student, durations: list[float], folder: Path) -> None:
+    """Both calls stand in a student's history, with the other's name and the right duration."""
+    page = student.page
+    page.goto("/calls/")
+    rows = page.locator("li.call")
+    expect(rows).to_have_count(2)
+    direction = "Outgoing" if student.username == "anna.berg" else "Incoming"
+    for row, duration in zip(rows.all(), reversed(durations), strict=True):
+        text = row.inner_text()
+        assert direction in text
+        assert other.name in text or other.username in text or other.number in text
+        assert seconds(row.locator(".duration").inner_text()) == pytest.approx(duration, abs=1)
+    picture(page, folder, f"{student.username}-6-calls")
+    page.goto("/")
+    picture(page, folder, f"{student.username}-7-home")
+
+
+def seconds(text: str) -> int:
+    """0:07, 1:02:03 or 7 s as seconds."""
+    total = 0
+    for part in re.findall(r"\d+", text):
+        total = total * 60 + int(part)
+    return total
+
+
+def log_in_to_admin(campus: Campus, page: Page) -> None:
+    """With the password that the first start printed once."""
+    printed = campus.log("supervisor")
+    email = re.search(r"e-mail address\s+(\S+)", printed)
+    password = re.search(r"password\s+(\S+)", printed)
+    assert email is not None
+    assert password is not None
+    page.goto("/admin/")
+    page.locator("input[name=login]").fill(email[1])
+    page.locator("input[type=password]").fill(password[1])
+    page.locator("form:has(input[name=login]) button").first.click()
+    page.wait_for_url("**/admin/**")
+
+
+def check_admin(
+    campus: Campus,
+    page: Page,
+    anna: Student,
+    boris: Student,
+    durations: list[float],
+    folder: Path,
+) -> None:
+    """The admin's home has figures, and its list of calls both calls."""
+    picture(page, folder, "admin-1-home")
+    page.goto("/admin/calls/call/")
+    body = page.locator("body").inner_text()
+    assert body.count(anna.username) >= 2
+    assert boris.number in body
+    for duration in durations:
+        assert re.search(rf"\b0?{int(duration)}(?:[.,]\d|\b)", body), f"{duration} not in {body}"
+    picture(page, folder, "admin-2-calls")

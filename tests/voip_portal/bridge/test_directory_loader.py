@@ -1,0 +1,182 @@
+"""A directory made from changes is the one that reading everything gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from sipcore.directory import Directory
+from voip_portal.accounts.models import User
+from voip_portal.bridge import directory_loader as loader
+from voip_portal.bridge.database import Database
+from voip_portal.changes import triggers
+from voip_portal.lines import services as lines
+from voip_portal.lines.models import Device, Line
+from voip_portal.nodes.models import Deployment
+from voip_portal.numbers import services as numbers
+from voip_portal.numbers.models import Address, Domain, NumberRange
+
+
+def contents(directory: Directory) -> tuple[Any, ...]:
+    accounts = sorted(directory.accounts(), key=lambda a: a.id)
+    names = {a.id: directory.account_by_name(a.username) for a in accounts}
+    assert all(found is not None and found.id == i for i, found in names.items())
+    return directory.version, directory.realm, directory.domains, accounts, directory._addresses
+
+
+@pytest.fixture
+def old(database: Database, domain: Domain, annas_device: Device) -> Directory:
+    return loader.load_directory(database)
+
+
+@pytest.fixture
+def full_loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Counts how often everything was read."""
+    seen: list[int] = []
+    load = loader._load
+
+    def counted(database: Database) -> Directory:
+        seen.append(1)
+        return load(database)
+
+    monkeypatch.setattr(loader, "_load", counted)
+    return seen
+
+
+def caught_up(database: Database, old: Directory, full_loads: list[int]) -> loader.Delta:
+    delta = loader.catch_up(database, old)
+    assert delta is not None
+    assert full_loads == []
+    assert contents(delta.directory) == contents(loader.load_directory(database))
+    return delta
+
+
+def test_nothing_newer_gives_nothing(database: Database, old: Directory) -> None:
+    assert loader.catch_up(database, old) is None
+
+
+def test_new_line_with_addresses(
+    database: Database, old: Directory, boris: User, full_loads: list[int]
+) -> None:
+    line = numbers.open_line(boris, "boris")
+    lines.add_device(line, "Desk", "campus")
+    delta = caught_up(database, old, full_loads)
+    assert delta.changed == [line.pk]
+    account = delta.directory.resolve("boris", "campus.example")
+    assert account is not None
+    assert len(account.devices) == 1
+
+
+def test_revoked_device_new_secret_and_state(
+    database: Database, old: Directory, annas_line: Line, annas_device: Device, full_loads: Any
+) -> None:
+    second, _ = lines.add_device(annas_line, "Second", "campus")
+    lines.renew_secret(second, "campus")
+    lines.revoke_device(annas_device)
+    Line.objects.filter(pk=annas_line.pk).update(state="suspended", end_calls=True)
+    delta = caught_up(database, old, full_loads)
+    assert delta.changed == [annas_line.pk]
+
+
+def test_address_alone_moves_the_directory_and_no_account(
+    database: Database, old: Directory, annas_line: Line, domain: Domain, full_loads: list[int]
+) -> None:
+    Address.objects.create(domain=domain, kind="name", value="annie", line=annas_line)
+    delta = caught_up(database, old, full_loads)
+    assert delta.changed == []
+    assert delta.directory.resolve("annie", "campus.example") is not None
+
+
+def test_number_changes_hands(
+    database: Database, old: Directory, annas_line: Line, boris: User, full_loads: list[int]
+) -> None:
+    boriss_line = numbers.open_line(boris, "boris")
+    Address.objects.filter(line=boriss_line, kind="number").delete()
+    Address.objects.filter(line=annas_line, kind="number").update(line=boriss_line)
+    caught_up(database, old, full_loads)
+
+
+def test_two_lines_exchange_their_names(
+    database: Database, annas_line: Line, boris: User, full_loads: list[int]
+) -> None:
+    other = numbers.open_line(boris, "boris")
+    old = loader.load_directory(database)
+    full_loads.clear()
+    for pk, name in ((annas_line.pk, "-"), (other.pk, "anna"), (annas_line.pk, "boris")):
+        Line.objects.filter(pk=pk).update(username=name)
+    caught_up(database, old, full_loads)
+
+
+def test_deleted_line_goes(
+    database: Database, old: Directory, annas_line: Line, full_loads: list[int]
+) -> None:
+    numbers.release(annas_line)
+    pk = annas_line.pk
+    annas_line.delete()
+    delta = caught_up(database, old, full_loads)
+    assert delta.changed == [pk]
+    assert delta.directory.account_by_name("anna") is None
+
+
+def test_number_range_moves_the_version_only(
+    database: Database, old: Directory, domain: Domain, full_loads: list[int]
+) -> None:
+    NumberRange.objects.create(domain=domain, first="40000", last="40099")
+    assert caught_up(database, old, full_loads).changed == []
+
+
+def test_domain_is_read_with_everything(
+    database: Database, old: Directory, full_loads: list[int]
+) -> None:
+    Domain.objects.update(name="renamed.example")
+    delta = loader.catch_up(database, old)
+    assert full_loads == [1]
+    assert delta is not None
+    assert delta.directory.resolve("anna", "renamed.example") is not None
+
+
+def test_gap_is_read_with_everything(
+    database: Database, old: Directory, annas_line: Line, full_loads: list[int]
+) -> None:
+    for label in ("a", "b"):
+        Line.objects.update(label=label)
+    database.execute("DELETE FROM changes_change WHERE version = ?", (old.version + 1,))
+    assert loader.catch_up(database, old) is not None
+    assert full_loads == [1]
+
+
+def test_reload_row_is_read_with_everything(
+    database: Database, old: Directory, full_loads: list[int]
+) -> None:
+    with connection.cursor() as cursor:
+        triggers.dialect(connection).reload_all(cursor)
+    assert loader.catch_up(database, old) is not None
+    assert full_loads == [1]
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("UPDATE lines_line SET state = 'dancing'", "unknown state 'dancing'"),
+        ("UPDATE lines_line SET username = ''", "no user name"),
+        ("UPDATE lines_device SET ha1_md5 = 'x'", "its HA1 is none"),
+        ("UPDATE numbers_domain SET is_default = (1 = 0)", "no default SIP domain"),
+        ("UPDATE numbers_domain SET algorithms = 'ROT13'", "unknown digest algorithms"),
+        ("UPDATE nodes_deployment SET realm = ''", "no realm"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_reason(
+    database: Database, old: Directory, sql: str, why: str
+) -> None:
+    database.execute(sql)
+    with pytest.raises(loader.BadDirectory, match=why):
+        loader.catch_up(database, old)
+
+
+def test_realm_change_is_noticed(database: Database, old: Directory) -> None:
+    Deployment.objects.update(realm="other")
+    delta = loader.catch_up(database, old)
+    assert delta is not None
+    assert delta.directory.realm == "other"

@@ -1,0 +1,243 @@
+"""Every record reaches the database once, whatever is lost or killed on the way."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sipcore.eventlog import Record
+from sipcore.node.spool import Spool
+from voip_portal.bridge import shipper as module
+from voip_portal.bridge.management.commands.shipper import waiting_by_node
+from voip_portal.bridge.shipper import BATCH_LINES, RESEND_S, WINDOW, Shipper, run
+
+NAME = "n1-0-1"
+
+
+class Far:
+    """Broker and database as the shipper sees them: what was sent, and what has been stored."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, int, list[str]]] = []
+        self.stored: dict[str, int] = {}
+        self.lines: dict[str, list[str]] = {}
+
+    def positions(self) -> dict[str, int]:
+        return dict(self.stored)
+
+    def send(self, spool_id: str, first_n: int, lines: list[str]) -> None:
+        self.sent.append((spool_id, first_n, lines))
+
+    def store(self, keep: Callable[[], bool] = lambda: True) -> None:
+        """The worker stores what it was given; what it does not `keep` is lost."""
+        given, self.sent = self.sent, []
+        for spool_id, first_n, lines in given:
+            kept = self.lines.setdefault(spool_id, [])
+            if keep() and first_n <= len(kept) + 1:
+                kept += lines[len(kept) + 1 - first_n :]
+                self.stored[spool_id] = len(kept)
+
+
+@pytest.fixture
+def far() -> Far:
+    return Far()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The folder of spools."""
+    made = tmp_path / "spool"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def spool(folder: Path) -> Spool:
+    return Spool(folder, NAME)
+
+
+@pytest.fixture
+def shipper(folder: Path, far: Far) -> Shipper:
+    return Shipper(folder, far.positions, far.send)
+
+
+def write(spool: Spool, count: int) -> None:
+    spool.append(Record("call.ring", f"c{i}", 1.0, {}) for i in range(count))
+
+
+def numbers(far: Far) -> list[tuple[int, int]]:
+    """(first number, lines) of each batch in flight."""
+    return [(first, len(lines)) for _, first, lines in far.sent]
+
+
+def test_record_is_sent_at_the_first_look(shipper: Shipper, spool: Spool, far: Far) -> None:
+    assert not shipper.step(0.0)
+    write(spool, 1)
+    assert shipper.step(0.1)
+    assert numbers(far) == [(1, 1)]
+    far.store()
+    assert not shipper.step(0.2)
+
+
+def test_what_was_sent_is_not_sent_again_while_there_is_hope(
+    shipper: Shipper, spool: Spool, far: Far
+) -> None:
+    write(spool, 3)
+    shipper.step(0.0)
+    shipper.step(RESEND_S - 0.1)
+    assert numbers(far) == [(1, 3)]
+
+
+def test_what_was_lost_is_sent_again_from_the_position(
+    shipper: Shipper, spool: Spool, far: Far
+) -> None:
+    write(spool, 3)
+    shipper.step(0.0)
+    far.store()
+    write(spool, 2)
+    shipper.step(1.0)
+    far.sent.clear()  # the broker forgot
+    shipper.step(1.0 + RESEND_S + 0.1)
+    assert numbers(far) == [(4, 2)]
+
+
+def test_no_more_than_the_window_is_in_flight(shipper: Shipper, spool: Spool, far: Far) -> None:
+    write(spool, BATCH_LINES * (WINDOW + 2))
+    shipper.step(0.0)
+    assert numbers(far) == [(1 + i * BATCH_LINES, BATCH_LINES) for i in range(WINDOW)]
+    assert shipper.backlog() == {NAME: BATCH_LINES * (WINDOW + 2)}
+    far.store()
+    shipper.step(1.0)
+    assert len(far.sent) == 2
+    assert shipper.backlog() == {NAME: BATCH_LINES * 2}
+
+
+def test_half_a_line_waits_for_its_end(
+    shipper: Shipper, spool: Spool, far: Far, folder: Path
+) -> None:
+    write(spool, 1)
+    (path,) = (folder / NAME).glob("*.jsonl")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5])
+    shipper.step(0.0)
+    assert far.sent == []
+    path.write_bytes(whole)
+    shipper.step(0.1)
+    assert numbers(far) == [(1, 1)]
+
+
+def test_files_go_when_their_records_are_stored(
+    far: Far, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sipcore.node.spool.SEGMENT_BYTES", 400)
+    spool, shipper = Spool(folder, NAME), Shipper(folder, far.positions, far.send)
+    for _ in range(20):
+        write(spool, 2)
+    assert len(list((folder / NAME).iterdir())) > 3
+    shipper.step(0.0)
+    assert len(list((folder / NAME).iterdir())) > 3
+    while shipper.step(1.0):
+        far.store()
+    assert len(list((folder / NAME).iterdir())) == 1
+    assert len(far.lines[NAME]) == 40
+
+
+def test_new_shipper_goes_on_from_the_position(spool: Spool, far: Far, folder: Path) -> None:
+    write(spool, 10)
+    far.stored[NAME] = 6
+    Shipper(folder, far.positions, far.send).step(0.0)
+    assert numbers(far) == [(7, 4)]
+
+
+def test_every_worker_life_has_its_own_numbers(
+    shipper: Shipper, spool: Spool, far: Far, folder: Path
+) -> None:
+    write(spool, 2)
+    write(Spool(folder, "n1-0-2"), 3)
+    shipper.step(0.0)
+    assert [(name, first, len(lines)) for name, first, lines in far.sent] == [
+        (NAME, 1, 2),
+        ("n1-0-2", 1, 3),
+    ]
+    assert waiting_by_node(shipper.backlog()) == {"n1": 5}
+    assert waiting_by_node({"north-hall-0-7": 3, "north-hall-1-7": 4}) == {"north-hall": 7}
+
+
+def test_folder_of_an_earlier_life_goes_when_it_is_stored(
+    shipper: Shipper, spool: Spool, far: Far, folder: Path
+) -> None:
+    write(spool, 2)
+    write(Spool(folder, "n1-0-2"), 1)
+    write(Spool(folder, "n2-0-1"), 1)
+    for path in (folder / NAME, *(folder / NAME).iterdir()):
+        os.utime(path, (1000.0, 1000.0))
+    wall = (folder / "n1-0-2").stat().st_mtime + 1000
+    shipper.step(0.0)
+    shipper.remove_ended(wall)
+    assert (folder / NAME).exists()  # not stored yet
+    far.store()
+    shipper.step(0.1)
+    shipper.remove_ended(wall)
+    assert sorted(p.name for p in folder.iterdir()) == ["n1-0-2", "n2-0-1"]
+    assert not shipper.step(0.2)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nothing_is_lost_or_doubled_when_broker_worker_and_shipper_die(
+    seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sipcore.node.spool.SEGMENT_BYTES", 2000)
+    monkeypatch.setattr(module, "BATCH_LINES", 7)
+    chance, far, now = random.Random(seed), Far(), 0.0
+    spool = Spool(folder, NAME)
+    shipper = Shipper(folder, far.positions, far.send)
+    for _ in range(60):
+        now += chance.choice((0.1, 1.0, RESEND_S + 1))
+        write(spool, chance.randrange(1, 12))
+        if chance.random() < 0.1:
+            shipper = Shipper(folder, far.positions, far.send)
+        shipper.step(now)
+        if chance.random() < 0.5:
+            far.store(keep=lambda: chance.random() < 0.7)
+    for _ in range(200):
+        now += RESEND_S + 1
+        shipper.step(now)
+        far.store()
+    assert far.stored[NAME] == spool.written
+    assert [f'"n":{n + 1},' in line for n, line in enumerate(far.lines[NAME])] == [
+        True
+    ] * spool.written
+    assert shipper.backlog() == {NAME: 0}
+
+
+def test_failure_is_tried_again(shipper: Shipper, spool: Spool, far: Far) -> None:
+    write(spool, 1)
+    waits: list[float] = []
+    failing = iter([True, False, False])
+
+    def positions() -> dict[str, int]:
+        if next(failing):
+            raise OSError("database away")
+        return far.positions()
+
+    shipper._positions = positions  # the shipper's only way to the database
+    steps = run_steps(shipper, waits, 3)
+    assert steps == 2
+    assert waits[0] == module.RETRY_WAIT_S
+    assert numbers(far) == [(1, 1)]
+
+
+def run_steps(shipper: Shipper, waits: list[float], count: int) -> int:
+    """Run so many steps; how many of them were good."""
+    good = []
+
+    def stopped(wait: float) -> bool:
+        waits.append(wait)
+        return len(waits) == count
+
+    run(shipper, lambda _: good.append(1), stopped)
+    return len(good)

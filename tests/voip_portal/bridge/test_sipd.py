@@ -1,0 +1,91 @@
+"""The real daemon: what is changed in the database is in force within a second."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.voip_portal.bridge.daemon import Deployment, Phone, status, stop, until
+
+pytestmark = [pytest.mark.sql, pytest.mark.xdist_group("daemon")]
+IN_FORCE_S = 1.0
+
+
+@pytest.fixture(scope="module")
+def sipd(deployment: Deployment) -> Iterator[subprocess.Popen[bytes]]:
+    process = deployment.start("sipd")
+    phone = Phone(deployment.port)
+    try:
+        until(lambda: status(phone.ask("OPTIONS", "sip:campus.example", "x")) == 200, 20)
+        until(lambda: deployment.in_force() == deployment.version(), 5)
+        yield process
+    finally:
+        phone.close()
+        stop(process)
+    assert process.returncode == 0
+
+
+@pytest.fixture
+def phone(deployment: Deployment) -> Iterator[Phone]:
+    made = Phone(deployment.port)
+    yield made
+    made.close()
+
+
+@pytest.mark.usefixtures("sipd")
+def test_new_line_can_register_within_a_second(deployment: Deployment, phone: Phone) -> None:
+    assert phone.register("anna", "secret 1") != 200
+    deployment.add_line("anna", "secret 1", "20001")
+    assert until(lambda: phone.register("anna", "secret 1") == 200, 5) < IN_FORCE_S
+    assert deployment.in_force() == deployment.version()
+
+
+@pytest.mark.usefixtures("sipd")
+def test_suspended_line_cannot_register_within_a_second(
+    deployment: Deployment, phone: Phone
+) -> None:
+    line = deployment.add_line("boris", "secret 2", "20002")
+    until(lambda: phone.register("boris", "secret 2") == 200, 5)
+    deployment.database.execute("UPDATE lines_line SET state = 'suspended' WHERE id = ?", (line,))
+    assert until(lambda: phone.register("boris", "secret 2") != 200, 5) < IN_FORCE_S
+
+
+@pytest.mark.usefixtures("sipd")
+def test_what_makes_no_sense_is_refused_whole_and_told(
+    deployment: Deployment, phone: Phone
+) -> None:
+    db = deployment.database
+    line = deployment.add_line("clara", "secret 3", "20003")
+    until(lambda: phone.register("clara", "secret 3") == 200, 5)
+    good = deployment.version()
+    until(lambda: deployment.in_force() == good, 2)
+    with db.transaction():
+        db.execute("UPDATE lines_line SET state = 'dancing' WHERE id = ?", (line,))
+        db.execute(
+            "UPDATE lines_device SET revoked_at = CURRENT_TIMESTAMP WHERE line_id = ?", (line,)
+        )
+
+    def refused() -> tuple[int | None, str]:
+        rows = db.query("SELECT refused_version, refused_why FROM nodes_node WHERE name = 'node1'")
+        return rows[0][0], rows[0][1]
+
+    assert until(lambda: refused()[0] == deployment.version(), 5) < IN_FORCE_S
+    assert "dancing" in refused()[1]
+    assert deployment.in_force() == good
+    assert phone.register("clara", "secret 3") == 200  # the last good directory
+    db.execute("UPDATE lines_line SET state = 'active' WHERE id = ?", (line,))
+    until(lambda: deployment.in_force() == deployment.version(), 2)
+    assert refused() == (None, "")
+    assert phone.register("clara", "secret 3") != 200  # and now the revoked device is
+
+
+def test_missing_trigger_stops_the_start(deployment: Deployment) -> None:
+    name, on = "changes_on_lines_line_insert", ""
+    if deployment.database.is_postgresql:
+        name, on = "changes_on_lines_line_row", " ON lines_line"
+    deployment.database.execute(f"DROP TRIGGER {name}{on}")
+    process = deployment.start("sipd", "--node", "other", "--port", "0")
+    assert process.wait(20) != 0
+    deployment.manage("migrate", "--verbosity", "0")

@@ -1,0 +1,95 @@
+"""Every text that people read has its Swedish, and the compiled file is the text file's."""
+
+import ast
+import gettext
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.utils import translation
+from django.utils.translation.template import templatize
+
+ROOT = Path(settings.BASE_DIR)
+FOLDER = ROOT / "locale" / "sv" / "LC_MESSAGES"
+MARKS = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy", "pgettext"}
+
+
+def texts_in(source: str) -> Iterator[str]:
+    """The first argument of each call that marks a text, adjacent strings joined."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            name = node.func.id if isinstance(node.func, ast.Name) else ""
+            if name in MARKS and isinstance(node.args[0].value, str):
+                yield node.args[0].value
+
+
+def texts_in_template(source: str) -> Iterator[str]:
+    """The texts that Django's own extractor sees in a template."""
+    for call in re.finditer(
+        r"gettext\(u?(\"\"\".*?\"\"\"|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")",
+        templatize(source),
+        re.DOTALL,
+    ):
+        yield str(ast.literal_eval(call[1]))
+    for call in re.finditer(r"_\((\"[^\"]*\")\)", source):
+        yield str(ast.literal_eval(call[1]))
+
+
+def all_texts() -> set[str]:
+    found: set[str] = set()
+    for path in (ROOT / "voip_portal").rglob("*.py"):
+        if "migrations" not in path.parts:
+            found.update(texts_in(path.read_text()))
+    for path in [
+        *(ROOT / "templates").rglob("*.*"),
+        *(ROOT / "voip_portal").rglob("templates/**/*.*"),
+    ]:
+        if path.is_file():
+            found.update(texts_in_template(path.read_text()))
+    return found - {""}
+
+
+def catalogue() -> dict[str, str]:
+    with (FOLDER / "django.mo").open("rb") as file:
+        return {
+            key[0] if isinstance(key, tuple) else key: text
+            for key, text in gettext.GNUTranslations(file)._catalog.items()  # type: ignore[attr-defined]
+        }
+
+
+def test_every_text_is_translated() -> None:
+    swedish = catalogue()
+    assert len(all_texts()) > 200
+    assert sorted(text for text in all_texts() if not swedish.get(text)) == []
+
+
+def test_the_compiled_file_holds_what_the_text_file_says() -> None:
+    entries = re.findall(
+        r'^msgid "(.+)"\nmsgstr "(.*)"$', (FOLDER / "django.po").read_text(), re.MULTILINE
+    )
+    assert entries
+    swedish = catalogue()
+    for key, text in entries:
+        assert swedish[ast.literal_eval(f'"{key}"')] == ast.literal_eval(f'"{text}"')
+
+
+def test_translations_keep_the_places_of_values_and_tags() -> None:
+    parts = re.compile(r"%\(\w+\)\w|%[ds]|<[^>]+>")
+    for key, text in catalogue().items():
+        if key:
+            assert sorted(parts.findall(key)) == sorted(parts.findall(text))
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_the_browsers_language_is_followed_and_can_be_switched(client: Client) -> None:
+    assert (
+        "Skapa konto"
+        in client.get("/accounts/login/", headers={"accept-language": "sv"}).content.decode()
+    )
+    client.post("/i18n/setlang/", {"language": "en", "next": "/accounts/login/"})
+    page = client.get("/accounts/login/", headers={"accept-language": "sv"}).content.decode()
+    assert "Sign up" in page
+    translation.activate("en")

@@ -1,0 +1,32 @@
+"""`{% operations %}`: the state of the service, on the admin's home page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+from voip_portal.bridge.overview import overview
+from voip_portal.changes.admin import differences
+
+register = template.Library()
+
+
+@register.inclusion_tag("admin/operations.html", takes_context=True)
+def operations(context: template.Context) -> dict[str, Any]:
+    """Shown to staff who may see nodes."""
+    request = context["request"]
+    if not request.user.has_perm("nodes.view_node"):
+        return {"overview": None}
+    return {
+        "overview": overview(),
+        "shows_calls": request.user.has_perm("calls.view_call"),
+        "shows_changes": request.user.has_perm("changes.view_change"),
+    }
+
+
+@register.filter
+def told(change: Any) -> str:
+    """A change in one line."""
+    text = ", ".join(differences(change))
+    return text if len(text) <= 120 else f"{text[:120]}…"

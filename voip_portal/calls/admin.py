@@ -1,0 +1,165 @@
+"""Calls and the records they were folded from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from voip_portal.calls.models import Call, Record
+from voip_portal.changes.read_only import ReadOnlyAdmin, known
+from voip_portal.lines.models import Line
+from voip_portal.numbers.models import Address
+
+CAUSES = (
+    ("completed", _("completed")),
+    ("cancelled", _("cancelled")),
+    ("rejected", _("rejected")),
+    ("busy", _("busy")),
+    ("no_answer", _("no answer")),
+    ("unreachable", _("unreachable")),
+    ("failed", _("failed")),
+    ("lost", _("lost")),
+    ("vanished", _("vanished")),
+    ("terminated", _("terminated")),
+)
+KINDS = tuple(
+    (kind, kind)
+    for kind in (
+        "call.begin",
+        "call.ring",
+        "call.answer",
+        "call.end",
+        "register.new",
+        "register.gone",
+        "auth.refused",
+        "unreadable",
+    )
+)
+
+
+class OngoingFilter(admin.SimpleListFilter):
+    """Calls that have not ended."""
+
+    title = _("ongoing")
+    parameter_name = "open"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> tuple[tuple[str, Any], ...]:
+        return (("1", _("ongoing")),)
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(open=True) if self.value() == "1" else queryset
+
+
+@admin.register(Call)
+class CallAdmin(ReadOnlyAdmin):
+    """Calls, newest first, by whom they were made and answered then."""
+
+    list_display = ("started_at", "caller", "dialled", "callee", "cause_text", "duration", "node")
+    list_filter = (OngoingFilter, known(_("cause"), "cause", CAUSES))
+    search_fields = ("context",)
+    search_help_text = _("A line's user name or number, or a call's context, exactly")
+    ordering = ("-started_at", "-pk")
+    fields = (
+        "context",
+        "call_id",
+        ("from_uri", "caller"),
+        ("to_uri", "callee"),
+        "dialled",
+        ("started_at", "ringing_at", "answered_at", "ended_at"),
+        ("duration", "cause_text", "ended_by", "status", "reason"),
+        "node",
+        "records",
+    )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Call], search_term: str
+    ) -> tuple[QuerySet[Call], bool]:
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        lines = lines_called(term)
+        mine = Q(caller_line__in=lines) | Q(callee_line__in=lines) if lines else Q()
+        return queryset.filter(mine | Q(context=term)), False
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        shown = super().get_changelist_instance(request)
+        calls = shown.result_list = list(shown.result_list)
+        names = names_of({c.caller_line for c in calls} | {c.callee_line for c in calls})
+        for call in calls:
+            call.names = names
+        return shown
+
+    @admin.display(description=_("caller"))
+    def caller(self, call: Call) -> str:
+        return self._name(call, call.caller_line) or call.from_uri
+
+    @admin.display(description=_("called line"))
+    def callee(self, call: Call) -> str:
+        return self._name(call, call.callee_line)
+
+    @admin.display(description=_("outcome"), ordering="cause")
+    def cause_text(self, call: Call) -> str:
+        if call.open:
+            return gettext("ongoing")
+        return str(dict(CAUSES).get(call.cause, call.cause))
+
+    @admin.display(description=_("duration"))
+    def duration(self, call: Call) -> str:
+        if call.duration_s is None:
+            return "–"
+        minutes, seconds = divmod(round(call.duration_s), 60)
+        return f"{minutes}:{seconds:02}"
+
+    @admin.display(description=_("records"))
+    def records(self, call: Call) -> SafeString:
+        url = reverse("admin:calls_record_changelist")
+        return format_html('<a href="{}?q={}">{}</a>', url, call.context, gettext("Show them"))
+
+    def _name(self, call: Call, line_id: int | None) -> str:
+        if line_id is None:
+            return ""
+        names: dict[int, str] = getattr(call, "names", None) or names_of({line_id})
+        return names.get(line_id, f"#{line_id}")
+
+
+@admin.register(Record)
+class RecordAdmin(ReadOnlyAdmin):
+    """Records as the nodes wrote them."""
+
+    list_display = ("when", "kind", "context", "spool_id", "n")
+    list_filter = (known(_("kind"), "kind", KINDS),)
+    search_fields = ("=context",)
+    search_help_text = _("A call's context, exactly")
+    ordering = ("-pk",)
+    fields = ("when", "kind", "context", "spool_id", "n", "data")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Record], search_term: str
+    ) -> tuple[QuerySet[Record], bool]:
+        term = search_term.strip()
+        return (queryset.filter(context=term) if term else queryset), False
+
+    @admin.display(description=_("at"))
+    def when(self, record: Record) -> Any:
+        from voip_portal.calls.fold import moment
+
+        return moment(record.at)
+
+
+def lines_called(term: str) -> list[int]:
+    """Ids of the lines with this user name, name or number."""
+    found = Address.objects.filter(value=term, line__isnull=False).values_list("line_id", flat=True)
+    return [*Line.objects.filter(username=term).values_list("pk", flat=True), *found]
+
+
+def names_of(line_ids: set[int | None]) -> dict[int, str]:
+    """User names by line id."""
+    return dict(Line.objects.filter(pk__in=line_ids - {None}).values_list("pk", "username"))

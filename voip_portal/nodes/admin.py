@@ -1,0 +1,32 @@
+"""Nodes, for staff. The deployment is in no form: its realm never changes, its keys are secret."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from voip_portal.changes.read_only import ReadOnlyAdmin
+from voip_portal.nodes.models import Node
+from voip_portal.nodes.services import is_alive
+
+
+@admin.register(Node)
+class NodeAdmin(ReadOnlyAdmin):
+    """What the nodes say of themselves."""
+
+    list_display = (
+        "name",
+        "alive",
+        "directory_version",
+        "refused_why",
+        "registrations",
+        "calls_now",
+        "spool_backlog",
+        "started_at",
+        "heartbeat_at",
+    )
+    ordering = ("name",)
+
+    @admin.display(description=_("alive"), boolean=True)
+    def alive(self, node: Node) -> bool:
+        return is_alive(node)
