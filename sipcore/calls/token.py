@@ -6,7 +6,8 @@ valid token opens nothing at all.
 
 Layout before base64url: version, flags, context (12), hash of the caller's tag (4), home worker
 (node number, slot), [caller flow], [callee flow], MAC (10). A flow is present where that party
-cannot be reached at its Contact as written (NAT, or a stream it opened).
+cannot be reached at its Contact as written (NAT, or a stream it opened), and for both parties of a
+pinned call: a stranger holds its token, who must not send to anywhere through us.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ TAG_BYTES = 4
 PARAMETER = "ct"
 """Name of the URI parameter that carries the token."""
 
-_PSTN, _CALLER_FLOW, _CALLEE_FLOW = 1, 2, 4
+_PSTN, _CALLER_FLOW, _CALLEE_FLOW, _PINNED = 1, 2, 4, 8
 _TRANSPORTS = ("UDP", "TCP", "TLS", "WS", "WSS")
 _MAX_TEXT = 200
 
@@ -44,6 +45,8 @@ class CallToken(NamedTuple):
     """Node number and worker slot where the call was minted."""
     caller_flow: Flow | None
     callee_flow: Flow | None
+    pinned: bool
+    """Whether requests go by the flows alone, whatever their Route and Request-URI say."""
 
     def from_caller(self, from_tag: str) -> bool:
         """Whether a request with this From tag was sent by the party that placed the call."""
@@ -71,12 +74,14 @@ class TokenMaker:
         pstn: bool = False,
         caller_flow: Flow | None = None,
         callee_flow: Flow | None = None,
+        pinned: bool = False,
     ) -> str:
         """The token as text for a URI parameter."""
         flags = (
             (_PSTN if pstn else 0)
             | (_CALLER_FLOW if caller_flow else 0)
             | (_CALLEE_FLOW if callee_flow else 0)
+            | (_PINNED if pinned else 0)
         )
         payload = (
             bytes((VERSION, flags)) + context_to_bytes(context) + tag_hash(caller_tag) + self._home
@@ -122,7 +127,15 @@ def _unpack(payload: bytes) -> CallToken:
         caller_flow, offset = _unpack_flow(payload, offset)
     if flags & _CALLEE_FLOW:
         callee_flow, offset = _unpack_flow(payload, offset)
-    return CallToken(context, caller_tag_hash, bool(flags & _PSTN), home, caller_flow, callee_flow)
+    return CallToken(
+        context,
+        caller_tag_hash,
+        bool(flags & _PSTN),
+        home,
+        caller_flow,
+        callee_flow,
+        bool(flags & _PINNED),
+    )
 
 
 def _pack_flow(flow: Flow) -> bytes:

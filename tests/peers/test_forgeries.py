@@ -151,3 +151,80 @@ def hang_up(dialog: Dialog, other: Agent) -> None:
     bye = dialog.send("BYE")
     other.accept("BYE")
     assert dialog.agent.final(bye).status == 200
+
+
+# --- a stranger in a call holds a good token --------------------------------------------------
+@pytest.mark.parametrize("tag", ["own", "callee's"])
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "BYE", "ACK"])
+def test_stranger_in_a_call_reaches_nobody_but_its_other_side(
+    campus: Campus, phone: Phones, stranger: Agent, method: str, tag: str
+) -> None:
+    """The token of a call with one of ours must not make us a relay to anywhere."""
+    victim, callee = phone().registered(), phone().registered()
+    calling = stranger.invite(campus.uri(callee.user))
+    called = callee.ringing()
+    called.ring()
+    ringing = calling.expect(180)
+    sides = [calling.request.get("From"), ringing.get("To")]
+    if tag == "callee's":
+        sides.reverse()
+    for onward in ([], [f"<{victim.contact};lr>"]):
+        request = stranger.request(
+            method,
+            victim.contact,
+            call_id=calling.call_id,
+            cseq=7,
+            from_value=sides[0],
+            to=sides[1],
+            headers=[("Route", v) for v in [*ringing.values("Record-Route"), *onward]],
+        )
+        stranger.send(request)
+    victim.quiet(0.3)
+
+
+def test_callee_elsewhere_reaches_nobody_but_its_other_side(
+    campus: Campus, phone: Phones
+) -> None:
+    victim, caller = phone().registered(), phone().registered()
+    with Agent(caller.server, "mallory", domain="elsewhere.example") as mallory:
+        calling = caller.invite(mallory.contact)
+        called = mallory.ringing()
+        called.ring()
+        calling.expect(180)
+        for onward in ([], [f"<{victim.contact};lr>"]):
+            request = mallory.request(
+                "MESSAGE",
+                victim.contact,
+                call_id=calling.call_id,
+                from_value=f"{called.request.get('To')};tag={called.tag}",
+                to=called.request.get("From"),
+                headers=[
+                    ("Route", v) for v in [*called.request.values("Record-Route"), *onward]
+                ],
+            )
+            mallory.send(request)
+        victim.quiet(0.3)
+
+
+def test_stranger_who_calls_from_behind_a_proxy_can_still_be_hung_up_on(
+    campus: Campus, phone: Phones, stranger: Agent
+) -> None:
+    """What keeps a stranger on its flow leads back to the proxy it came through."""
+    callee = phone().registered()
+    calling = stranger.invite(
+        campus.uri(callee.user),
+        headers=[
+            ("Via", "SIP/2.0/UDP 192.0.2.7;branch=z9hG4bKbehind"),
+            ("Record-Route", f"<sip:127.0.0.1:{stranger.address[1]};lr>"),
+        ],
+    )
+    called = callee.ringing()
+    at_callee = called.answer()
+    dialog = calling.dialog_of(calling.expect(200))
+    dialog.routes = dialog.routes[1:]  # the proxy takes its own off
+    dialog.ack(calling.request)
+    callee.expect("ACK")
+    bye = at_callee.send("BYE")
+    stranger.accept("BYE")
+    assert callee.final(bye).status == 200
+    expect_record(campus.record_of(calling.call_id), cause="completed", ended_by="callee")

@@ -15,11 +15,10 @@ from voip_portal.calls.models import Call, Record
 from voip_portal.changes import triggers
 from voip_portal.changes.models import Change
 from voip_portal.nodes.models import Node
+from voip_portal.nodes.services import SILENT_AFTER
 from voip_portal.numbers import services as numbers
 from voip_portal.numbers.models import Domain
 
-SILENT_AFTER_S: Final = 15
-"""Three heartbeats."""
 GONE_AFTER_S: Final = 7 * 86_400
 """A node not heard of for so long is no longer shown."""
 LATEST_CALLS: Final = 500
@@ -45,7 +44,7 @@ class NodeState:
 
     @property
     def is_alive(self) -> bool:
-        return self.silent_s is not None and self.silent_s <= SILENT_AFTER_S
+        return self.silent_s is not None and self.silent_s < SILENT_AFTER.total_seconds()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from voip_portal.calls.fold import moment
 from voip_portal.calls.models import Call, Record
 from voip_portal.changes.read_only import ReadOnlyAdmin, known
 from voip_portal.lines.models import Line
@@ -114,7 +115,7 @@ class CallAdmin(ReadOnlyAdmin):
     @admin.display(description=_("duration"))
     def duration(self, call: Call) -> str:
         if call.duration_s is None:
-            return "–"
+            return "-"
         minutes, seconds = divmod(round(call.duration_s), 60)
         return f"{minutes}:{seconds:02}"
 
@@ -149,8 +150,6 @@ class RecordAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("at"))
     def when(self, record: Record) -> Any:
-        from voip_portal.calls.fold import moment
-
         return moment(record.at)
 
 

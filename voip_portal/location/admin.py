@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from voip_portal.location.models import Binding
 
 @admin.register(Binding)
 class BindingAdmin(ReadOnlyAdmin):
-    """Where lines are registered. Embedded, bindings are in a file of their own: no joins."""
+    """Where lines are registered now. Embedded, bindings are in a file of their own: no joins."""
 
     list_display = ("line", "device", "contact", "user_agent", "since", "until", "node")
     search_fields = ("contact",)
@@ -33,6 +34,10 @@ class BindingAdmin(ReadOnlyAdmin):
         ("instance", "reg_id"),
         "node",
     )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Binding]:
+        rows: QuerySet[Binding] = super().get_queryset(request)
+        return rows.filter(expires_at__gt=time.time())
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Binding], search_term: str
@@ -79,5 +84,5 @@ def with_names(bindings: list[Any]) -> list[Any]:
     )
     for binding in bindings:
         binding.line_name = lines.get(binding.line_id, f"#{binding.line_id}")
-        binding.device_name = devices.get(binding.device_id, "–")
+        binding.device_name = devices.get(binding.device_id, "-")
     return bindings

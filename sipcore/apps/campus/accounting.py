@@ -30,12 +30,14 @@ _CAUSES = {
 class Attempt:
     """An initial INVITE on its way; the `account` of its response context."""
 
-    __slots__ = ("call", "caller_flow", "terminated")
+    __slots__ = ("call", "caller_flow", "pinned", "terminated")
 
-    def __init__(self, call: Call, caller_flow: Flow | None) -> None:
+    def __init__(self, call: Call, caller_flow: Flow | None, *, pinned: bool = False) -> None:
         self.call = call
         self.caller_flow = caller_flow
         """Where the caller is reached when its Contact cannot be."""
+        self.pinned = pinned
+        """Whether a side of this call is a stranger: the two reach one another and nobody else."""
         self.terminated = False
         """Whether the service itself cancels this attempt."""
 

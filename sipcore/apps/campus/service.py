@@ -224,7 +224,9 @@ class CampusService:
             "node": worker.config.node,
         }
         worker.calls.begin(call, fields)
-        attempt = Attempt(call, flow_behind_contact(request, flow))
+        pinned = caller.account is None or isinstance(plan, Relay)
+        caller_flow = flow if pinned else flow_behind_contact(request, flow)
+        attempt = Attempt(call, caller_flow, pinned=pinned)
         self._carry_out(tx, request, flow, caller, plan, attempt, now)
 
     def record_route(self, context: ResponseContext, target: Target, flow: Flow) -> str | None:
@@ -238,7 +240,8 @@ class CampusService:
             attempt.call.call_id,
             attempt.call.caller_tag,
             caller_flow=attempt.caller_flow,
-            callee_flow=target.flow,
+            callee_flow=flow if attempt.pinned else target.flow,
+            pinned=attempt.pinned,
         )
         return record_route_value(worker, context.tx.flow, flow, token)
 
@@ -303,9 +306,12 @@ class CampusService:
         return any(s.handle(tx, request, flow, now) for s in self._services.values())
 
     def _next_target(self, request: Request, token: CallToken, from_caller: bool) -> Target:
-        """The other side: by what is left of the Route, its flow, or the Request-URI."""
+        """The other side: by what is left of the Route, its flow, or the Request-URI.
+
+        Of a pinned call by its flow alone, or a stranger in a call could send to anywhere.
+        """
         flow = None
-        if request.first("route") is None:
+        if token.pinned or request.first("route") is None:
             flow = token.callee_flow if from_caller else token.caller_flow
         return Target(request.uri_text, flow)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django import template
+from django.template.defaultfilters import truncatechars
 
 from voip_portal.bridge.overview import overview
-from voip_portal.changes.admin import differences
+from voip_portal.changes.services import differences
 
 register = template.Library()
 
@@ -28,5 +29,5 @@ def operations(context: template.Context) -> dict[str, Any]:
 @register.filter
 def told(change: Any) -> str:
     """A change in one line."""
-    text = ", ".join(differences(change))
-    return text if len(text) <= 120 else f"{text[:120]}…"
+    parts = (f"{name}: {before} → {after}" for name, before, after in differences(change))
+    return truncatechars(", ".join(parts), 120)

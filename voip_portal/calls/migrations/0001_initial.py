@@ -4,70 +4,98 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='SpoolPosition',
+            name="SpoolPosition",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('spool_id', models.CharField(max_length=128, unique=True, verbose_name='spool')),
-                ('position', models.BigIntegerField(default=0, verbose_name='position')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("spool_id", models.CharField(max_length=128, unique=True, verbose_name="spool")),
+                ("position", models.BigIntegerField(default=0, verbose_name="position")),
             ],
             options={
-                'verbose_name': 'spool position',
-                'verbose_name_plural': 'spool positions',
+                "verbose_name": "spool position",
+                "verbose_name_plural": "spool positions",
             },
         ),
         migrations.CreateModel(
-            name='Call',
+            name="Call",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('context', models.CharField(max_length=16, unique=True, verbose_name='context')),
-                ('call_id', models.CharField(blank=True, max_length=128, verbose_name='Call-ID')),
-                ('from_uri', models.CharField(blank=True, max_length=256, verbose_name='from')),
-                ('to_uri', models.CharField(blank=True, max_length=256, verbose_name='to')),
-                ('dialled', models.CharField(blank=True, max_length=128, verbose_name='dialled')),
-                ('caller_line', models.BigIntegerField(null=True, verbose_name="caller's line")),
-                ('callee_line', models.BigIntegerField(null=True, verbose_name='called line')),
-                ('started_at', models.DateTimeField(db_index=True, verbose_name='started')),
-                ('ringing_at', models.DateTimeField(null=True, verbose_name='ringing')),
-                ('answered_at', models.DateTimeField(null=True, verbose_name='answered')),
-                ('ended_at', models.DateTimeField(null=True, verbose_name='ended')),
-                ('duration_s', models.FloatField(null=True, verbose_name='duration')),
-                ('cause', models.CharField(blank=True, max_length=16, verbose_name='cause')),
-                ('ended_by', models.CharField(blank=True, max_length=8, verbose_name='ended by')),
-                ('status', models.IntegerField(null=True, verbose_name='status')),
-                ('reason', models.CharField(blank=True, max_length=200, verbose_name='reason')),
-                ('node', models.CharField(blank=True, max_length=64, verbose_name='node')),
-                ('open', models.BooleanField(default=True, verbose_name='ongoing')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("context", models.CharField(max_length=16, unique=True, verbose_name="context")),
+                ("call_id", models.CharField(blank=True, max_length=128, verbose_name="Call-ID")),
+                ("from_uri", models.CharField(blank=True, max_length=256, verbose_name="from")),
+                ("to_uri", models.CharField(blank=True, max_length=256, verbose_name="to")),
+                ("dialled", models.CharField(blank=True, max_length=128, verbose_name="dialled")),
+                ("caller_line", models.BigIntegerField(null=True, verbose_name="caller's line")),
+                ("callee_line", models.BigIntegerField(null=True, verbose_name="called line")),
+                ("started_at", models.DateTimeField(db_index=True, verbose_name="started")),
+                ("ringing_at", models.DateTimeField(null=True, verbose_name="ringing")),
+                ("answered_at", models.DateTimeField(null=True, verbose_name="answered")),
+                ("ended_at", models.DateTimeField(null=True, verbose_name="ended")),
+                ("duration_s", models.FloatField(null=True, verbose_name="duration")),
+                ("cause", models.CharField(blank=True, max_length=16, verbose_name="cause")),
+                ("ended_by", models.CharField(blank=True, max_length=8, verbose_name="ended by")),
+                ("status", models.IntegerField(null=True, verbose_name="status")),
+                ("reason", models.CharField(blank=True, max_length=200, verbose_name="reason")),
+                ("node", models.CharField(blank=True, max_length=64, verbose_name="node")),
+                ("open", models.BooleanField(default=True, verbose_name="ongoing")),
             ],
             options={
-                'verbose_name': 'call',
-                'verbose_name_plural': 'calls',
-                'indexes': [models.Index(fields=['caller_line', '-started_at', '-id'], name='call_by_caller'), models.Index(fields=['callee_line', '-started_at', '-id'], name='call_by_callee'), models.Index(condition=models.Q(('open', True)), fields=['started_at'], name='call_open')],
+                "verbose_name": "call",
+                "verbose_name_plural": "calls",
+                "indexes": [
+                    models.Index(
+                        fields=["caller_line", "-started_at", "-id"], name="call_by_caller"
+                    ),
+                    models.Index(
+                        fields=["callee_line", "-started_at", "-id"], name="call_by_callee"
+                    ),
+                    models.Index(
+                        condition=models.Q(("open", True)), fields=["started_at"], name="call_open"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Record',
+            name="Record",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('spool_id', models.CharField(max_length=128, verbose_name='spool')),
-                ('n', models.BigIntegerField(verbose_name='number')),
-                ('kind', models.CharField(max_length=32, verbose_name='kind')),
-                ('context', models.CharField(blank=True, db_index=True, max_length=16, verbose_name='call')),
-                ('at', models.FloatField(verbose_name='at')),
-                ('data', models.JSONField(verbose_name='data')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("spool_id", models.CharField(max_length=128, verbose_name="spool")),
+                ("n", models.BigIntegerField(verbose_name="number")),
+                ("kind", models.CharField(max_length=32, verbose_name="kind")),
+                (
+                    "context",
+                    models.CharField(blank=True, db_index=True, max_length=16, verbose_name="call"),
+                ),
+                ("at", models.FloatField(verbose_name="at")),
+                ("data", models.JSONField(verbose_name="data")),
             ],
             options={
-                'verbose_name': 'record',
-                'verbose_name_plural': 'records',
-                'indexes': [models.Index(fields=['kind', 'at'], name='record_kind_at')],
-                'constraints': [models.UniqueConstraint(fields=('spool_id', 'n'), name='record_once')],
+                "verbose_name": "record",
+                "verbose_name_plural": "records",
+                "indexes": [models.Index(fields=["kind", "at"], name="record_kind_at")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("spool_id", "n"), name="record_once")
+                ],
             },
         ),
     ]

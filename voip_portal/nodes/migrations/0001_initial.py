@@ -4,43 +4,58 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Deployment',
+            name="Deployment",
             fields=[
-                ('id', models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
-                ('realm', models.CharField(max_length=253, verbose_name='realm')),
-                ('cluster_key', models.CharField(editable=False, max_length=64)),
-                ('previous_cluster_key', models.CharField(blank=True, default='', editable=False, max_length=64)),
+                ("id", models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ("realm", models.CharField(max_length=253, verbose_name="realm")),
+                ("cluster_key", models.CharField(editable=False, max_length=64)),
+                (
+                    "previous_cluster_key",
+                    models.CharField(blank=True, default="", editable=False, max_length=64),
+                ),
             ],
             options={
-                'verbose_name': 'deployment',
-                'verbose_name_plural': 'deployment',
+                "verbose_name": "deployment",
+                "verbose_name_plural": "deployment",
             },
         ),
         migrations.CreateModel(
-            name='Node',
+            name="Node",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=64, unique=True, verbose_name='name')),
-                ('started_at', models.DateTimeField(null=True, verbose_name='started')),
-                ('heartbeat_at', models.DateTimeField(null=True, verbose_name='last heard of')),
-                ('directory_version', models.BigIntegerField(default=0, verbose_name='version in force')),
-                ('refused_version', models.BigIntegerField(null=True, verbose_name='refused version')),
-                ('refused_why', models.TextField(blank=True, default='', verbose_name='why')),
-                ('calls_now', models.IntegerField(default=0, verbose_name='calls now')),
-                ('registrations', models.IntegerField(default=0, verbose_name='registrations')),
-                ('spool_backlog', models.BigIntegerField(default=0, verbose_name='records waiting')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=64, unique=True, verbose_name="name")),
+                ("started_at", models.DateTimeField(null=True, verbose_name="started")),
+                ("heartbeat_at", models.DateTimeField(null=True, verbose_name="last heard of")),
+                (
+                    "directory_version",
+                    models.BigIntegerField(default=0, verbose_name="version in force"),
+                ),
+                (
+                    "refused_version",
+                    models.BigIntegerField(null=True, verbose_name="refused version"),
+                ),
+                ("refused_why", models.TextField(blank=True, default="", verbose_name="why")),
+                ("calls_now", models.IntegerField(default=0, verbose_name="calls now")),
+                ("registrations", models.IntegerField(default=0, verbose_name="registrations")),
+                (
+                    "spool_backlog",
+                    models.BigIntegerField(default=0, verbose_name="records waiting"),
+                ),
             ],
             options={
-                'verbose_name': 'node',
-                'verbose_name_plural': 'nodes',
+                "verbose_name": "node",
+                "verbose_name_plural": "nodes",
             },
         ),
     ]
