@@ -4,8 +4,7 @@ set -eu
 cd /srv/voip
 case "${1:-web}" in
 prepare) # Once before the others, and after every update.
-    python3 manage.py migrate --noinput
-    exec python3 manage.py first_start ;;
+    exec python3 scripts/prepare.py ;;
 web)
     exec python3 -m gunicorn voip_portal.wsgi:application --bind "0.0.0.0:${VOIP_WEB_PORT:-8000}" \
         --worker-class gthread --workers "${VOIP_WEB_WORKERS:-2}" --threads 8 --worker-tmp-dir /dev/shm ;;

@@ -260,9 +260,13 @@ class ResponseContext:
             self._branch_failed(branch, 487 if self.cancelled else 408, now)
 
     def on_transport_failure(self, branch: Branch, now: float) -> None:
-        """A branch could not be sent: as if it had answered 503 (§16.9)."""
+        """A branch could not be sent: as if it had answered 503 (§16.9).
+
+        Where the phone was to be reached on the connection it registered from, and that is gone,
+        it is simply not there: 480.
+        """
         if branch.final is None:
-            self._branch_failed(branch, 503, now)
+            self._branch_failed(branch, 503 if branch.target.flow is None else 480, now)
 
     def _branch_failed(self, branch: Branch, status: int, now: float) -> None:
         self._on_failure(branch, self.request.respond(status, to_tag=self.host.new_tag()), now)

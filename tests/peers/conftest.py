@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.campus import Campus
+from tests.support.campus import BATCH, Campus
 from tests.support.ua import Agent
 
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Campus:
     """A deployment that never runs: others are copies of it."""
-    return Campus.new(tmp_path_factory.mktemp("prepared"), lines=130)
+    return Campus.new(tmp_path_factory.mktemp("prepared"), lines=BATCH)
 
 
 @pytest.fixture(scope="session")

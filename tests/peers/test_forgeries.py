@@ -182,9 +182,7 @@ def test_stranger_in_a_call_reaches_nobody_but_its_other_side(
     victim.quiet(0.3)
 
 
-def test_callee_elsewhere_reaches_nobody_but_its_other_side(
-    campus: Campus, phone: Phones
-) -> None:
+def test_callee_elsewhere_reaches_nobody_but_its_other_side(campus: Campus, phone: Phones) -> None:
     victim, caller = phone().registered(), phone().registered()
     with Agent(caller.server, "mallory", domain="elsewhere.example") as mallory:
         calling = caller.invite(mallory.contact)
@@ -198,9 +196,7 @@ def test_callee_elsewhere_reaches_nobody_but_its_other_side(
                 call_id=calling.call_id,
                 from_value=f"{called.request.get('To')};tag={called.tag}",
                 to=called.request.get("From"),
-                headers=[
-                    ("Route", v) for v in [*called.request.values("Record-Route"), *onward]
-                ],
+                headers=[("Route", v) for v in [*called.request.values("Record-Route"), *onward]],
             )
             mallory.send(request)
         victim.quiet(0.3)

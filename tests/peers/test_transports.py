@@ -85,8 +85,8 @@ def test_message_in_pieces_and_two_in_one(campus: Campus, phone: Phones) -> None
     data = first.to_bytes() + second.to_bytes()
     for start in range(0, len(data), 7):
         agent.send(data[start : start + 7])
-    assert agent.response(first, 401)
-    assert agent.response(second, 401)
+    agent.response(first, 401)
+    agent.response(second, 401)
 
 
 def test_garbage_on_a_stream_closes_it_and_nothing_else(campus: Campus) -> None:

@@ -31,6 +31,8 @@ from voip_portal.calls.fold import Event, fold
 ROOT: Final = Path(__file__).resolve().parents[2]
 START_WITHIN_S: Final = 60.0
 STOP_WITHIN_S: Final = 15.0
+BATCH: Final = 60
+"""Lines that are made at a time when the tests have used up all others."""
 _OF_A_DEPLOYMENT: Final = ("VOIP_", "DATABASE_", "REDIS_", "SECRET_KEY", "EMAIL_", "LAN")
 _T = TypeVar("_T")
 
@@ -76,10 +78,7 @@ class Campus:
     def new(cls, var: Path, *, lines: int) -> Campus:
         """Fresh databases with so many lines."""
         campus = cls(var)
-        # Letters that nobody confuses: the portal refuses names that look alike.
-        pairs = itertools.product("abcdefghkmnpqrtvwx", repeat=2)
-        names = [f"tester.{a}{b}" for a, b in itertools.islice(pairs, lines)]
-        campus.make_lines(names, migrate=True)
+        campus._make_more(lines, migrate=True)
         return campus
 
     def copy(self, var: Path) -> Campus:
@@ -114,8 +113,19 @@ class Campus:
         self._free += made
         return made
 
+    def _make_more(self, count: int, *, migrate: bool = False) -> None:
+        """Lines with names of letters that nobody confuses: the portal refuses names that are alike."""
+        names = (f"tester.{a}{b}" for a, b in itertools.product("abcdefghkmnpqrtvwx", repeat=2))
+        taken = {line.username for line in self.lines}
+        wanted = itertools.islice((name for name in names if name not in taken), count)
+        self.make_lines(wanted, migrate=migrate)
+
     def line(self) -> Line:
         """A line that no other test uses."""
+        if not self._free:
+            self._make_more(BATCH)
+            with self.phone(self._free.pop()) as probe:
+                wait_for("the new lines in force", lambda: probe.register().status == 200)
         return self._free.pop()
 
     def phone(

@@ -85,7 +85,7 @@ def read(data: bytes) -> Wire:
 
 def read_stream(data: bytes) -> tuple[list[Wire], bytes]:
     """The whole messages at the front of a stream, and what is left."""
-    found = []
+    found: list[Wire] = []
     while True:
         data = data.lstrip(b"\r\n")
         end = data.find(b"\r\n\r\n")

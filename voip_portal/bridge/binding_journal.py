@@ -33,8 +33,11 @@ class BindingJournal:
     def append(self, changes: Iterable[BindingChange]) -> None:
         """Write these changes and wait until they are on disk."""
         data = b"".join(_line(change) for change in changes)
-        fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
+            size = os.fstat(fd).st_size
+            if size and os.pread(fd, 1, size - 1) != b"\n":
+                data = b"\n" + data  # a crash left half a line: it must not swallow the next
             while data:
                 data = data[os.write(fd, data) :]
             os.fdatasync(fd)
@@ -47,7 +50,13 @@ class BindingJournal:
             text = self._path.read_text("utf-8", "surrogateescape")
         except FileNotFoundError:
             return []
-        return [_change(json.loads(line)) for line in text.split("\n")[:-1]]
+        found = []
+        for line in text.split("\n")[:-1]:
+            try:
+                found.append(_change(json.loads(line)))
+            except (ValueError, KeyError, TypeError):
+                log.warning("a line of %s cut short by a crash is left out", self._path.name)
+        return found
 
     def clear(self) -> None:
         """Forget everything: the database has it."""
@@ -58,8 +67,8 @@ class BindingJournal:
         changes = self.read()
         for change in changes:
             merge(store, change)
+        self.clear()
         if changes:
-            self.clear()
             log.warning("%d changes of bindings merged into the database", len(changes))
         return len(changes)
 

@@ -127,7 +127,9 @@ class CallAdmin(ReadOnlyAdmin):
     def _name(self, call: Call, line_id: int | None) -> str:
         if line_id is None:
             return ""
-        names: dict[int, str] = getattr(call, "names", None) or names_of({line_id})
+        names: dict[int, str] | None = getattr(call, "names", None)
+        if names is None:  # the page of one call
+            names = names_of({line_id})
         return names.get(line_id, f"#{line_id}")
 
 

@@ -8,11 +8,13 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.timezone import get_current_timezone_name
 
+from voip_portal.portal.server import server
+
 
 def site(request: HttpRequest) -> dict[str, Any]:
     """Site-wide facts."""
     return {
-        "campus_domains": settings.VOIP_CAMPUS_DOMAINS,
         "languages": settings.LANGUAGES,
+        "sip_server": server().address,
         "TIME_ZONE_NAME": get_current_timezone_name(),
     }

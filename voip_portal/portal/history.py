@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils.timezone import localtime
 
 from voip_portal.calls.models import Call
-from voip_portal.lines.models import Line
+from voip_portal.lines.models import Line, State
 from voip_portal.numbers.models import Address, AddressState, Kind
 from voip_portal.portal.outcomes import Text, Tone, outcome
 
@@ -34,7 +34,7 @@ class Entry:
     """User name or address of the other side."""
     party_number: str
     dial: str
-    """What to dial to call the other side, empty when nothing would help."""
+    """User name to call the other side by; empty for strangers and closed lines."""
     at: datetime
     duration_s: float | None
     outcome: Text
@@ -107,7 +107,8 @@ def _decode(after: str) -> Key | None:
 def _entries(calls: Sequence[Call], mine: set[int]) -> list[Entry]:
     found = (_other(call, mine) for call in calls)
     others = {line for line in found if line is not None}
-    names = dict(Line.objects.filter(pk__in=others).values_list("pk", "username"))
+    lines = Line.objects.filter(pk__in=others).exclude(state=State.CLOSING)
+    names = dict(lines.values_list("pk", "username"))
     numbers = dict(
         Address.objects.filter(
             line__in=others, kind=Kind.NUMBER, state=AddressState.HELD
@@ -141,7 +142,7 @@ def _entry(call: Call, mine: set[int], names: dict[int, str], numbers: dict[int,
         outgoing=outgoing,
         party=known or plain_address(uri),
         party_number=numbers.get(other, "") if other is not None else "",
-        dial=known or (plain_address(uri) if outgoing else ""),
+        dial=known,
         at=call.started_at,
         duration_s=call.duration_s,
         outcome=sentence,

@@ -123,9 +123,10 @@ class Phone:
         self, tx: ServerTransaction, request: Request, status: int, tag: str, body: bytes = b""
     ) -> None:
         """Answer a request with our Contact and the Record-Route copied."""
-        headers = []
+        trace = request.first("x-trace")
+        headers = [("X-Trace", trace)] if trace else []
         if request.method == "INVITE" and status < 300:
-            headers = [("Record-Route", v) for v in request.rows("record-route")]
+            headers += [("Record-Route", v) for v in request.rows("record-route")]
             headers.append(("Contact", f"<{self.contact}>"))
         tx.respond(request.respond(status, to_tag=tag, headers=headers, body=body), self.network.now)
         self._set_timer()
@@ -188,6 +189,7 @@ class Phone:
             ("Call-ID", call_id or self._id()),
             ("CSeq", f"{self._cseq} {method}"),
             ("Contact", f"<{self.contact}>{self.contact_params}"),
+            ("X-Trace", self._id()),
         ]
         return Request.build(method, to, headers, body)
 

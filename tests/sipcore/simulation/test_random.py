@@ -10,6 +10,8 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sipcore.directory import AccountState
 from sipcore.transport.memory import Conditions
@@ -144,8 +146,30 @@ class Chaos:
             assert outgoing.status, f"{world}: {outgoing.request!r} never got a final response"
             if outgoing.request.method != "INVITE":
                 assert len(outgoing.finals) <= 1, f"{world}: {outgoing.request!r} got two finals"
+        self.check_headers()
         world.check_calls()
         world.check_nothing_left()
+
+    def check_headers(self) -> None:
+        """What the proxy does not understand reaches the other side, both ways."""
+        for phone in self.phones:
+            for request in phone.received:
+                if request.method in ("INVITE", "MESSAGE") and not request.to_tag:
+                    ours = request.from_.uri.user == "echo"
+                    assert ours or request.first("x-trace"), f"{self.world}: {request!r} lost a header"
+        for outgoing in self.outgoing:
+            trace = outgoing.request.first("x-trace")
+            for response in outgoing.finals:
+                echoed = response.first("x-trace")
+                assert echoed in (None, trace), f"{self.world}: {response!r} of another request"
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2_000_000, 3_000_000), st.sampled_from(SIZES), st.booleans())
+def test_hypothesis_finds_no_seed_that_breaks_an_invariant(
+    seed: int, size: Size, kills: bool
+) -> None:
+    Chaos(seed, size, kills=kills).run()
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from sipcore.directory import AccountState
 from sipcore.message import Request
+from sipcore.transport.flow import Address, Flow
 from tests.sipcore.simulation.phone import Outgoing, Phone, ring_forever
 from tests.sipcore.simulation.test_calls import make_world, registered
 from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World
@@ -149,7 +153,7 @@ def test_a_request_that_comes_back_unchanged_is_a_loop(size: Size) -> None:
         request.uri_text = f"sip:bob@{DOMAIN}"
         phone.network.send(request.to_bytes(), phone.address, node)
 
-    bob.on_invite = bounce  # type: ignore[assignment]
+    bob.on_invite = bounce
     call = anna.call("bob")
     world.run(20)
     anna.cancel(call)
@@ -180,10 +184,6 @@ def test_a_strict_router_before_us_is_understood(size: Size) -> None:
 def test_a_revoked_device_loses_its_registration_and_a_suspended_caller_the_call(
     size: Size,
 ) -> None:
-    from dataclasses import replace
-
-    from sipcore.directory import AccountState
-
     world = make_world(size)
     anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
     call = anna.call("bob")
@@ -212,10 +212,6 @@ def test_a_revoked_device_loses_its_registration_and_a_suspended_caller_the_call
 
 
 def test_a_suspended_account_cannot_register(size: Size) -> None:
-    from dataclasses import replace
-
-    from sipcore.directory import AccountState
-
     world = make_world(size)
     account = world.directory.account(1)
     assert account is not None
@@ -262,10 +258,6 @@ def test_a_caller_behind_nat_gets_the_other_sides_bye(size: Size) -> None:
 
 
 def test_a_ringing_call_is_cancelled_when_its_caller_is_suspended(size: Size) -> None:
-    from dataclasses import replace
-
-    from sipcore.directory import AccountState
-
     world = make_world(size)
     anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
     bob.on_invite = ring_forever
@@ -281,3 +273,29 @@ def test_a_ringing_call_is_cancelled_when_its_caller_is_suspended(size: Size) ->
     world.check_calls()
     [end] = [r for r in world.records if r.kind == "call.end"]
     assert end.fields["cause"] == "terminated"
+
+
+def test_a_phone_whose_connection_is_gone_is_unavailable(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    gone = Flow("TCP", world.nodes[0].address, bob.address, 7)
+    for worker in world.workers:
+        [binding] = worker.bindings.bindings(2, world.network.at)
+        moved = replace(binding, flow=gone)
+        worker.bindings.replace(2, worker.bindings.version(2), [moved])
+    deliver = world.network.send
+
+    def send(data: bytes, source: Address, destination: Address) -> None:
+        if destination == bob.address and data.startswith(b"INVITE"):
+            for worker in world.workers:  # what the node tells when a connection is closed
+                worker.send_failed(data, world.network.now, world.network.at)
+            for node in world.nodes:
+                for slot in range(len(node.slots)):
+                    node.flush(slot)
+        else:
+            deliver(data, source, destination)
+
+    world.network.send = send  # type: ignore[method-assign]
+    call = anna.call("bob")
+    world.run(2)
+    assert call.status == 480

@@ -194,7 +194,7 @@ def test_number_of_queries_does_not_grow_with_the_rows(
     text_of(operator, page)
     before = count(operator, page)
     Call.objects.bulk_create(
-        Call(context=f"c{n}", started_at=a_day.started_at, caller_line=annas_line.pk)
+        Call(context=f"c{n}", started_at=a_day.started_at, caller_line=annas_line.pk + n)
         for n in range(30)
     )
     Line.objects.bulk_create(Line(username=f"u{n}", skeleton=f"u{n}") for n in range(30))
@@ -242,17 +242,17 @@ def test_lists_stay_fast_with_a_million_calls(operator: Client, annas_line: Line
         "changes/change/",
         "",
     )
-    took = {path: best_of_three(operator, path) for path in paths}
+    took = {path: best_of_five(operator, path) for path in paths}
     assert {path: s for path, s in took.items() if s > FAST_S} == {}
 
 
-def best_of_three(client: Client, path: str) -> float:
+def best_of_five(client: Client, path: str) -> float:
     def once() -> float:
         start = time.perf_counter()
         text_of(client, path)
         return time.perf_counter() - start
 
-    return min(once() for _ in range(3))
+    return min(once() for _ in range(5))
 
 
 def many_calls() -> None:

@@ -31,6 +31,7 @@ def test_both_sides_see_the_call_each_in_its_own_words(
     mine = history([annas_line.pk]).entries[0]
     theirs = history([boriss_line.pk]).entries[0]
     assert (mine.outgoing, mine.party, str(mine.outcome)) == (True, "boris", "Talked; you hung up")
+    assert (mine.dial, theirs.dial) == ("boris", "anna")
     assert (theirs.outgoing, theirs.party, str(theirs.outcome)) == (
         False,
         "anna",
