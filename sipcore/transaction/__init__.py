@@ -1,5 +1,6 @@
 """The four machines of RFC 3261 §17 with RFC 6026 and RFC 4320; timers as data; no clock."""
 
+from sipcore.transaction.base import Transaction
 from sipcore.transaction.client import (
     ClientTransaction,
     InviteClientTransaction,
@@ -26,6 +27,7 @@ __all__ = [
     "State",
     "TimerHeap",
     "Timers",
+    "Transaction",
     "TransactionTable",
     "TransactionUser",
 ]

@@ -1,4 +1,9 @@
-"""What the four machines share: one table row at a time, two timers, one deadline."""
+"""What the four machines share: a table of rows, two deadlines, one place that changes state.
+
+The network never makes a machine raise: an input without a row in the present state is absorbed.
+Actions run after the state has changed and may call the transaction user, which may use this or
+another transaction in turn; so nothing is read from before the call afterwards.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from sipcore.message import Request
 from sipcore.transaction.states import Input, State
-from sipcore.transaction.timers import Timers
+from sipcore.transaction.timers import NEVER
 from sipcore.transport.flow import Flow
 
 if TYPE_CHECKING:
     from sipcore.transaction.table import TransactionTable
 
-NEVER = float("inf")
+TERMINATED = State.TERMINATED
+RESEND = Input.RESEND
+END = Input.END
 
 Action = Callable[[Any, Any, float], None]
 """Called with (transaction, message or None, now) after the state has changed."""
@@ -28,6 +35,8 @@ class Transaction:
 
     __slots__ = (
         "_home",
+        "_scheduled_at",
+        "_token",
         "end_at",
         "flow",
         "interval",
@@ -36,8 +45,8 @@ class Transaction:
         "owner",
         "request",
         "resend_at",
-        "scheduled_at",
         "state",
+        "waits",
         "wire",
     )
 
@@ -51,56 +60,84 @@ class Transaction:
         self.state = state
         self.owner: Any = None
         self.last_status = 0
-        """Status of the last response sent or received, 0 before the first."""
+        """Status of the last response sent or passed up, 0 before the first."""
         self.wire = b""
         """What is sent again."""
+        self.waits = home.timers.reliable if flow.transport != "UDP" else home.timers.unreliable
         self.interval = 0.0
+        """Seconds from the last `resend_at` to the next."""
         self.resend_at = NEVER
         self.end_at = NEVER
-        self.scheduled_at = NEVER
+        self._scheduled_at = NEVER
+        self._token = 0
 
     def __repr__(self) -> str:
         due = self.next_deadline()
         when = "never" if due is None else f"{due:.3f}"
         return f"<{type(self).__name__} {self.key!r} {self.state.name} next={when}>"
 
-    @property
-    def timers(self) -> Timers:
-        return self._home.timers
-
     def next_deadline(self) -> float | None:
         """When `advance` has something to do."""
+        if self.state is TERMINATED:
+            return None
         deadline = min(self.resend_at, self.end_at)
         return None if deadline == NEVER else deadline
 
     def apply(self, event: Input, message: Any, now: float) -> None:
-        """Walk one row of the table; an event without a row is absorbed."""
+        """Walk one row of the table; an input without a row is absorbed."""
         row = self.table[self.state].get(event)
-        if row is None:
-            return
+        if row is not None:
+            self.step(row, message, now)
+
+    def step(self, row: Row, message: Any, now: float) -> None:
+        """Change state, act, and see what is next: the one place where the state changes."""
         self.state = row[0]
-        row[1](self, message, now)
-        if self.state is State.TERMINATED:
-            self._home.ended(self, now)
-        else:
-            self._home.reschedule(self)
+        try:
+            row[1](self, message, now)
+        finally:
+            # Also when the transaction user raised: nothing may stay behind for ever.
+            if self.end_at <= now:  # a timer that is zero here
+                self.end_at = NEVER
+                self.apply(END, None, now)
+            elif self.state is TERMINATED:
+                self._home.ended(self, now)
+            else:
+                self.reschedule()
 
     def advance(self, now: float) -> None:
-        """Fire the timers that are due."""
+        """Called by the table when the deadline it was given has come."""
+        self._scheduled_at = NEVER
         if self.end_at <= now:
             self.end_at = NEVER
-            self.apply(Input.END, None, now)
+            self.apply(END, None, now)
         elif self.resend_at <= now:
-            self.apply(Input.RESEND, None, now)
+            self.apply(RESEND, None, now)
         else:
-            self._home.reschedule(self)
+            self.reschedule()
+
+    def reschedule(self) -> None:
+        """See to it that the heap wakes us in time.
+
+        Too early is good enough: most deadlines are put off before they come, and one entry that is
+        put back when it comes is cheaper than one for each change.
+        """
+        deadline = min(self.resend_at, self.end_at)
+        if deadline < self._scheduled_at:
+            heap = self._home.heap
+            if self._scheduled_at != NEVER:
+                heap.cancel(self._token)
+            self._scheduled_at = deadline
+            self._token = heap.schedule(deadline, self)
 
     def send_wire(self) -> None:
         """Send what is sent again."""
         self._home.tu.send(self.flow, self.wire)
 
-    def stop_resending(self) -> None:
-        self.resend_at = NEVER
+    def unschedule(self) -> None:
+        """Have the heap let go of us."""
+        if self._scheduled_at != NEVER:
+            self._scheduled_at = NEVER
+            self._home.heap.cancel(self._token)
 
 
 def absorb(tx: Transaction, message: object, now: float) -> None:
@@ -111,7 +148,3 @@ def resend(tx: Transaction, message: object, now: float) -> None:
     """Answer a retransmission with what was sent last."""
     if tx.wire:
         tx.send_wire()
-
-
-def end(tx: Transaction, message: object, now: float) -> None:
-    """Nothing more to do: the table forgets the transaction."""

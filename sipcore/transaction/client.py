@@ -2,66 +2,90 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sipcore.message import Request, Response
-from sipcore.transaction.base import Table, Transaction, end
+from sipcore.transaction.base import Table, Transaction
 from sipcore.transaction.states import Input, State
+from sipcore.transaction.timers import NEVER
 from sipcore.transport.flow import Flow
 
 if TYPE_CHECKING:
     from sipcore.transaction.table import TransactionTable
 
+CALLING = State.CALLING
+TRYING = State.TRYING
+PROCEEDING = State.PROCEEDING
+COMPLETED = State.COMPLETED
+ACCEPTED = State.ACCEPTED
+TERMINATED = State.TERMINATED
+RECEIVE_1XX = Input.RECEIVE_1XX
+RECEIVE_2XX = Input.RECEIVE_2XX
+RECEIVE_3XX_6XX = Input.RECEIVE_3XX_6XX
+
 
 class ClientTransaction(Transaction):
-    """A request we sent. `key` is its branch and method."""
+    """A request we sent on `flow`. `key` is its branch, for a CANCEL with the method behind."""
 
     __slots__ = ()
+
+    def __init__(
+        self,
+        home: TransactionTable,
+        key: str,
+        request: Request,
+        flow: Flow,
+        state: State,
+        owner: Any,
+        now: float,
+    ) -> None:
+        super().__init__(home, key, request, flow, state)
+        self.owner = owner
+        self.wire = request.to_bytes()
+        waits = self.waits
+        self.interval = waits.first_resend
+        self.resend_at = now + self.interval  # timer A or E
+        self.end_at = now + waits.timeout  # timer B or F
 
     @property
     def branch(self) -> str:
         return self.request.branch
 
-    def start(self, now: float) -> None:
-        """Send the request and start its timers."""
-        self.wire = self.request.to_bytes()
-        timers = self.timers
-        self.interval = timers.t1
-        if not self.flow.reliable:
-            self.resend_at = now + self.interval
-        self.end_at = now + timers.timeout
-        self.send_wire()
-        self._home.reschedule(self)
-
     def receive(self, response: Response, now: float) -> None:
         """A response whose branch and method are ours."""
-        status = self.last_status = response.status
+        status = response.status
         if status < 200:
-            event = Input.RECEIVE_1XX
+            event = RECEIVE_1XX
         elif status < 300:
-            event = Input.RECEIVE_2XX
+            event = RECEIVE_2XX
         else:
-            event = Input.RECEIVE_3XX_6XX
-        self.apply(event, response, now)
-
-    def fail(self, now: float) -> None:
-        """The transport could not send the request (§17.1.4)."""
-        if self.state in (State.CALLING, State.TRYING, State.PROCEEDING):
-            self.state = State.TERMINATED
-            self._home.tu.client_failed(self, now)
-            self._home.ended(self, now)
+            event = RECEIVE_3XX_6XX
+        row = self.table[self.state].get(event)
+        if row is not None:
+            self.step(row, response, now)
 
 
 def _pass_up(tx: ClientTransaction, response: Response, now: float) -> None:
+    tx.last_status = response.status
     tx._home.tu.response_received(tx, response, now)
 
 
 def _time_out(tx: ClientTransaction, message: None, now: float) -> None:
+    tx.wire = b""
     tx._home.tu.client_timed_out(tx, now)
 
 
+def _fail(tx: ClientTransaction, message: None, now: float) -> None:
+    tx.wire = b""
+    tx._home.tu.client_failed(tx, now)
+
+
+def _end(tx: ClientTransaction, message: None, now: float) -> None:
+    tx.wire = b""
+
+
 # --- INVITE ------------------------------------------------------------------------------------
-def _timer_a(tx: ClientTransaction, message: None, now: float) -> None:
+def _resend_and_double(tx: ClientTransaction, message: None, now: float) -> None:
     tx.interval *= 2
     tx.resend_at = now + tx.interval
     tx.send_wire()
@@ -69,30 +93,26 @@ def _timer_a(tx: ClientTransaction, message: None, now: float) -> None:
 
 def _proceed(tx: ClientTransaction, response: Response, now: float) -> None:
     """A 1xx ends retransmission, and with it timer B: the proxy's timer C takes over."""
-    tx.stop_resending()
-    tx.end_at = float("inf")
+    tx.resend_at = tx.end_at = NEVER
     _pass_up(tx, response, now)
 
 
 def _accept(tx: ClientTransaction, response: Response, now: float) -> None:
-    tx.stop_resending()
-    tx.end_at = now + tx.timers.timeout  # timer M
+    tx.resend_at = NEVER
+    tx.end_at = now + tx.waits.timeout  # timer M
     tx.wire = b""
     _pass_up(tx, response, now)
 
 
-def _fail_with_ack(tx: ClientTransaction, response: Response, now: float) -> None:
-    tx.stop_resending()
+def _send_ack(tx: ClientTransaction, response: Response, now: float) -> None:
+    tx.resend_at = NEVER
+    tx.end_at = now + tx.waits.d
     tx.wire = ack_for(tx.request, response).to_bytes()
     tx.send_wire()
-    if tx.flow.reliable:
-        tx.state = State.TERMINATED
-    else:
-        tx.end_at = now + tx.timers.timeout  # timer D, at least 32 s
     _pass_up(tx, response, now)
 
 
-def _ack_again(tx: ClientTransaction, response: Response, now: float) -> None:
+def _send_ack_again(tx: ClientTransaction, response: Response, now: float) -> None:
     tx.send_wire()
 
 
@@ -111,60 +131,75 @@ def ack_for(invite: Request, response: Response) -> Request:
 
 
 class InviteClientTransaction(ClientTransaction):
-    """RFC 3261 Figure 5 with the Accepted state of RFC 6026 Figure 2."""
+    """RFC 3261 Figure 5 with the Accepted state of RFC 6026 Figure 2.
+
+    In Proceeding it waits without end, unless a CANCEL was sent: see `give_up_soon`.
+    """
 
     __slots__ = ()
 
     table: Table = {
-        State.CALLING: {
-            Input.RESEND: (State.CALLING, _timer_a),
-            Input.END: (State.TERMINATED, _time_out),  # timer B
-            Input.RECEIVE_1XX: (State.PROCEEDING, _proceed),
-            Input.RECEIVE_2XX: (State.ACCEPTED, _accept),
-            Input.RECEIVE_3XX_6XX: (State.COMPLETED, _fail_with_ack),
+        CALLING: {
+            Input.RESEND: (CALLING, _resend_and_double),  # timer A
+            RECEIVE_1XX: (PROCEEDING, _proceed),
+            RECEIVE_2XX: (ACCEPTED, _accept),
+            RECEIVE_3XX_6XX: (COMPLETED, _send_ack),
+            Input.TRANSPORT_ERROR: (TERMINATED, _fail),
+            Input.END: (TERMINATED, _time_out),  # timer B
         },
-        State.PROCEEDING: {
-            Input.RECEIVE_1XX: (State.PROCEEDING, _pass_up),
-            Input.RECEIVE_2XX: (State.ACCEPTED, _accept),
-            Input.RECEIVE_3XX_6XX: (State.COMPLETED, _fail_with_ack),
+        PROCEEDING: {
+            RECEIVE_1XX: (PROCEEDING, _pass_up),
+            RECEIVE_2XX: (ACCEPTED, _accept),
+            RECEIVE_3XX_6XX: (COMPLETED, _send_ack),
+            Input.END: (TERMINATED, _time_out),  # 64*T1 after a CANCEL (§9.1)
         },
-        State.COMPLETED: {
-            Input.RECEIVE_3XX_6XX: (State.COMPLETED, _ack_again),
-            Input.END: (State.TERMINATED, end),  # timer D
+        COMPLETED: {
+            RECEIVE_3XX_6XX: (COMPLETED, _send_ack_again),
+            Input.TRANSPORT_ERROR: (TERMINATED, _fail),
+            Input.END: (TERMINATED, _end),  # timer D
         },
-        State.ACCEPTED: {
-            Input.RECEIVE_2XX: (State.ACCEPTED, _pass_up),
-            Input.END: (State.TERMINATED, end),  # timer M
+        ACCEPTED: {
+            RECEIVE_2XX: (ACCEPTED, _pass_up),
+            Input.END: (TERMINATED, _end),  # timer M
         },
-        State.TERMINATED: {},
+        TERMINATED: {},
     }
 
-    def __init__(self, home: TransactionTable, key: str, request: Request, flow: Flow) -> None:
-        super().__init__(home, key, request, flow, State.CALLING)
+    def __init__(
+        self,
+        home: TransactionTable,
+        key: str,
+        request: Request,
+        flow: Flow,
+        owner: Any,
+        now: float,
+    ) -> None:
+        super().__init__(home, key, request, flow, CALLING, owner, now)
+
+    def give_up_soon(self, now: float) -> None:
+        """A CANCEL was sent: without a final response in 64*T1 the peer is gone (§9.1)."""
+        if self.state is PROCEEDING:
+            self.end_at = now + self.waits.timeout
+            self.reschedule()
 
 
 # --- non-INVITE --------------------------------------------------------------------------------
-def _timer_e(tx: ClientTransaction, message: None, now: float) -> None:
-    timers = tx.timers
-    tx.interval = timers.t2 if tx.state is State.PROCEEDING else min(tx.interval * 2, timers.t2)
+def _resend_and_back_off(tx: ClientTransaction, message: None, now: float) -> None:
+    tx.interval = min(tx.interval * 2, tx.waits.t2)
     tx.resend_at = now + tx.interval
     tx.send_wire()
 
 
-def _final(tx: ClientTransaction, response: Response, now: float) -> None:
-    tx.stop_resending()
+def _resend_slowly(tx: ClientTransaction, message: None, now: float) -> None:
+    tx.resend_at = now + tx.waits.t2
+    tx.send_wire()
+
+
+def _complete(tx: ClientTransaction, response: Response, now: float) -> None:
+    tx.resend_at = NEVER
+    tx.end_at = now + tx.waits.k
     tx.wire = b""
-    if tx.flow.reliable:
-        tx.state = State.TERMINATED
-    else:
-        tx.end_at = now + tx.timers.t4  # timer K
     _pass_up(tx, response, now)
-
-
-_FINALS = {
-    Input.RECEIVE_2XX: (State.COMPLETED, _final),
-    Input.RECEIVE_3XX_6XX: (State.COMPLETED, _final),
-}
 
 
 class NonInviteClientTransaction(ClientTransaction):
@@ -173,21 +208,33 @@ class NonInviteClientTransaction(ClientTransaction):
     __slots__ = ()
 
     table: Table = {
-        State.TRYING: {
-            Input.RESEND: (State.TRYING, _timer_e),
-            Input.END: (State.TERMINATED, _time_out),  # timer F
-            Input.RECEIVE_1XX: (State.PROCEEDING, _pass_up),
-            **_FINALS,
+        TRYING: {
+            Input.RESEND: (TRYING, _resend_and_back_off),  # timer E
+            RECEIVE_1XX: (PROCEEDING, _pass_up),
+            RECEIVE_2XX: (COMPLETED, _complete),
+            RECEIVE_3XX_6XX: (COMPLETED, _complete),
+            Input.TRANSPORT_ERROR: (TERMINATED, _fail),
+            Input.END: (TERMINATED, _time_out),  # timer F
         },
-        State.PROCEEDING: {
-            Input.RESEND: (State.PROCEEDING, _timer_e),
-            Input.END: (State.TERMINATED, _time_out),  # timer F
-            Input.RECEIVE_1XX: (State.PROCEEDING, _pass_up),
-            **_FINALS,
+        PROCEEDING: {
+            Input.RESEND: (PROCEEDING, _resend_slowly),  # timer E
+            RECEIVE_1XX: (PROCEEDING, _pass_up),
+            RECEIVE_2XX: (COMPLETED, _complete),
+            RECEIVE_3XX_6XX: (COMPLETED, _complete),
+            Input.TRANSPORT_ERROR: (TERMINATED, _fail),
+            Input.END: (TERMINATED, _time_out),  # timer F
         },
-        State.COMPLETED: {Input.END: (State.TERMINATED, end)},  # timer K
-        State.TERMINATED: {},
+        COMPLETED: {Input.END: (TERMINATED, _end)},  # timer K
+        TERMINATED: {},
     }
 
-    def __init__(self, home: TransactionTable, key: str, request: Request, flow: Flow) -> None:
-        super().__init__(home, key, request, flow, State.TRYING)
+    def __init__(
+        self,
+        home: TransactionTable,
+        key: str,
+        request: Request,
+        flow: Flow,
+        owner: Any,
+        now: float,
+    ) -> None:
+        super().__init__(home, key, request, flow, TRYING, owner, now)

@@ -6,128 +6,156 @@ from typing import TYPE_CHECKING
 
 from sipcore.errors import LocalProtocolError
 from sipcore.message import Request, Response
-from sipcore.transaction.base import Table, Transaction, absorb, end, resend
+from sipcore.transaction.base import Table, Transaction, absorb, resend
 from sipcore.transaction.states import Input, State
+from sipcore.transaction.timers import NEVER
 from sipcore.transport.flow import Flow
 
 if TYPE_CHECKING:
     from sipcore.transaction.table import TransactionTable
 
+TRYING = State.TRYING
+PROCEEDING = State.PROCEEDING
+COMPLETED = State.COMPLETED
+CONFIRMED = State.CONFIRMED
+ACCEPTED = State.ACCEPTED
+TERMINATED = State.TERMINATED
+SEND_1XX = Input.SEND_1XX
+SEND_2XX = Input.SEND_2XX
+SEND_3XX_6XX = Input.SEND_3XX_6XX
+
 
 class ServerTransaction(Transaction):
-    """A request we received. `flow` is where its responses go."""
+    """A request we received. `flow` is where its responses go.
+
+    That a response could not be sent changes nothing here (RFC 6026 §7.1): the client sends its
+    request again, and gets the response again.
+    """
 
     __slots__ = ()
 
     def respond(self, response: Response, now: float) -> None:
         """Send a response of the transaction user.
 
-        A second final one is our own mistake and raises LocalProtocolError, except further 2xx to
-        an INVITE (each is a dialog of its own).
+        After a final one any other is our own mistake and raises LocalProtocolError, except a 2xx
+        to an INVITE: each is a dialog of its own. A response that comes when the transaction has
+        ended unanswered is dropped.
         """
         status = response.status
         if status < 200:
-            event = Input.SEND_1XX
+            event = SEND_1XX
         elif status < 300:
-            event = Input.SEND_2XX
+            event = SEND_2XX
         else:
-            event = Input.SEND_3XX_6XX
-        if event not in self.table[self.state]:
-            self._misuse(status)
-            return
-        self.last_status = status
-        self.wire = response.to_bytes()
-        self.apply(event, response, now)
-
-    def _misuse(self, status: int) -> None:
-        if status < 200 or self.last_status < 200:
-            return  # a late provisional, or the transaction ended unanswered
-        raise LocalProtocolError(f"{status} after {self.last_status} in {self!r}")
+            event = SEND_3XX_6XX
+        row = self.table[self.state].get(event)
+        if row is not None:
+            self.step(row, response, now)
+        elif self.last_status >= 200:
+            raise LocalProtocolError(f"{status} after {self.last_status} in {self!r}")
 
 
-def _send(tx: ServerTransaction, message: object, now: float) -> None:
-    tx.resend_at = float("inf")  # the automatic 100 is not needed any more
+def _send(tx: ServerTransaction, response: Response, now: float) -> None:
+    tx.last_status = response.status
+    tx.resend_at = NEVER  # no automatic 100 any more
+    tx.wire = response.to_bytes()
     tx.send_wire()
 
 
-# --- INVITE ------------------------------------------------------------------------------------
 def _send_trying(tx: ServerTransaction, message: None, now: float) -> None:
-    tx.stop_resending()
-    if not tx.last_status:
-        tx.last_status = 100
-        tx.wire = tx.request.respond(100).to_bytes()
-        tx.send_wire()
+    _send(tx, tx.request.respond(100), now)
 
 
-def _send_and_await_acks(tx: ServerTransaction, response: Response, now: float) -> None:
-    tx.stop_resending()
-    tx.end_at = now + tx.timers.timeout  # timer L
-    tx.send_wire()
+def _end(tx: ServerTransaction, message: object, now: float) -> None:
     tx.wire = b""
 
 
-def _send_until_ack(tx: ServerTransaction, response: Response, now: float) -> None:
-    timers = tx.timers
-    tx.interval = timers.t1
-    tx.resend_at = float("inf") if tx.flow.reliable else now + tx.interval  # timer G
-    tx.end_at = now + timers.timeout  # timer H
-    tx.send_wire()
+# --- INVITE ------------------------------------------------------------------------------------
+def _send_and_await_acks(tx: ServerTransaction, response: Response, now: float) -> None:
+    _send(tx, response, now)
+    tx.wire = b""  # a 2xx is repeated by whoever made it, end to end
+    tx.end_at = now + tx.waits.timeout  # timer L
 
 
-def _timer_g(tx: ServerTransaction, message: None, now: float) -> None:
-    tx.interval = min(tx.interval * 2, tx.timers.t2)
+def _send_another(tx: ServerTransaction, response: Response, now: float) -> None:
+    """One more 2xx, from another branch or again (RFC 3261 §16.7 step 5)."""
+    tx._home.tu.send(tx.flow, response.to_bytes())
+
+
+def _send_until_ack(tx: InviteServerTransaction, response: Response, now: float) -> None:
+    _send(tx, response, now)
+    if tx.is_old_style:
+        tx.to_tag = response.to_tag
+    waits = tx.waits
+    tx.interval = waits.first_resend
+    tx.resend_at = now + tx.interval  # timer G
+    tx.end_at = now + waits.timeout  # timer H
+
+
+def _resend_and_back_off(tx: ServerTransaction, message: None, now: float) -> None:
+    tx.interval = min(tx.interval * 2, tx.waits.t2)
     tx.resend_at = now + tx.interval
     tx.send_wire()
 
 
-def _confirm(tx: ServerTransaction, message: object, now: float) -> None:
-    tx.stop_resending()
-    if tx.flow.reliable:
-        tx.state = State.TERMINATED
-    else:
-        tx.end_at = now + tx.timers.t4  # timer I
+def _absorb_acks(tx: ServerTransaction, ack: Request, now: float) -> None:
+    tx.resend_at = NEVER
+    tx.end_at = now + tx.waits.i
 
 
-def _send_2xx(tx: ServerTransaction, response: Response, now: float) -> None:
-    tx.send_wire()
-    tx.wire = b""
+def _pass_ack_up(tx: ServerTransaction, ack: Request, now: float) -> None:
+    tx._home.tu.ack_received(ack, tx.flow, now)
 
 
 class InviteServerTransaction(ServerTransaction):
-    """RFC 3261 Figure 7 with the Accepted state of RFC 6026 Figure 1."""
+    """RFC 3261 Figure 7 with the Accepted state of RFC 6026 Figure 1.
 
-    __slots__ = ()
+    In Proceeding it waits as long as the transaction user does.
+    """
+
+    __slots__ = ("to_tag",)
 
     table: Table = {
-        State.PROCEEDING: {
-            Input.REQUEST: (State.PROCEEDING, resend),
-            Input.RESEND: (State.PROCEEDING, _send_trying),
-            Input.SEND_1XX: (State.PROCEEDING, _send),
-            Input.SEND_2XX: (State.ACCEPTED, _send_and_await_acks),
-            Input.SEND_3XX_6XX: (State.COMPLETED, _send_until_ack),
+        PROCEEDING: {
+            Input.REQUEST: (PROCEEDING, resend),
+            Input.RESEND: (PROCEEDING, _send_trying),
+            SEND_1XX: (PROCEEDING, _send),
+            SEND_2XX: (ACCEPTED, _send_and_await_acks),
+            SEND_3XX_6XX: (COMPLETED, _send_until_ack),
         },
-        State.ACCEPTED: {
-            Input.SEND_2XX: (State.ACCEPTED, _send_2xx),
-            Input.END: (State.TERMINATED, end),  # timer L
+        ACCEPTED: {
+            Input.ACK: (ACCEPTED, _pass_ack_up),
+            SEND_2XX: (ACCEPTED, _send_another),
+            Input.END: (TERMINATED, _end),  # timer L
         },
-        State.COMPLETED: {
-            Input.REQUEST: (State.COMPLETED, resend),
-            Input.RESEND: (State.COMPLETED, _timer_g),
-            Input.ACK: (State.CONFIRMED, _confirm),
-            Input.END: (State.TERMINATED, end),  # timer H
+        COMPLETED: {
+            Input.REQUEST: (COMPLETED, resend),
+            Input.RESEND: (COMPLETED, _resend_and_back_off),  # timer G
+            Input.ACK: (CONFIRMED, _absorb_acks),
+            SEND_2XX: (COMPLETED, _send_another),
+            Input.END: (TERMINATED, _end),  # timer H
         },
-        State.CONFIRMED: {
-            Input.ACK: (State.CONFIRMED, absorb),
-            Input.END: (State.TERMINATED, end),  # timer I
+        CONFIRMED: {
+            SEND_2XX: (CONFIRMED, _send_another),
+            Input.END: (TERMINATED, _end),  # timer I
         },
-        State.TERMINATED: {},
+        TERMINATED: {
+            SEND_2XX: (TERMINATED, absorb),  # too late: dropped (RFC 6026 §8.3)
+        },
     }
 
     def __init__(
         self, home: TransactionTable, key: str, request: Request, flow: Flow, now: float
     ) -> None:
-        super().__init__(home, key, request, flow, State.PROCEEDING)
-        self.resend_at = now + home.timers.trying_s
+        super().__init__(home, key, request, flow, PROCEEDING)
+        self.to_tag = ""
+        """Of the failure response; kept only where an ACK is matched by it (§17.2.3)."""
+        self.resend_at = now + self.waits.invite_trying
+
+    @property
+    def is_old_style(self) -> bool:
+        """Whether RFC 2543's rules match it: its key is of several lines."""
+        return "\n" in self.key
 
 
 # --- non-INVITE --------------------------------------------------------------------------------
@@ -136,52 +164,60 @@ _DONE = Request("DONE", "sip:done.invalid", [], [])
 
 
 def _complete(tx: ServerTransaction, response: Response, now: float) -> None:
-    tx.send_wire()
+    _send(tx, response, now)
     # Kept for 32 s only to answer retransmissions: the bytes of the response are enough for that.
     tx.owner = None
     tx.request = _DONE
-    if tx.flow.reliable:
-        tx.state = State.TERMINATED
-    else:
-        tx.end_at = now + tx.timers.timeout  # timer J
-
-
-_FINALS = {
-    Input.SEND_2XX: (State.COMPLETED, _complete),
-    Input.SEND_3XX_6XX: (State.COMPLETED, _complete),
-}
+    tx.end_at = now + tx.waits.j
 
 
 class NonInviteServerTransaction(ServerTransaction):
-    """RFC 3261 Figure 8.
+    """RFC 3261 Figure 8 as RFC 4320 limits it.
 
-    Where the transaction user never answers (RFC 4320 §4.2 forbids a late 408) it ends by itself
-    when no client can be waiting any more.
+    Where the transaction user never answers (a late 408 is forbidden) it ends by itself when no
+    client can be waiting any more.
     """
 
     __slots__ = ()
 
     table: Table = {
-        State.TRYING: {
-            Input.SEND_1XX: (State.PROCEEDING, _send),
-            Input.END: (State.TERMINATED, end),
-            **_FINALS,
+        TRYING: {
+            Input.RESEND: (PROCEEDING, _send_trying),
+            SEND_1XX: (PROCEEDING, _send),
+            SEND_2XX: (COMPLETED, _complete),
+            SEND_3XX_6XX: (COMPLETED, _complete),
+            Input.END: (TERMINATED, _end),
         },
-        State.PROCEEDING: {
-            Input.REQUEST: (State.PROCEEDING, resend),
-            Input.SEND_1XX: (State.PROCEEDING, _send),
-            Input.END: (State.TERMINATED, end),
-            **_FINALS,
+        PROCEEDING: {
+            Input.REQUEST: (PROCEEDING, resend),
+            SEND_1XX: (PROCEEDING, _send),
+            SEND_2XX: (COMPLETED, _complete),
+            SEND_3XX_6XX: (COMPLETED, _complete),
+            Input.END: (TERMINATED, _end),
         },
-        State.COMPLETED: {
-            Input.REQUEST: (State.COMPLETED, resend),
-            Input.END: (State.TERMINATED, end),  # timer J
+        COMPLETED: {
+            Input.REQUEST: (COMPLETED, resend),
+            Input.END: (TERMINATED, _end),  # timer J
         },
-        State.TERMINATED: {},
+        TERMINATED: {},
     }
 
     def __init__(
         self, home: TransactionTable, key: str, request: Request, flow: Flow, now: float
     ) -> None:
-        super().__init__(home, key, request, flow, State.TRYING)
-        self.end_at = now + home.timers.timeout + home.timers.t4
+        super().__init__(home, key, request, flow, TRYING)
+        self.resend_at = now + self.waits.other_trying
+        self.end_at = now + self.waits.abandon
+
+    def respond(self, response: Response, now: float) -> None:
+        """As for all, but what RFC 4320 forbids is quietly not sent.
+
+        That is a 408, a 1xx other than 100, and over UDP a 100 while the client still retransmits
+        quickly. A proxy gets these from elsewhere, so they are no mistake of ours.
+        """
+        status = response.status
+        if (status < 200 or status == 408) and self.last_status < 200:
+            in_time = self.state is PROCEEDING or now >= self.resend_at or self.flow.reliable
+            if status != 100 or not in_time:
+                return
+        ServerTransaction.respond(self, response, now)

@@ -18,7 +18,11 @@ class State(IntEnum):
 
 
 class Input(IntEnum):
-    """What moves a machine."""
+    """What moves a machine.
+
+    No state waits for more than two timers, so two inputs stand for all of them; the tables say
+    which letter of RFC 3261 Table 4 it is.
+    """
 
     REQUEST = 0
     """A retransmission of the request (server)."""
@@ -29,7 +33,9 @@ class Input(IntEnum):
     RECEIVE_1XX = 5
     RECEIVE_2XX = 6
     RECEIVE_3XX_6XX = 7
-    RESEND = 8
-    """Timer A, E or G; before the first response of an INVITE server, the time for a 100."""
-    END = 9
-    """Timer B, D, F, H, I, J, K, L or M."""
+    TRANSPORT_ERROR = 8
+    """What a client transaction sent did not leave."""
+    RESEND = 9
+    """Timer A, E or G: send again. In a server that has sent nothing yet: time for a 100."""
+    END = 10
+    """Timer B, D, F, H, I, J, K, L or M: give up, or waited long enough."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sipcore.errors import LocalProtocolError
 from sipcore.message import Request, Response
 from sipcore.transaction.base import Transaction
 from sipcore.transaction.client import (
@@ -11,19 +12,20 @@ from sipcore.transaction.client import (
     InviteClientTransaction,
     NonInviteClientTransaction,
 )
+from sipcore.transaction.key import client_key, old_style_key, server_key
 from sipcore.transaction.server import (
     InviteServerTransaction,
     NonInviteServerTransaction,
     ServerTransaction,
 )
-from sipcore.transaction.states import Input, State
+from sipcore.transaction.states import Input
 from sipcore.transaction.timers import TimerHeap, Timers
 from sipcore.transaction.user import TransactionUser
 from sipcore.transport.flow import Flow
 
-MAGIC_COOKIE = "z9hG4bK"
 MAX_SERVER_TRANSACTIONS = 100_000
 """More at a time are answered 503 without state."""
+RETRY_AFTER_S = 10
 
 
 class TransactionTable:
@@ -38,50 +40,75 @@ class TransactionTable:
         self.tu = tu
         self.timers = timers
         self.max_server_transactions = max_server_transactions
+        self.refused = 0
+        """Requests answered 503 because there were too many transactions."""
+        self.heap = TimerHeap()
         self._servers: dict[str, ServerTransaction] = {}
         self._clients: dict[str, ClientTransaction] = {}
-        self._heap = TimerHeap()
-        self._by_id: dict[int, Transaction] = {}
 
     def __len__(self) -> int:
         return len(self._servers) + len(self._clients)
 
+    def __repr__(self) -> str:
+        return (
+            f"<TransactionTable servers={len(self._servers)} clients={len(self._clients)} "
+            f"next={self.next_deadline()}>"
+        )
+
     # --- requests ----------------------------------------------------------------------------
-    def receive_request(
-        self, request: Request, flow: Flow, now: float
-    ) -> ServerTransaction | None:
+    def receive_request(self, request: Request, flow: Flow, now: float) -> ServerTransaction | None:
         """The new transaction of this request; None when it has been dealt with.
 
         That is: a retransmission was absorbed, an ACK was absorbed or passed up, or there are too
         many transactions (503). `flow` is where responses go.
         """
-        key = server_key(request)
-        tx = self._servers.get(key)
-        if request.method == "ACK":
-            self._receive_ack(tx, request, flow, now)
+        method = request.method
+        if method == "ACK":
+            self._receive_ack(request, flow, now)
             return None
+        key = server_key(request, method)
+        tx = self._servers.get(key)
         if tx is not None:
             tx.apply(Input.REQUEST, request, now)
             return None
         if len(self._servers) >= self.max_server_transactions:
-            response = request.respond(503, to_tag="full", headers=[("Retry-After", "10")])
-            self.tu.send(flow, response.to_bytes())
+            self._refuse(request, flow)
             return None
-        if request.method == "INVITE":
+        if method == "INVITE":
             tx = InviteServerTransaction(self, key, request, flow, now)
         else:
             tx = NonInviteServerTransaction(self, key, request, flow, now)
         self._servers[key] = tx
-        self.reschedule(tx)
+        tx.reschedule()
         return tx
 
-    def _receive_ack(
-        self, tx: ServerTransaction | None, ack: Request, flow: Flow, now: float
-    ) -> None:
-        if tx is None or tx.state is State.ACCEPTED or tx.state is State.PROCEEDING:
+    def _refuse(self, request: Request, flow: Flow) -> None:
+        self.refused += 1
+        headers = [("Retry-After", str(RETRY_AFTER_S))]
+        # One tag for all: without state, a retransmission must get the same (§8.2.7).
+        response = request.respond(503, to_tag="busy", headers=headers)
+        self.tu.send(flow, response.to_bytes())
+
+    def _receive_ack(self, ack: Request, flow: Flow, now: float) -> None:
+        tx = self._find_acknowledged(ack)
+        if tx is None:
             self.tu.ack_received(ack, flow, now)
         else:
             tx.apply(Input.ACK, ack, now)
+
+    def _find_acknowledged(self, ack: Request) -> ServerTransaction | None:
+        """The INVITE transaction that an ACK belongs to.
+
+        By RFC 2543's rules the To tag is that of the INVITE, or else that of our response: the ACK
+        of a failure has the key of its INVITE but for the tag.
+        """
+        key = server_key(ack, "INVITE")
+        tx = self._servers.get(key)
+        if tx is None and "\n" in key:
+            tx = self._servers.get(old_style_key(ack, "INVITE", ""))
+            if isinstance(tx, InviteServerTransaction) and tx.to_tag not in ("", ack.to_tag):
+                return None
+        return tx
 
     def find_invite(self, cancel: Request) -> InviteServerTransaction | None:
         """The INVITE transaction that a CANCEL is for (§9.2)."""
@@ -90,89 +117,63 @@ class TransactionTable:
 
     # --- responses ---------------------------------------------------------------------------
     def receive_response(self, response: Response, now: float) -> bool:
-        """Give a response to its client transaction; False when there is none."""
-        tx = self._clients.get(f"{response.branch} {response.cseq_method}")
-        if tx is None:
+        """Give a response to its client transaction; False when there is none.
+
+        Such a stray one must not be forwarded (RFC 6026 §8.2).
+        """
+        method = response.cseq_method
+        tx = self._clients.get(client_key(response.branch, method))
+        if tx is None or tx.request.method != method:
             return False
         tx.receive(response, now)
         return True
 
-    def request(
-        self, request: Request, flow: Flow, now: float, owner: Any
-    ) -> ClientTransaction:
-        """Send a request, its Via on top, as a new client transaction."""
-        key = f"{request.branch} {request.method}"
+    def request(self, request: Request, flow: Flow, now: float, owner: Any) -> ClientTransaction:
+        """Send a request, its Via on top, as a new client transaction.
+
+        A CANCEL has the branch of its INVITE, which from then on is given up after 64*T1.
+        """
+        method = request.method
+        branch = request.branch
+        key = client_key(branch, method)
+        if key in self._clients:
+            raise LocalProtocolError(f"branch used twice: {self._clients[key]!r}")
         tx: ClientTransaction
-        if request.method == "INVITE":
-            tx = InviteClientTransaction(self, key, request, flow)
+        if method == "INVITE":
+            tx = InviteClientTransaction(self, key, request, flow, owner, now)
         else:
-            tx = NonInviteClientTransaction(self, key, request, flow)
-        tx.owner = owner
+            tx = NonInviteClientTransaction(self, key, request, flow, owner, now)
         self._clients[key] = tx
-        tx.start(now)
+        tx.reschedule()
+        tx.send_wire()
+        if method == "CANCEL":
+            invite = self._clients.get(branch)
+            if isinstance(invite, InviteClientTransaction):
+                invite.give_up_soon(now)
         return tx
 
     def transport_failed(self, branch: str, now: float) -> None:
-        """The request with this branch could not be sent."""
-        for method in ("INVITE", "CANCEL"):
-            tx = self._clients.get(f"{branch} {method}")
+        """A request with this branch could not be sent (§17.1.4)."""
+        for key in (branch, client_key(branch, "CANCEL")):
+            tx = self._clients.get(key)
             if tx is not None:
-                tx.fail(now)
-                return
-        for key, tx in list(self._clients.items()):
-            if key.startswith(branch + " "):
-                tx.fail(now)
+                tx.apply(Input.TRANSPORT_ERROR, None, now)
 
     # --- time --------------------------------------------------------------------------------
-    def reschedule(self, tx: Transaction) -> None:
-        """Make sure the heap wakes this transaction in time; an early entry is good enough."""
-        deadline = min(tx.resend_at, tx.end_at)
-        if deadline < tx.scheduled_at:
-            tx.scheduled_at = deadline
-            key = id(tx)
-            self._by_id[key] = tx
-            self._heap.schedule(deadline, key)
-
     def advance(self, now: float) -> None:
         """Fire all timers that are due."""
-        for key in self._heap.pop_due(now):
-            tx = self._by_id.get(key)
-            if tx is not None and tx.scheduled_at <= now:
-                tx.scheduled_at = float("inf")
-                tx.advance(now)
+        for tx in self.heap.pop_due(now):
+            tx.advance(now)
 
     def next_deadline(self) -> float | None:
-        """When `advance` wants to be called."""
-        return self._heap.next_deadline()
+        """When `advance` wants to be called, at the latest; perhaps a little too early."""
+        return self.heap.next_deadline()
 
     def ended(self, tx: Transaction, now: float) -> None:
-        """A transaction terminated."""
-        self._by_id.pop(id(tx), None)
-        if isinstance(tx, ClientTransaction):
-            self._clients.pop(tx.key, None)
-        elif isinstance(tx, ServerTransaction):
-            self._servers.pop(tx.key, None)
+        """A transaction terminated: forget it. Told twice of one, the second time is nothing."""
+        tx.unschedule()
+        if self._clients.get(tx.key) is tx:
+            del self._clients[tx.key]
+        elif isinstance(tx, ServerTransaction) and self._servers.get(tx.key) is tx:
+            del self._servers[tx.key]
             self.tu.server_ended(tx, now)
-
-
-def server_key(request: Request, method: str = "") -> str:
-    """What a request and its retransmissions have in common (§17.2.3).
-
-    An ACK has the key of its INVITE. Without the magic cookie the rules of RFC 2543 apply.
-    """
-    method = method or ("INVITE" if request.method == "ACK" else request.method)
-    via = request.via
-    branch = via.branch
-    if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
-        return f"{branch} {via.sent_by} {method}"
-    return "\n".join(
-        (
-            request.uri_text,
-            request.from_tag,
-            request.call_id,
-            str(request.cseq_number),
-            branch,
-            via.sent_by,
-            method,
-        )
-    )

@@ -1,52 +1,132 @@
-"""Timer values (RFC 3261 Table 4, RFC 6026) and one heap for all of a worker's timers."""
+"""Timer values (RFC 3261 Table 4, RFC 6026, RFC 4320) and one heap for all of a worker's timers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from heapq import heappop, heappush
+from dataclasses import dataclass, field, replace
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+NEVER = float("inf")
+
+
+@dataclass(slots=True, frozen=True)
+class Waits:
+    """How long a transaction waits, in seconds, on one kind of transport."""
+
+    first_resend: float
+    """Timers A, E and G start with this and double; NEVER where the transport repeats by itself."""
+    t2: float
+    """Where E and G stop doubling."""
+    timeout: float
+    """Timers B, F, H, L and M."""
+    d: float
+    i: float
+    j: float
+    k: float
+    invite_trying: float
+    """An INVITE unanswered for so long gets a 100."""
+    other_trying: float
+    """The same for the other methods; over UDP no 100 may be sent before (RFC 4320 §4.1)."""
+    abandon: float
+    """A request unanswered for so long has no client any more: timer F, and what the network may
+    hold back of its last retransmission."""
 
 
 @dataclass(slots=True, frozen=True)
 class Timers:
-    """The base timers in seconds; the others follow from them."""
+    """The base timers in seconds; all others follow from them."""
 
     t1: float = 0.5
     t2: float = 4.0
     t4: float = 5.0
     trying_s: float = 0.15
     """An INVITE that nothing has answered by then gets a 100 (§17.2.1 asks for 200 ms)."""
+    least_d_s: float = 32.0
+    """Timer D is never shorter (§17.1.1.2)."""
+    unreliable: Waits = field(init=False, repr=False, compare=False)
+    reliable: Waits = field(init=False, repr=False, compare=False)
 
-    @property
-    def timeout(self) -> float:
-        """64*T1: timers B, F, H, J, L, M and D."""
-        return 64 * self.t1
+    def __post_init__(self) -> None:
+        timeout = 64 * self.t1
+        unreliable = Waits(
+            first_resend=self.t1,
+            t2=self.t2,
+            timeout=timeout,
+            d=max(timeout, self.least_d_s),
+            i=self.t4,
+            j=timeout,
+            k=self.t4,
+            invite_trying=self.trying_s,
+            other_trying=self._until_e_is_t2(),
+            abandon=timeout + self.t4,
+        )
+        reliable = replace(unreliable, first_resend=NEVER, d=0.0, i=0.0, j=0.0, k=0.0)
+        object.__setattr__(self, "unreliable", unreliable)
+        object.__setattr__(self, "reliable", reliable)
+
+    def _until_e_is_t2(self) -> float:
+        """When a client's timer E, doubling, is set to T2: 3.5 s by default (RFC 4320 §4.1)."""
+        interval, total = self.t1, 0.0
+        while interval < self.t2:
+            total += interval
+            interval *= 2
+        return total
 
 
 class TimerHeap:
-    """Deadlines with keys. Cancelling is lazy: the owner of a key ignores what it outlived.
+    """Deadlines with keys; whatever is waited for in one worker can share one.
 
-    An entry keeps only its key, so a long timer does not keep what it was for alive.
+    Cancelling is lazy: the entry stays in the heap as two numbers, and what it was for is let go at
+    once. When most entries are cancelled the heap is rebuilt, so it stays in proportion.
     """
 
-    __slots__ = ("_heap",)
+    __slots__ = ("_heap", "_keys", "_token")
+
+    REBUILD_FROM = 1024
+    """Smaller heaps are not worth rebuilding."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, object]] = []
+        self._heap: list[tuple[float, int]] = []
+        self._keys: dict[int, Any] = {}
+        self._token = 0
 
     def __len__(self) -> int:
-        return len(self._heap)
+        """How many deadlines are ahead; cancelled ones do not count."""
+        return len(self._keys)
 
-    def schedule(self, deadline: float, key: int) -> None:
-        """Give `key` back at `deadline`."""
-        heappush(self._heap, (deadline, key))
+    def __repr__(self) -> str:
+        return f"<TimerHeap {len(self._keys)} of {len(self._heap)} next={self.next_deadline()}>"
 
-    def pop_due(self, now: float) -> Iterator[int]:
-        """The keys whose deadline has come, earliest first."""
-        heap = self._heap
+    def schedule(self, deadline: float, key: Any) -> int:
+        """Have `pop_due` give `key` back at `deadline`; the token returned is for `cancel`."""
+        token = self._token = self._token + 1
+        self._keys[token] = key
+        heappush(self._heap, (deadline, token))
+        return token
+
+    def cancel(self, token: int) -> None:
+        """Forget a deadline; one that has passed or was cancelled before is no mistake."""
+        keys, heap = self._keys, self._heap
+        keys.pop(token, None)
+        if len(heap) >= self.REBUILD_FROM and len(heap) > 4 * len(keys):
+            heap[:] = [entry for entry in heap if entry[1] in keys]
+            heapify(heap)
+
+    def pop_due(self, now: float) -> Iterator[Any]:
+        """The keys whose deadline has come, earliest first, those of the same time in order.
+
+        Deadlines may be added and cancelled while this goes on.
+        """
+        heap, keys = self._heap, self._keys
         while heap and heap[0][0] <= now:
-            yield heappop(heap)[1]  # type: ignore[misc]
+            token = heappop(heap)[1]
+            if token in keys:
+                yield keys.pop(token)
 
     def next_deadline(self) -> float | None:
-        """The earliest deadline, perhaps of a key that needs it no more."""
-        return self._heap[0][0] if self._heap else None
+        """The earliest deadline, None when nothing is waited for."""
+        heap, keys = self._heap, self._keys
+        while heap and heap[0][1] not in keys:
+            heappop(heap)
+        return heap[0][0] if heap else None

@@ -33,6 +33,7 @@ BACK_WITHIN_S: Final = 30.0
 CHILDREN_GONE_WITHIN_S: Final = 5.0
 SLACK_S: Final = 0.3
 PAIRS: Final = 4
+PHONES_OF_A_LINE: Final = 8
 
 
 @dataclass(slots=True)
@@ -72,6 +73,8 @@ class Story:
         phones = [self.new_agent(campus.line()) for _ in range(2 * PAIRS)]
         for phone in phones:
             assert phone.register(expires=3600).status == 200
+        self.talkers = set(phones)
+        self.of_line: dict[int, list[Agent]] = {}
         self.pairs = list(zip(phones[::2], phones[1::2], strict=True))
 
     def new_agent(self, line: Line) -> Agent:
@@ -167,23 +170,30 @@ class Story:
 
     # --- registrations -------------------------------------------------------------------------
     def send_registers(self) -> list[tuple[Agent, Line, Wire]]:
-        """New phones and old ones, one of them leaving: sent, not waited for."""
+        """New phones, old ones, and one that leaves: sent, not waited for."""
         sent = []
-        leaving = self.random.choice([a for a in self.registered if a not in self.busy()] or [None])
+        leaving = [agent for agent in self.registered if agent not in self.talkers]
+        if leaving:
+            agent = self.random.choice(leaving)
+            line = self.registered.pop(agent)  # until the answer is here, who knows
+            sent.append((agent, line, self._authorized_register(agent, expires=0)))
         for line in self.random.sample(self.spare, 4):
-            agent = self.campus.phone(line)
-            self.agents.append(agent)
-            sent.append((agent, line, self._authorized_register(agent)))
-        if leaving is not None and leaving not in {a for pair in self.pairs for a in pair}:
-            line = self.registered.pop(leaving)
-            request = self._authorized_register(leaving, expires=0)
-            sent.append((leaving, line, request))
+            agent = self._one_of(line)
+            if all(agent is not other for other, _, _ in sent):
+                self.removed.pop(agent, None)
+                sent.append((agent, line, self._authorized_register(agent)))
         for agent, _, request in sent:
             agent.send(request)
         return sent
 
-    def busy(self) -> set[Agent]:
-        return {agent for pair in self.pairs for agent in pair}
+    def _one_of(self, line: Line) -> Agent:
+        """A new phone of the line, or an old one: a line may have ten contacts, no more."""
+        phones = self.of_line.setdefault(line.id, [])
+        if len(phones) < PHONES_OF_A_LINE:
+            phones.append(self.campus.phone(line))
+            self.agents.append(phones[-1])
+            return phones[-1]
+        return self.random.choice(phones)
 
     @staticmethod
     def _authorized_register(agent: Agent, expires: int = 3600) -> Wire:

@@ -163,4 +163,5 @@ def lines_called(term: str) -> list[int]:
 
 def names_of(line_ids: set[int | None]) -> dict[int, str]:
     """User names by line id."""
-    return dict(Line.objects.filter(pk__in=line_ids - {None}).values_list("pk", "username"))
+    known_ids = [line_id for line_id in line_ids if line_id is not None]
+    return dict(Line.objects.filter(pk__in=known_ids).values_list("pk", "username"))

@@ -98,8 +98,8 @@ def _candidates(domain: Domain, now: datetime) -> Iterator[str]:
     for _ in range(_GUESSES):
         yield _nth(pools, secrets.randbelow(total))
     free = free_numbers(domain, now)
-    secrets.SystemRandom().shuffle(free)
-    yield from free
+    while free:
+        yield free.pop(secrets.randbelow(len(free)))
 
 
 def _nth(pools: list[NumberRange], index: int) -> str:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from tests.support.postgresql import free_port
+from tests.support.ports import free_port
 from voip_portal.bridge.database import Database
 
 ROOT = Path(__file__).resolve().parents[3]
+START_S = 60.0
+"""A busy machine takes its time to start Python; nothing that is promised is measured by this."""
 
 
 class Deployment:
@@ -60,6 +62,25 @@ class Deployment:
         return subprocess.Popen(  # noqa: S603
             [sys.executable, "manage.py", *arguments], cwd=ROOT, env=self.environment
         )
+
+    def start_sipd(self) -> subprocess.Popen[bytes]:
+        """Start a node at a port that is free now, and wait until it answers."""
+        self.port = free_port()
+        process = self.start("sipd", "--port", str(self.port))
+        phone = Phone(self.port)
+
+        def answers() -> bool:
+            assert process.poll() is None, "sipd has ended"
+            return status(phone.ask("OPTIONS", "sip:campus.example", "x")) == 200
+
+        try:
+            until(answers, START_S)
+        except BaseException:
+            stop(process)
+            raise
+        finally:
+            phone.close()
+        return process
 
     def close(self) -> None:
         self.database.close()

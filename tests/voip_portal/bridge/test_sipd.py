@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.voip_portal.bridge.daemon import Deployment, Phone, status, stop, until
+from tests.voip_portal.bridge.daemon import Deployment, Phone, stop, until
 
 pytestmark = [pytest.mark.sql, pytest.mark.xdist_group("daemon")]
 IN_FORCE_S = 1.0
@@ -15,14 +15,11 @@ IN_FORCE_S = 1.0
 
 @pytest.fixture(scope="module")
 def sipd(deployment: Deployment) -> Iterator[subprocess.Popen[bytes]]:
-    process = deployment.start("sipd")
-    phone = Phone(deployment.port)
+    process = deployment.start_sipd()
     try:
-        until(lambda: status(phone.ask("OPTIONS", "sip:campus.example", "x")) == 200, 20)
         until(lambda: deployment.in_force() == deployment.version(), 5)
         yield process
     finally:
-        phone.close()
         stop(process)
     assert process.returncode == 0
 

@@ -169,7 +169,7 @@ def test_daemon_outlives_its_database(tmp_path: Path) -> None:
     with Cluster() as cluster:
         deployment = Deployment(tmp_path, cluster.url)
         deployment.add_line("anna", "secret", "20001")
-        process = deployment.start("sipd")
+        process = deployment.start_sipd()
         phone, new = Phone(deployment.port), Phone(deployment.port)
         try:
             until(lambda: phone.register("anna", "secret") == 200, 20)

@@ -67,9 +67,7 @@ def test_queryset_update_writes_one_row_for_each_row_changed(
     ] * 2
 
 
-def test_update_that_changes_nothing_writes_nothing(
-    annas_line: Line, changes_since: Since
-) -> None:
+def test_update_that_changes_nothing_writes_nothing(annas_line: Line, changes_since: Since) -> None:
     annas_line.save()
     Line.objects.update(state="active")
     assert changes_since() == []
@@ -271,3 +269,33 @@ def migrate(state: ProjectState, operation: migrations.AlterField) -> None:
         operation.database_forwards("lines", editor, state, after)
     operation.state_forwards("lines", state)
     triggers.after_migrate(config, "default")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rolled_back_transaction_leaves_no_gap(domain: Domain, changes_since: Since) -> None:
+    Line.objects.create(username="first", skeleton="first")
+    with transaction.atomic():
+        Line.objects.create(username="never", skeleton="never")
+        transaction.set_rollback(True)
+    Line.objects.create(username="second", skeleton="second")
+    first, second = [c.version for c in changes_since()]
+    assert first is not None
+    assert second == first + 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_versions_are_in_the_order_of_commits(domain: Domain, changes_since: Since) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    early = Line.objects.create(username="early", skeleton="early")
+    late = Line.objects.create(username="late", skeleton="late")
+    other = connection.copy()
+    try:
+        with transaction.atomic():
+            Line.objects.filter(pk=late.pk).update(label="begun first, committed last")
+            with other.cursor() as cursor:
+                cursor.execute("UPDATE lines_line SET label = 'x' WHERE id = %s", [early.pk])
+    finally:
+        other.close()
+    versions = {c.row_key: c.version for c in changes_since() if c.op == "update"}
+    assert versions[str(late.pk)] == (versions[str(early.pk)] or 0) + 1

@@ -67,6 +67,7 @@ def new_page(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]
         page = context.new_page()
         page.set_default_timeout(WAIT_MS)
         page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda m: "Security Policy" in m.text and faults.append(m.text))
         page.on("request", lambda r: r.url.startswith(live_server.url) or faults.append(r.url))
         return page
 
@@ -188,7 +189,7 @@ def busy_anna(plan: None) -> User:
 def violations(page: Page) -> list[str]:
     """What axe finds that is serious or worse."""
     page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run()")["violations"]
+    found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
     return [
         f"{page.url}: {v['id']}: {v['nodes'][0]['html'][:200]}"
         for v in found
