@@ -146,6 +146,11 @@ def parse_via(text: str) -> Via:
     head, _, tail = text.partition(";")
     if head[:8] == "SIP/2.0/":
         transport, _, sent_by = head[8:].partition(" ")
+        host, _, port = sent_by.partition(":")
+        if port.isdigit() and len(port) < 5 and port.isascii() and _PLAIN.issuperset(host) and host:
+            params = _plain_params(tail)
+            if params is not None:
+                return Via(transport.upper(), host, int(port), params)
         sent_by = sent_by.strip()
         if sent_by and transport and ":" not in transport:
             return _via(transport, sent_by, tail)
@@ -159,6 +164,25 @@ def parse_via(text: str) -> Via:
     if version != "2.0":
         raise MalformedMessage("unknown version", header="via", status=505)
     return _via(words[0], words[1], tail)
+
+
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
+
+
+def _plain_params(tail: str) -> dict[str, str | None] | None:
+    """Parameters without blanks or quotes, as nearly all are; None for any others."""
+    params: dict[str, str | None] = {}
+    if not tail:
+        return params
+    if '"' in tail or " " in tail or "\t" in tail or "<" in tail:
+        return None
+    for piece in tail.split(";"):
+        name, equals, value = piece.partition("=")
+        name = name.lower()
+        if not name or name in params:
+            return None
+        params[name] = value if equals else None
+    return params
 
 
 def _via(transport: str, sent_by: str, tail: str) -> Via:

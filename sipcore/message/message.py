@@ -144,6 +144,11 @@ class Message:
         self.lines[index] = f"{name}: {value}"
         self._forget(key)
 
+    def stamp_only_via(self, row: str, via: Via) -> None:
+        """As `stamp_via`, where the first Via row holds one value."""
+        self.lines[self.keys.index("via")] = f"Via: {row}"
+        self._cache["via"] = via
+
     def stamp_via(self, value: str, via: Via) -> None:
         """Replace the topmost Via by this value, already parsed as `via`."""
         self.replace_top("Via", value)
@@ -222,7 +227,11 @@ class Message:
         words = self._value("cseq").split()
         if len(words) != 2:
             raise MalformedMessage("not a number and a method", header="cseq")
-        number = parse_uint(words[0], "cseq", MAX_CSEQ)
+        text = words[0]
+        if len(text) < 10 and text.isascii() and text.isdigit():
+            number = int(text)
+        else:
+            number = parse_uint(text, "cseq", MAX_CSEQ)
         self._cache["cseq-number"] = number
         self._cache["cseq-method"] = words[1]
         return number, words[1]
@@ -384,15 +393,13 @@ class Request(Message):
 
         To gets `to_tag` when it has no tag; Timestamp is copied into a 100.
         """
-        keys, lines = [], []
-        for key, line in zip(self.keys, self.lines, strict=True):
-            if key == "to" and to_tag and status > 100 and not self._has_to_tag():
-                lines.append(f"{line.rstrip()};tag={to_tag}")
-            elif key in _COPIED or (key == "timestamp" and status == 100):
-                lines.append(line)
-            else:
-                continue
-            keys.append(key)
+        copied = _COPIED if status > 100 else _COPIED_TO_100
+        pairs = [(k, n) for k, n in zip(self.keys, self.lines, strict=True) if k in copied]
+        keys = [key for key, _ in pairs]
+        lines = [line for _, line in pairs]
+        if to_tag and status > 100 and "to" in keys and not self._has_to_tag():
+            index = keys.index("to")
+            lines[index] = f"{lines[index].rstrip()};tag={to_tag}"
         for name, value in headers:
             keys.append(canonical[name])
             lines.append(f"{name}: {value}")
@@ -409,6 +416,7 @@ class Request(Message):
 
 
 _COPIED = frozenset({"via", "from", "to", "call-id", "cseq"})
+_COPIED_TO_100 = _COPIED | {"timestamp"}
 
 
 class Response(Message):

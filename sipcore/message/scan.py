@@ -9,6 +9,8 @@ from sipcore.message.message import Request, Response
 from sipcore.message.names import canonical
 
 _ONCE = ("from", "to", "call-id", "cseq")
+_METHODS = frozenset({"INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "MESSAGE"})
+"""Known to be tokens."""
 
 
 def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Response:
@@ -56,8 +58,10 @@ def _start_line(line: str, lines: list[str], body: bytes) -> Request | Response:
         return _status_line(line, lines, body)
     keys = _keys(lines)
     pieces = line.split(" ")
-    if len(pieces) == 3 and pieces[2] == "SIP/2.0" and is_token(pieces[0]) and pieces[1]:
-        return Request(pieces[0], pieces[1], keys, lines, body)
+    if len(pieces) == 3 and pieces[2] == "SIP/2.0" and pieces[1]:
+        method = pieces[0]
+        if method in _METHODS or is_token(method):
+            return Request(method, pieces[1], keys, lines, body)
     method, _, rest = line.partition(" ")
     uri_text, _, version = rest.rpartition(" ")
     status, reason = 400, "Bad Request-Line"
@@ -82,7 +86,10 @@ def _status_line(line: str, lines: list[str], body: bytes) -> Response:
 def _keys(lines: list[str]) -> list[str]:
     """The canonical name of each row; a row without a name gets the key ""."""
     names = canonical
-    return [names[line.partition(":")[0]] if ":" in line else "" for line in lines]
+    try:
+        return [names[line[: line.index(":")]] for line in lines]
+    except ValueError:
+        return [names[line.partition(":")[0]] if ":" in line else "" for line in lines]
 
 
 def _check(message: Request | Response, limits: Limits, header_bytes: int) -> None:
@@ -112,24 +119,24 @@ def _check(message: Request | Response, limits: Limits, header_bytes: int) -> No
         if number_method != message.method:
             raise MalformedMessage("method differs from the request's", header="cseq")
         message.via  # noqa: B018 (parsed now: without a Via nothing can be answered)
-        message.from_tag  # noqa: B018
         message.to_tag  # noqa: B018
 
 
 def _check_body(message: Request | Response, limits: Limits) -> None:
-    if len(message.body) > limits.body_bytes:
-        raise LimitExceeded("body_bytes", limits.body_bytes, len(message.body), status=413)
-    if "content-length" not in message.keys:
+    size = len(message.body)
+    if size > limits.body_bytes:
+        raise LimitExceeded("body_bytes", limits.body_bytes, size, status=413)
+    keys = message.keys
+    if "content-length" not in keys:
         return
-    row = message.first("content-length") or ""
-    if not (row.isascii() and row.isdigit()) or len(row) > 10 or int(row) > UINT32_MAX:
+    row = message.lines[keys.index("content-length")].partition(":")[2].strip()
+    if not (row.isascii() and row.isdigit()) or len(row) > 10 or (length := int(row)) > UINT32_MAX:
         raise MalformedMessage("not a number", header="content-length")
-    if message.keys.count("content-length") > 1 and len(set(message.rows("content-length"))) > 1:
+    if keys.count("content-length") > 1 and len(set(message.rows("content-length"))) > 1:
         raise MalformedMessage("given twice", header="content-length")
-    length = int(row)
-    if length > len(message.body):
-        raise MalformedMessage("body shorter than announced", header="content-length")
-    if length < len(message.body):
+    if length != size:
+        if length > size:
+            raise MalformedMessage("body shorter than announced", header="content-length")
         message.body = message.body[:length]
 
 

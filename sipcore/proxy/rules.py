@@ -64,8 +64,10 @@ def loop_hash(request: Request) -> str:
         request.call_id,
         str(request.cseq_number),
     ]
+    keys = request.keys
     for key in ("route", "proxy-require", "proxy-authorization"):
-        fields += request.rows(key)
+        if key in keys:
+            fields += request.rows(key)
     # No secret is kept by it: who forges a match only has his own request refused.
     return f"{crc32('|'.join(fields).encode('utf-8', 'surrogateescape')):08x}"
 

@@ -96,11 +96,11 @@ class Transaction:
             row[1](self, message, now)
         finally:
             # Also when the transaction user raised: nothing may stay behind for ever.
-            if self.end_at <= now:  # a timer that is zero here
+            if self.state is TERMINATED:
+                self._home.ended(self, now)
+            elif self.end_at <= now:  # zero on this transport, or overdue
                 self.end_at = NEVER
                 self.apply(END, None, now)
-            elif self.state is TERMINATED:
-                self._home.ended(self, now)
             else:
                 self.reschedule()
 

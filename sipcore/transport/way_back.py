@@ -17,6 +17,11 @@ def stamp_source(request: Request, flow: Flow) -> None:
     via = request.via
     host, port = flow.remote
     if via.rport == "":
+        text = request.first("via") or ""
+        if text.endswith(";rport") and "," not in text:
+            stamped = via.stamped(received=host, rport=str(port))
+            request.stamp_only_via(f"{text[:-6]};received={host};rport={port}", stamped)
+            return
         text = via_value(request)
         head, _, tail = _split_rport(text)
         stamped = via.stamped(received=host, rport=str(port))

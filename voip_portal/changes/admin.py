@@ -11,14 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from voip_portal.changes.models import Change
 from voip_portal.changes.read_only import ReadOnlyAdmin, known
 from voip_portal.changes.registry import REGISTRY
-from voip_portal.changes.services import differences
+from voip_portal.changes.services import OPERATIONS, told
 
-OPERATIONS = (
-    ("insert", _("added")),
-    ("update", _("changed")),
-    ("delete", _("deleted")),
-    ("reload", _("read all again")),
-)
 TABLES = tuple((watched.table, watched.table) for watched in REGISTRY)
 
 
@@ -43,4 +37,4 @@ class ChangeAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("what"))
     def what(self, change: Change) -> SafeString:
-        return format_html_join("", "<div>{}: {} → {}</div>", differences(change))
+        return format_html_join("", "<div>{}</div>", ((line,) for line in told(change)))

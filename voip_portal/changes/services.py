@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from voip_portal.changes.models import Change
 
+OPERATIONS = (
+    ("insert", _("added")),
+    ("update", _("changed")),
+    ("delete", _("deleted")),
+    ("reload", _("read all again")),
+)
+"""Kinds of `changes` rows and what people call them."""
 
-def differences(change: Change) -> list[tuple[str, str, str]]:
-    """(column, before, after) of the columns that are not the same."""
+
+def told(change: Change) -> list[str]:
+    """What an update changed, column by column; what an added or deleted row held."""
     before: dict[str, Any] = change.before or {}
     after: dict[str, Any] = change.after or {}
-    names = dict.fromkeys([*before, *after])
+    if not before or not after:
+        row = (before or after).items()
+        return [f"{name}: {shown(value)}" for name, value in row if value not in (None, "")]
     return [
-        (name, shown(before.get(name)), shown(after.get(name)))
-        for name in names
-        if before.get(name) != after.get(name)
+        f"{name}: {shown(before.get(name))} → {shown(value)}"
+        for name, value in after.items()
+        if before.get(name) != value
     ]
 
 
 def shown(value: Any) -> str:
     """A value of a row, short enough for a list."""
-    return "-" if value is None else str(value)[:80]
+    return "-" if value in (None, "") else str(value)[:80]

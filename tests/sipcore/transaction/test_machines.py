@@ -232,6 +232,26 @@ def test_timers_fire_however_late_they_are_fired(late: float) -> None:
     assert user.told.timed_out == ([100.5] if late > 50 else [])
 
 
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_what_ends_while_its_timer_is_overdue_is_forgotten(method: str) -> None:
+    user = User()
+    user.ask(method)
+    user.table.transport_failed("z9hG4bKone", 70.0)
+    assert len(user.table) == len(user.table.heap) == 0
+    assert user.told.failed == [70.0]
+    assert user.told.timed_out == []
+
+
+def test_an_overdue_timer_is_seen_when_something_else_happens() -> None:
+    user = User()
+    user.ask("MESSAGE")
+    user.now = 70.0
+    user.hear(100, "MESSAGE")
+    assert user.statuses == [100]
+    assert user.told.timed_out == [70.0]
+    assert len(user.table) == 0
+
+
 def test_advancing_too_early_changes_nothing() -> None:
     user = User()
     user.ask("INVITE")

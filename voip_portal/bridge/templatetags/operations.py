@@ -8,7 +8,8 @@ from django import template
 from django.template.defaultfilters import truncatechars
 
 from voip_portal.bridge.overview import overview
-from voip_portal.changes.services import differences
+from voip_portal.changes.models import Change
+from voip_portal.changes.services import OPERATIONS, told
 
 register = template.Library()
 
@@ -27,7 +28,12 @@ def operations(context: template.Context) -> dict[str, Any]:
 
 
 @register.filter
-def told(change: Any) -> str:
-    """A change in one line."""
-    parts = (f"{name}: {before} → {after}" for name, before, after in differences(change))
-    return truncatechars(", ".join(parts), 120)
+def in_one_line(change: Change) -> str:
+    """What a change did, cut where it gets long."""
+    return truncatechars(", ".join(told(change)), 120)
+
+
+@register.filter
+def operation(change: Change) -> str:
+    """The operation in words."""
+    return str(dict(OPERATIONS).get(change.op, change.op))
