@@ -12,6 +12,8 @@ from celery import Celery
 from celery.signals import beat_init, heartbeat_sent, worker_ready
 from django.conf import settings
 
+from voip_portal import broker  # noqa: F401 (makes files:// known)
+
 app = Celery("voip_portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

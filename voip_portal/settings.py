@@ -113,7 +113,7 @@ CACHES: dict[str, dict[str, Any]] = {
 }
 """Shared by all web processes: rate limits count in it."""
 
-CELERY_BROKER_URL = VOIP_REDIS_URL or "filesystem://"
+CELERY_BROKER_URL = VOIP_REDIS_URL or "files://"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     # A task whose worker was killed comes again after seconds, not after the default hour.
     {"visibility_timeout": 60, "unacked_restore_interval": 2, "unacked_restore_throttle": 1}

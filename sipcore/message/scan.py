@@ -86,10 +86,7 @@ def _status_line(line: str, lines: list[str], body: bytes) -> Response:
 def _keys(lines: list[str]) -> list[str]:
     """The canonical name of each row; a row without a name gets the key ""."""
     names = canonical
-    try:
-        return [names[line[: line.index(":")]] for line in lines]
-    except ValueError:
-        return [names[line.partition(":")[0]] if ":" in line else "" for line in lines]
+    return [names[line.partition(":")[0]] if ":" in line else "" for line in lines]
 
 
 def _check(message: Request | Response, limits: Limits, header_bytes: int) -> None:

@@ -145,7 +145,7 @@ class Watcher(User):
         self.until(self.now + 100)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=120)
 @given(st.lists(steps, max_size=40))
 def test_no_script_breaks_the_rules_or_leaves_anything_behind(script: list[Any]) -> None:
     user = Watcher()
@@ -229,8 +229,12 @@ class End(User):
         return answer
 
 
-fate = st.lists(st.sampled_from([0.001, 0.02, 0.3, 1.0]), max_size=2)
-"""The delays at which copies of one datagram arrive: none, once or twice."""
+fate = st.lists(st.sampled_from([0.001, 0.02, 0.1, 0.4]), max_size=2)
+"""The delays at which copies of one datagram arrive: none, once or twice.
+
+Below 0.5 s, because the last repetition leaves 0.5 s before timers B, F, J and L end: what is held
+up for longer meets nobody who remembers, and begins anew. The RFC has it so.
+"""
 
 
 def converse(
@@ -253,7 +257,7 @@ def with_losses(fates: list[list[float]]) -> Iterator[list[float]]:
         yield [0.01]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=120)
 @given(
     method=st.sampled_from(["INVITE", "MESSAGE"]),
     first=st.lists(st.sampled_from([100, 180, 183]), max_size=2),

@@ -4,14 +4,13 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('calls', '0001_initial'),
+        ("calls", "0001_initial"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='call',
-            index=models.Index(fields=['cause', '-started_at', '-id'], name='call_by_cause'),
+            model_name="call",
+            index=models.Index(fields=["cause", "-started_at", "-id"], name="call_by_cause"),
         ),
     ]
