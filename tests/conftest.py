@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import settings
+
+# No deadline: how long one example takes says more about the machine's neighbours than about us.
+settings.register_profile("default", deadline=None)
+settings.load_profile("default")
 
 _DATABASE_FIXTURES = frozenset({"db", "transactional_db", "live_server", "sql_database"})
 

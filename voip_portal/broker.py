@@ -22,12 +22,12 @@ SCHEME = "files"
 class Channel(filesystem.Channel):
     """Writes each message under another name and renames it when it is whole."""
 
-    def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
+    def _put(self, queue: str, payload: Any, **kwargs: Any) -> None:  # type: ignore[override]
         # The names sort by time: that is the order in which they are taken.
         name = f"{time.time_ns():020d}_{uuid4()}.{queue}.msg"
         folder = Path(self.data_folder_out)
         unfinished = folder / f".{name}.part"
-        unfinished.write_bytes(json.dumps(message).encode())
+        unfinished.write_bytes(json.dumps(payload).encode())  # type: ignore[no-untyped-call]
         unfinished.rename(folder / name)
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sipcore.errors import MalformedMessage
 
 TOKEN_CHARS = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~"
 )
+_PLAIN = TOKEN_CHARS | frozenset("[]:")
+"""What a parameter value may hold without quotes: a token or a host (gen-value)."""
+_RESERVED = frozenset(";/?:@&=+$,%")
 UINT32_MAX = 0xFFFF_FFFF
 
 
@@ -43,40 +48,46 @@ def closing_quote(text: str, start: int) -> int:
     return -1
 
 
-def split_top(text: str, separator: str) -> list[str]:
-    """Split at separators that stand outside of quotes and angle brackets; pieces are stripped."""
+def split_top(text: str, separator: str, header: str = "") -> list[str]:
+    """Split at separators that stand outside of quotes and angle brackets; pieces are stripped.
+
+    Each of the three characters is looked for again only behind what was passed: linear, and the
+    looking is done in C.
+    """
     if '"' not in text and "<" not in text:
         return [piece.strip() for piece in text.split(separator)]
+    never = len(text)
+    quote_at, angle_at, at = (_find(text, char, 0) for char in ('"', "<", separator))
     pieces = []
-    start = i = 0
-    end = len(text)
-    while i < end:
-        char = text[i]
-        if char == '"':
-            close = closing_quote(text, i)
+    start = 0
+    while (nearest := min(quote_at, angle_at, at)) < never:
+        if nearest == at:
+            pieces.append(text[start:at].strip())
+            start = at + 1
+            at = _find(text, separator, start)
+            continue
+        if nearest == quote_at:
+            close = closing_quote(text, quote_at)
             if close < 0:
-                raise MalformedMessage("quote never closed")
-            i = close + 1
-        elif char == "<":
-            close = text.find(">", i)
-            if close < 0:
-                raise MalformedMessage("'<' never closed")
-            i = close + 1
-        elif char == separator:
-            pieces.append(text[start:i].strip())
-            i += 1
-            start = i
+                raise MalformedMessage("quote never closed", header=header)
         else:
-            i = _next_special(text, i + 1, separator, end)
+            close = text.find(">", angle_at)
+            if close < 0:
+                raise MalformedMessage("'<' never closed", header=header)
+        if quote_at <= close:
+            quote_at = _find(text, '"', close + 1)
+        if angle_at <= close:
+            angle_at = _find(text, "<", close + 1)
+        if at <= close:
+            at = _find(text, separator, close + 1)
     pieces.append(text[start:].strip())
     return pieces
 
 
-def _next_special(text: str, i: int, separator: str, end: int) -> int:
-    """The next quote, bracket or separator at or after `i`."""
-    while i < end and text[i] not in ('"', "<", separator):
-        i += 1
-    return i
+def _find(text: str, char: str, start: int) -> int:
+    """Where the character next stands; the length of the text when it does not."""
+    found = text.find(char, start)
+    return len(text) if found < 0 else found
 
 
 def parse_params(text: str, header: str = "") -> dict[str, str | None]:
@@ -88,7 +99,7 @@ def parse_params(text: str, header: str = "") -> dict[str, str | None]:
     params: dict[str, str | None] = {}
     if not text:
         return params
-    pieces = split_top(text, ";") if '"' in text or "<" in text else text.split(";")
+    pieces = split_top(text, ";", header) if '"' in text or "<" in text else text.split(";")
     for piece in pieces:
         name, equals, value = piece.partition("=")
         name = name.strip().lower()
@@ -123,6 +134,17 @@ def quote(text: str) -> str:
     """A quoted string (RFC 3261 §25.1)."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def print_params(params: Mapping[str, str | None]) -> str:
+    """Parameters as `;a=b;c`, values quoted where they must be; `parse_params` reads them back."""
+    out = []
+    for name, value in params.items():
+        if value is None:
+            out.append(f";{name}")
+        else:
+            out.append(f";{name}={value if _PLAIN.issuperset(value) else quote(value)}")
+    return "".join(out)
 
 
 def parse_auth_params(text: str) -> dict[str, str]:
@@ -174,3 +196,23 @@ def unescape(text: str) -> str:
         else:
             out.append(b"%" + piece)
     return b"".join(out).decode("utf-8", "surrogateescape")
+
+
+def uniform_escapes(text: str) -> str:
+    """Text that is the same for equivalent escapes (RFC 3261 §19.1.4).
+
+    Only characters that are not reserved equal their escapes: `%61` is `a`, but `%3B` is not `;`.
+    """
+    if "%" not in text:
+        return text
+    first, *rest = text.split("%")
+    out = [first]
+    for piece in rest:
+        digits = piece[:2]
+        if len(digits) < 2 or digits[0] not in _HEX or digits[1] not in _HEX:
+            out.append("%" + piece)
+            continue
+        char = chr(int(digits, 16))
+        keep = char in _RESERVED or not "!" <= char <= "~"
+        out.append((f"%{digits.upper()}" if keep else char) + piece[2:])
+    return "".join(out)

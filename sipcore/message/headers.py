@@ -5,8 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 
 from sipcore.errors import MalformedMessage
-from sipcore.message.grammar import closing_quote, is_token, parse_params, unquote
-from sipcore.message.uri import Uri, parse_host_port, parse_uri
+from sipcore.message.grammar import (
+    TOKEN_CHARS,
+    closing_quote,
+    parse_params,
+    print_params,
+    quote,
+    unquote,
+)
+from sipcore.message.uri import CACHED_LENGTH, Uri, parse_host_port, parse_uri
 
 
 class NameAddr:
@@ -41,19 +48,24 @@ class NameAddr:
         return self.params.get("tag") or ""
 
     def __str__(self) -> str:
-        display = f'"{self.display}" ' if self.display else ""
+        display = f"{quote(self.display)} " if self.display else ""
         return f"{display}<{self.uri_text}>{self._tail}"
 
     def __repr__(self) -> str:
         return f"<NameAddr {self}>"
 
 
-@lru_cache(maxsize=4096)
 def parse_name_addr(text: str, header: str = "name-addr") -> NameAddr:
     """`[display] <uri>;params` or `uri;params` (then all params belong to the header, §20).
 
     From and To are the same in all messages of a dialog: the result is shared, never change it.
     """
+    if len(text) <= CACHED_LENGTH:
+        return _cached_name_addr(text, header)
+    return _parse_name_addr(text, header)
+
+
+def _parse_name_addr(text: str, header: str) -> NameAddr:
     text = text.strip()
     if text[:1] == '"':
         close = closing_quote(text, 0)
@@ -68,7 +80,7 @@ def parse_name_addr(text: str, header: str = "name-addr") -> NameAddr:
     bracket = text.find("<")
     if bracket >= 0:
         display = text[:bracket].strip()
-        if display and not all(is_token(word) for word in display.split()):
+        if not _WORDS.issuperset(display):
             _check_display(display, header)
         return _bracketed(display, text[bracket:], header)
     uri_text, _, tail = text.partition(";")
@@ -78,9 +90,14 @@ def parse_name_addr(text: str, header: str = "name-addr") -> NameAddr:
     return NameAddr("", uri_text, f";{tail}" if tail else "")
 
 
+_cached_name_addr = lru_cache(maxsize=4096)(_parse_name_addr)
+_WORDS = TOKEN_CHARS | {" ", "\t"}
+_SEPARATORS = frozenset('",;:\\<>@')
+
+
 def _check_display(display: str, header: str) -> None:
     """A display name that is no token sequence: other scripts are let pass, separators are not."""
-    if any(c in '",;:\\<>@' for c in display):
+    if not _SEPARATORS.isdisjoint(display):
         raise MalformedMessage("display name needs quotes", header=header)
 
 
@@ -133,21 +150,42 @@ class Via:
         """`host:port` with the default port filled in, lower case, for matching."""
         port = self.port
         if port is None:
-            port = 5061 if self.transport in ("TLS", "WSS") else 5060
+            port = _DEFAULT_PORTS.get(self.transport, 5060)
         return f"{self.host}:{port}"
 
+    def __str__(self) -> str:
+        port = "" if self.port is None else f":{self.port}"
+        return f"SIP/2.0/{self.transport} {self.host}{port}{print_params(self.params)}"
 
-@lru_cache(maxsize=4096)
+    def __repr__(self) -> str:
+        return f"<Via {self}>"
+
+
+_DEFAULT_PORTS = {"TLS": 5061, "TLS-SCTP": 5061, "WS": 80, "WSS": 443}
+"""Where it is not 5060 (RFC 3261 §18.1.1, RFC 4168 §4, RFC 7118 §5)."""
+
+
 def parse_via(text: str) -> Via:
     """`SIP/2.0/UDP host:port;params`, white space allowed around '/', ':' and ';' (§20.42).
 
     Our own Via comes back in every response: the result is shared, never change it.
     """
+    return _cached_via(text) if len(text) <= CACHED_LENGTH else _parse_via(text)
+
+
+def _parse_via(text: str) -> Via:
     head, _, tail = text.partition(";")
     if head[:8] == "SIP/2.0/":
         transport, _, sent_by = head[8:].partition(" ")
         host, _, port = sent_by.partition(":")
-        if port.isdigit() and len(port) < 5 and port.isascii() and _PLAIN.issuperset(host) and host:
+        if (
+            port.isdigit()
+            and len(port) < 5
+            and port.isascii()
+            and host
+            and transport
+            and _PLAIN.issuperset(host)
+        ):
             params = _plain_params(tail)
             if params is not None:
                 return Via(transport.upper(), host, int(port), params)
@@ -166,6 +204,7 @@ def parse_via(text: str) -> Via:
     return _via(words[0], words[1], tail)
 
 
+_cached_via = lru_cache(maxsize=4096)(_parse_via)
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 
 

@@ -13,6 +13,9 @@ class Limits:
     header_block_bytes: int = 32_768
     header_rows: int = 256
     line_length: int = 8_192
+    values_per_row: int = 256
+    params_per_row: int = 256
+    """Both count separators, quoted ones too: what bounds the work of who splits the row."""
     body_bytes: int = 65_535
     request_uri_length: int = 2_048
 

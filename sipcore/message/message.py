@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar
 
-from sipcore.errors import MalformedMessage
+from sipcore.errors import LocalProtocolError, MalformedMessage
 from sipcore.message.grammar import parse_uint, split_top
 from sipcore.message.headers import NameAddr, Via, parse_name_addr, parse_via
 from sipcore.message.names import UNSPLIT, canonical
@@ -68,7 +68,7 @@ class Message:
         out: list[str] = []
         for row in rows:
             if "," in row:
-                out += [piece for piece in split_top(row, ",") if piece]
+                out += [piece for piece in split_top(row, ",", key) if piece]
             elif row:
                 out.append(row)
         return out
@@ -123,23 +123,26 @@ class Message:
         row = line[line.index(":") + 1 :].strip()
         self._forget(key)
         if "," in row and key not in UNSPLIT:
-            value, *rest = [piece for piece in split_top(row, ",") if piece]
-            if rest:
-                self.lines[index] = f"{line[: line.index(':')]}: {', '.join(rest)}"
-                return value
-            row = value
+            pieces = [piece for piece in split_top(row, ",", key) if piece]
+            if len(pieces) > 1:
+                self.lines[index] = f"{line[: line.index(':')]}: {', '.join(pieces[1:])}"
+                return pieces[0]
+            row = pieces[0] if pieces else ""
         del self.keys[index]
         del self.lines[index]
         return row
 
     def replace_top(self, name: str, value: str) -> None:
-        """Replace the first value of this name."""
+        """Replace the first value of this name; put it on top when there is none."""
         key = canonical[name]
+        if key not in self.keys:
+            self.push(name, value)
+            return
         index = self.keys.index(key)
         line = self.lines[index]
         row = line[line.index(":") + 1 :]
         if "," in row and key not in UNSPLIT:
-            rest = [piece for piece in split_top(row, ",") if piece][1:]
+            rest = [piece for piece in split_top(row, ",", key) if piece][1:]
             value = ", ".join([value, *rest])
         self.lines[index] = f"{name}: {value}"
         self._forget(key)
@@ -157,9 +160,7 @@ class Message:
     def _forget(self, key: str) -> None:
         cache = self._cache
         cache.pop(key, None)
-        if key == "via":
-            cache.pop("branch", None)
-        elif key == "cseq":
+        if key == "cseq":
             cache.pop("cseq-number", None)
             cache.pop("cseq-method", None)
         elif key == "route":
@@ -173,7 +174,7 @@ class Message:
         if via is None:
             row = self._value("via")
             if "," in row:
-                row = split_top(row, ",")[0]
+                row = split_top(row, ",", "via")[0]
             via = self._cache["via"] = parse_via(row)
         return via
 
@@ -215,26 +216,31 @@ class Message:
 
     @property
     def cseq_number(self) -> int:
-        found: int | None = self._cache.get("cseq-number")
-        return self._parse_cseq()[0] if found is None else found
+        if "cseq-number" not in self._cache:
+            self.read_cseq(f":{self._value('cseq')}")
+        number: int = self._cache["cseq-number"]
+        return number
 
     @property
     def cseq_method(self) -> str:
-        found: str | None = self._cache.get("cseq-method")
-        return self._parse_cseq()[1] if found is None else found
+        if "cseq-method" not in self._cache:
+            self.read_cseq(f":{self._value('cseq')}")
+        method: str = self._cache["cseq-method"]
+        return method
 
-    def _parse_cseq(self) -> tuple[int, str]:
-        words = self._value("cseq").split()
+    def read_cseq(self, row: str) -> str:
+        """Take number and method from a whole CSeq row, whose method is returned."""
+        words = row.partition(":")[2].split()
         if len(words) != 2:
             raise MalformedMessage("not a number and a method", header="cseq")
-        text = words[0]
+        text, method = words
         if len(text) < 10 and text.isascii() and text.isdigit():
             number = int(text)
         else:
             number = parse_uint(text, "cseq", MAX_CSEQ)
         self._cache["cseq-number"] = number
-        self._cache["cseq-method"] = words[1]
-        return number, words[1]
+        self._cache["cseq-method"] = method
+        return method
 
     @property
     def max_forwards(self) -> int | None:
@@ -310,11 +316,19 @@ class Message:
         raise NotImplementedError
 
     def to_bytes(self) -> bytes:
-        """The message on the wire; rows are not re-printed. Adds Content-Length when absent."""
+        """The message on the wire; rows are not re-printed. Adds Content-Length when absent.
+
+        A line break inside a row would be a row of somebody else's making: received rows have none,
+        so one that is found here is our own mistake.
+        """
         lines = self.lines
         if "content-length" not in self.keys:
             lines = [*lines, f"Content-Length: {len(self.body)}"]
-        head = "\r\n".join((self.start_line, *lines, "\r\n"))
+        start = self.start_line
+        rows = "".join(lines)
+        if "\n" in rows or "\r" in rows or "\n" in start or "\r" in start:
+            raise LocalProtocolError("line break inside a header row")
+        head = "\r\n".join((start, *lines, "\r\n"))
         return head.encode("utf-8", "surrogateescape") + self.body
 
     def _copy_into(self, other: Message) -> None:
@@ -406,7 +420,6 @@ class Request(Message):
         keys.append("content-length")
         lines.append(f"Content-Length: {len(body)}")
         return Response(status, reason or REASONS.get(status, "Unknown"), keys, lines, body)
-
 
     def _has_to_tag(self) -> bool:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sipcore.message.grammar import is_token
+
 COMPACT = {
     "a": "accept-contact",
     "b": "referred-by",
@@ -31,17 +33,37 @@ UNSPLIT = frozenset(
 """Lists that never join on commas (RFC 3261 §7.3.1)."""
 
 
+_USUAL = (
+    "Accept Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authentication-Info "
+    "Authorization Call-ID Call-Info Contact Content-Disposition Content-Encoding Content-Language "
+    "Content-Length Content-Type CSeq Date Error-Info Event Expires From In-Reply-To Max-Forwards "
+    "MIME-Version Min-Expires Min-SE Organization P-Asserted-Identity P-Preferred-Identity Path Priority "
+    "Privacy Proxy-Authenticate Proxy-Authorization Proxy-Require RAck Reason Record-Route Refer-To "
+    "Referred-By Replaces Reply-To Require Retry-After Route RSeq Server Service-Route Session-Expires "
+    "SIP-ETag SIP-If-Match Subject Subscription-State Supported Timestamp To Unsupported User-Agent Via "
+    "Warning WWW-Authenticate "
+)
+
+
 class _Canonical(dict[str, str]):
-    """Name as received → lower-case long name; remembers spellings seen, up to a bound."""
+    """Name as received → lower-case long name, "" when it is no token.
+
+    Remembers spellings seen, up to a bound. The usual ones are there from the start, so that nobody
+    can fill the table with names of his own and make everybody else's slow.
+    """
 
     MAX = 4096
 
     def __missing__(self, name: str) -> str:
-        key = name.strip().lower()
-        key = COMPACT.get(key, key)
+        # Blanks may stand before the colon and nowhere else. Other white space that Python would
+        # strip is refused: the next hop may not see the same name behind it.
+        key = name.rstrip(" \t").lower()
+        key = COMPACT.get(key, key) if is_token(key) else ""
         if len(self) < self.MAX and len(name) <= 40:
             self[name] = key
         return key
 
 
 canonical = _Canonical()
+for _name in (*_USUAL.split(), *COMPACT):
+    canonical[_name]  # a look-up is what puts it there

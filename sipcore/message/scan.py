@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from sipcore.errors import LimitExceeded, MalformedMessage
-from sipcore.message.grammar import UINT32_MAX, is_token
+from sipcore.message.grammar import is_token
 from sipcore.message.limits import DEFAULT_LIMITS, Limits
 from sipcore.message.message import Request, Response
 from sipcore.message.names import canonical
 
 _ONCE = ("from", "to", "call-id", "cseq")
+_MANDATORY = frozenset((*_ONCE, "via"))
 _METHODS = frozenset({"INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "MESSAGE"})
 """Known to be tokens."""
 
@@ -20,7 +21,10 @@ def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Res
     MalformedMessage, whose `partial` is set when a response can still be built.
     """
     if len(data) > limits.message_bytes:
-        raise LimitExceeded("message_bytes", limits.message_bytes, len(data), status=513)
+        size, partial = len(data), scan_partial(data, limits)
+        raise LimitExceeded(
+            "message_bytes", limits.message_bytes, size, status=513, partial=partial
+        )
     if data[:1] in (b"\r", b"\n"):
         data = data.lstrip(b"\r\n")
     end = data.find(b"\r\n\r\n")
@@ -30,27 +34,40 @@ def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Res
         raise LimitExceeded("header_block_bytes", limits.header_block_bytes, end, status=513)
     text = data[:end].decode("utf-8", "surrogateescape")
     body = data[end + 4 :]
-    if "\r\n " in text or "\r\n\t" in text:
-        text = _unfold(text)
     lines = text.split("\r\n")
+    rest = "".join(lines)
+    if "\n" in rest or "\r" in rest:
+        # Some take a bare CR or LF for the end of a row, and would see rows that we do not.
+        raise MalformedMessage("CR or LF by itself in the header")
+    if "\r\n " in text or "\r\n\t" in text:
+        lines = _unfold(lines)
     message = _start_line(lines.pop(0), lines, body)
     try:
-        _check(message, limits, end)
+        _check(message, limits)
     except MalformedMessage as error:
         error.partial = _partial(message)
         raise
     return message
 
 
-def _unfold(text: str) -> str:
-    """A row that goes on in the next line is one row with a single space (§7.3.1)."""
-    lines: list[str] = []
-    for line in text.split("\r\n"):
-        if line[:1] in (" ", "\t") and lines:
-            lines[-1] = f"{lines[-1].rstrip()} {line.strip()}"
+def _unfold(lines: list[str]) -> list[str]:
+    """A row that goes on in the next line is one row with a single space (§7.3.1).
+
+    The start line cannot be folded (§7.1): what goes on from it is a row without a name.
+    """
+    rows = [[line] for line in lines[:2]]
+    for line in lines[2:]:
+        if line[:1] in (" ", "\t"):
+            rows[-1].append(line)
         else:
-            lines.append(line)
-    return "\r\n".join(lines)
+            rows.append([line])
+    return [row[0] if len(row) == 1 else _joined(row) for row in rows]
+
+
+def _joined(row: list[str]) -> str:
+    first, *rest = row
+    pieces = [first.rstrip(" \t"), *(line.strip(" \t") for line in rest)]
+    return " ".join(filter(None, pieces))
 
 
 def _start_line(line: str, lines: list[str], body: bytes) -> Request | Response:
@@ -89,54 +106,92 @@ def _keys(lines: list[str]) -> list[str]:
     return [names[line.partition(":")[0]] if ":" in line else "" for line in lines]
 
 
-def _check(message: Request | Response, limits: Limits, header_bytes: int) -> None:
+def _check(message: Request | Response, limits: Limits) -> None:
+    """Hold the message to the limits and to what routing needs; keep the values read for that."""
     keys, lines = message.keys, message.lines
     if len(keys) > limits.header_rows:
         raise LimitExceeded("header_rows", limits.header_rows, len(keys), status=513)
-    if header_bytes > limits.line_length:  # else no line can be too long
-        longest = max(map(len, lines), default=0)
-        if longest > limits.line_length:
-            raise LimitExceeded("line_length", limits.line_length, longest, status=513)
-    if "" in keys:
+    longest = max(map(len, lines), default=0)
+    if longest > limits.line_length:
+        raise LimitExceeded("line_length", limits.line_length, longest, status=513)
+    if longest > limits.values_per_row or longest > limits.params_per_row:
+        _check_separators(lines, limits)
+    rows = dict(zip(keys, lines, strict=True))  # one look-up each, where a list is searched
+    if "" in rows:
         raise MalformedMessage("row without a header name")
-    for name in _ONCE:
-        count = keys.count(name)
-        if count != 1:
-            raise MalformedMessage("missing" if count == 0 else "more than once", header=name)
-    if "via" not in keys:
-        raise MalformedMessage("missing", header="via")
-    _check_body(message, limits)
-    number_method = message.cseq_method
+    if len(rows) != len(keys):
+        _check_repeated(message)
+    if not rows.keys() >= _MANDATORY:
+        missing = next(name for name in (*_ONCE, "via") if name not in rows)
+        raise MalformedMessage("missing", header=missing)
+    _check_body(message, limits, rows.get("content-length"))
+    cseq_method = message.read_cseq(rows["cseq"])
+    message.via  # noqa: B018 (parsed now: without a Via nothing can be answered)
     if isinstance(message, Request):
-        if len(message.uri_text) > limits.request_uri_length:
-            length = len(message.uri_text)
-            raise LimitExceeded(
-                "request_uri_length", limits.request_uri_length, length, status=414
-            )
-        if number_method != message.method:
+        length = len(message.uri_text)
+        if length > limits.request_uri_length:
+            limit = limits.request_uri_length
+            raise LimitExceeded("request_uri_length", limit, length, status=414)
+        if cseq_method != message.method:
             raise MalformedMessage("method differs from the request's", header="cseq")
-        message.via  # noqa: B018 (parsed now: without a Via nothing can be answered)
         message.to_tag  # noqa: B018
 
 
-def _check_body(message: Request | Response, limits: Limits) -> None:
+def _check_repeated(message: Request | Response) -> None:
+    """Refuse a second row of what may stand once; Content-Length may repeat itself."""
+    keys = message.keys
+    for name in _ONCE:
+        if keys.count(name) > 1:
+            raise MalformedMessage("more than once", header=name)
+    if len(set(message.rows("content-length"))) > 1:
+        raise MalformedMessage("given twice", header="content-length")
+
+
+def _check_separators(lines: list[str], limits: Limits) -> None:
+    """Bound the pieces that a row can be split into."""
+    for limit, value, separator in (
+        ("values_per_row", limits.values_per_row, ","),
+        ("params_per_row", limits.params_per_row, ";"),
+    ):
+        most = max((line.count(separator) for line in lines), default=0)
+        if most > value:
+            raise LimitExceeded(limit, value, most)
+
+
+def _check_body(message: Request | Response, limits: Limits, row: str | None) -> None:
     size = len(message.body)
     if size > limits.body_bytes:
         raise LimitExceeded("body_bytes", limits.body_bytes, size, status=413)
-    keys = message.keys
-    if "content-length" not in keys:
+    if row is None:
         return
-    row = message.lines[keys.index("content-length")].partition(":")[2].strip()
-    if not (row.isascii() and row.isdigit()) or len(row) > 10 or (length := int(row)) > UINT32_MAX:
+    text = row.partition(":")[2].strip()
+    if len(text) > 10 or not (text.isascii() and text.isdigit()):
         raise MalformedMessage("not a number", header="content-length")
-    if keys.count("content-length") > 1 and len(set(message.rows("content-length"))) > 1:
-        raise MalformedMessage("given twice", header="content-length")
-    if length != size:
-        if length > size:
-            raise MalformedMessage("body shorter than announced", header="content-length")
+    length = int(text)
+    if length > size:
+        raise MalformedMessage("body shorter than announced", header="content-length")
+    if length < size:
         message.body = message.body[:length]
 
 
 def _partial(message: Request | Response) -> Request | None:
-    """The request, when a response to it has a Via to carry."""
-    return message if isinstance(message, Request) and "via" in message.keys else None
+    """The request without body, when a response to it has a Via to carry."""
+    if not isinstance(message, Request) or "via" not in message.keys:
+        return None
+    keys, lines = [], []
+    for key, line in zip(message.keys, message.lines, strict=True):
+        if key not in _ONCE or key not in keys:
+            keys.append(key)
+            lines.append(line)
+    return Request(message.method, message.uri_text, keys, lines)
+
+
+def scan_partial(data: bytes | bytearray, limits: Limits = DEFAULT_LIMITS) -> Request | None:
+    """As much of a request as a response needs, of a message that cannot be taken as a whole."""
+    end = data.find(b"\r\n\r\n", 0, limits.header_block_bytes + 4)
+    head = bytes(data[: end + 4]) if end >= 0 else b""
+    try:
+        message = parse_message(head, Limits(message_bytes=len(head)))
+    except MalformedMessage as error:
+        return error.partial
+    return _partial(message)

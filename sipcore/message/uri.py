@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 from sipcore.errors import MalformedMessage
-from sipcore.message.grammar import unescape
+from sipcore.message.grammar import unescape, uniform_escapes
 
 _MUST_MATCH = ("transport", "user", "ttl", "method", "maddr")
 """Parameters that differ when only one URI has them (RFC 3261 §19.1.4)."""
-_FORBIDDEN = frozenset(' \t\r\n<>"')
+_FORBIDDEN = frozenset(' <>"') | frozenset(map(chr, (*range(32), 127)))
 
 
 class Uri:
@@ -83,45 +83,85 @@ class Uri:
         return f"<Uri {self.text}>"
 
     def equals(self, other: Uri) -> bool:
-        """Equality by RFC 3261 §19.1.4; other schemes compare as text."""
+        """Equality by RFC 3261 §19.1.4; tel by RFC 3966 §4, other schemes as text."""
         if self.scheme != other.scheme:
             return False
+        if self.scheme == "tel":
+            return _number(self.user) == _number(other.user) and _same_tel_params(self, other)
         if self.scheme not in ("sip", "sips"):
-            return self.text.lower() == other.text.lower()
+            return self.text.partition(":")[2] == other.text.partition(":")[2]
         return (
             self.host == other.host
             and self.port == other.port
-            and unescape(self.user) == unescape(other.user)
-            and unescape(self.password or "") == unescape(other.password or "")
+            and uniform_escapes(self.user) == uniform_escapes(other.user)
+            and _same_password(self.password, other.password)
             and _params_equal(self.params, other.params)
             and _headers(self.headers) == _headers(other.headers)
         )
 
 
+_VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
+
+
+def _number(text: str) -> str:
+    """A telephone number without what only helps the eye (RFC 3966 §5.1.1)."""
+    return text.translate(_VISUAL_SEPARATORS).lower()
+
+
+def _same_tel_params(one: Uri, two: Uri) -> bool:
+    """All parameters on both sides, in any order; those that are numbers compare as numbers."""
+    if one.params.keys() != two.params.keys():
+        return False
+    return all(_tel_value(n, one.params[n]) == _tel_value(n, two.params[n]) for n in one.params)
+
+
+def _tel_value(name: str, value: str | None) -> str:
+    text = value or ""
+    return _number(text) if name == "ext" or text[:1] == "+" else text.lower()
+
+
+def _same_password(one: str | None, two: str | None) -> bool:
+    """A URI without a password equals none that has one, be it empty."""
+    if one is None or two is None:
+        return one is two
+    return uniform_escapes(one) == uniform_escapes(two)
+
+
 def _params_equal(one: dict[str, str | None], two: dict[str, str | None]) -> bool:
     for name in one.keys() | two.keys():
         if name in one and name in two:
-            if unescape(one[name] or "").lower() != unescape(two[name] or "").lower():
+            if _param(one[name]) != _param(two[name]):
                 return False
         elif name in _MUST_MATCH:
             return False
     return True
 
 
+def _param(value: str | None) -> str:
+    return uniform_escapes(value).lower() if value else ""
+
+
 def _headers(text: str) -> list[tuple[str, str]]:
     pairs = []
     for piece in text.split("&") if text else ():
         name, _, value = piece.partition("=")
-        pairs.append((unescape(name).lower(), unescape(value)))
+        pairs.append((uniform_escapes(name).lower(), uniform_escapes(value)))
     return sorted(pairs)
 
 
-@lru_cache(maxsize=4096)
+CACHED_LENGTH = 300
+"""Longer values are parsed anew each time, lest a flood of them fill the memory."""
+
+
 def parse_uri(text: str) -> Uri:
     """Parse a URI. Unknown schemes give a Uri whose `user` is all that follows the colon.
 
     The same few URIs stand in all messages of a call: the result is shared, never change it.
     """
+    return _cached(text) if len(text) <= CACHED_LENGTH else _parse(text)
+
+
+def _parse(text: str) -> Uri:
     scheme, colon, rest = text.partition(":")
     if not colon or not scheme or not scheme[0].isalpha():
         raise MalformedMessage("no URI scheme", header="uri")
@@ -131,15 +171,15 @@ def parse_uri(text: str) -> Uri:
     if scheme not in ("sip", "sips"):
         return _other_scheme(scheme, rest, text)
     userinfo, at, hostpart = rest.rpartition("@")
-    if at and "?" in userinfo and ";" not in userinfo.partition("?")[0] and "@" not in userinfo:
-        pass  # '?' is allowed in a user part (user-unreserved)
     user, password = userinfo, None
     if at:
         user, found, secret = userinfo.partition(":")
         if found:
             password = secret
-        if not userinfo:
+        if not user:
             raise MalformedMessage("empty user part", header="uri")
+        if "@" in userinfo:  # which of them ends the user part, the next hop may see otherwise
+            raise MalformedMessage("more than one '@'", header="uri")
     headers = ""
     if "?" in hostpart:
         hostpart, _, headers = hostpart.partition("?")
@@ -149,6 +189,9 @@ def parse_uri(text: str) -> Uri:
         params = _uri_params(tail)
     host, port = parse_host_port(hostpart, "uri")
     return Uri(scheme, user, host, port, params, password=password, headers=headers, text=text)
+
+
+_cached = lru_cache(maxsize=4096)(_parse)
 
 
 def _other_scheme(scheme: str, rest: str, text: str) -> Uri:
@@ -183,7 +226,7 @@ def parse_host_port(text: str, header: str) -> tuple[str, int | None]:
         host, colon, after = text.partition(":")
         port_text = after if colon else None
     host = host.strip().lower()
-    if not host or "@" in host or "," in host:
+    if not host or not (host[0] == "[" or _HOST_CHARS.issuperset(host)):
         raise MalformedMessage("no host", header=header)
     if port_text is None:
         return host, None
@@ -196,6 +239,8 @@ def parse_host_port(text: str, header: str) -> tuple[str, int | None]:
     return host, port
 
 
+_HOST_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-_")
+"""No grammar has the underscore, but names of machines in use do."""
 _IPV6_CHARS = frozenset("0123456789abcdefABCDEF:.%")
 
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from sipcore.message import Response
 
-_PREFERRED_4XX = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1}
-"""Responses that tell the caller how to try again come first in their class (§16.7 step 6)."""
+_PREFERRED_4XX = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1, 486: 2, 408: 4}
+"""Responses that tell the caller how to try again come first in their class (§16.7 step 6); then
+busy, which says more than one of several phones not being there; a time-out says least."""
 _CHALLENGES = ("www-authenticate", "proxy-authenticate")
 
 
@@ -16,12 +17,11 @@ def best_response(finals: Sequence[Response]) -> Response:
     return min(finals, key=_rank)
 
 
-def _rank(response: Response) -> tuple[int, int, int]:
+def _rank(response: Response) -> tuple[int, int]:
     status = response.status
     if status >= 600:
-        return (0, 0, 0)
-    timed_out = 1 if status == 408 else 0
-    return (status // 100, _PREFERRED_4XX.get(status, 2) + timed_out, 0)
+        return (0, 0)
+    return (status // 100, _PREFERRED_4XX.get(status, 3))
 
 
 def merge_challenges(best: Response, finals: Sequence[Response]) -> None:

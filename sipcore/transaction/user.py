@@ -25,7 +25,7 @@ class TransactionUser(Protocol):
         """Timer B or F."""
 
     def client_failed(self, tx: ClientTransaction, now: float) -> None:
-        """The request could not be sent."""
+        """The request, or the ACK of its failure, could not be sent."""
 
     def ack_received(self, request: Request, flow: Flow, now: float) -> None:
         """An ACK that no INVITE server transaction absorbs: that of a 2xx."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,11 @@ from voip_portal import broker
 
 
 @pytest.fixture
-def connection(tmp_path: Path) -> Connection:
+def connection(tmp_path: Path) -> Iterator[Connection]:
     folders = {f"data_folder_{way}": str(tmp_path) for way in ("in", "out")}
-    return Connection(
-        f"{broker.SCHEME}://",
-        transport_options={**folders, "control_folder": str(tmp_path / "control")},
-    )
+    options = {**folders, "control_folder": str(tmp_path / "control")}
+    with Connection(f"{broker.SCHEME}://", transport_options=options) as connection:
+        yield connection
 
 
 def test_messages_come_in_order_and_no_file_is_left(connection: Connection, tmp_path: Path) -> None:
@@ -44,8 +44,10 @@ def test_message_is_not_seen_before_it_is_whole(
         seen.append([p.name for p in tmp_path.glob("*.msg")])
         return write(path, data)
 
-    with connection.SimpleQueue("jobs") as queue:
+    with connection.SimpleQueue("other_jobs") as queue:  # kombu keeps queues in mind
         monkeypatch.setattr(Path, "write_bytes", look_and_write)
         queue.put({"whole": True})
-        assert queue.get(timeout=2).payload == {"whole": True}
+        message = queue.get(timeout=2)
+        message.ack()
+        assert message.payload == {"whole": True}
     assert seen == [[]]

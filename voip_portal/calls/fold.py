@@ -71,7 +71,7 @@ def _end(call: dict[str, Any], end: Event, answer: Event | None) -> None:
         duration = round(max(0.0, end.at - answer.at), 3)
     call.update(
         ended_at=moment(end.at),
-        duration_s=duration if answer is not None else None,
+        duration_s=duration,
         cause=str(data.get("cause", ""))[:16],
         ended_by=str(data.get("by", ""))[:8],
         status=data.get("status"),

@@ -35,7 +35,7 @@ def test_a_server_transaction_takes_microseconds(method: str, status: int, limit
             for branch in (f"z9hG4bK{n}" for n in range(CHUNK))
         ]
         for request, _response in work:
-            assert request.via  # parsed before
+            assert request.branch  # parsed before
         began = time.perf_counter()
         for request, response in work:
             tx = table.receive_request(request, UDP, 0.0)

@@ -144,6 +144,7 @@ def test_timer_l_keeps_absorbing_the_invite_and_passing_its_acks_up(user: User, 
         assert user.receive(a_request("INVITE"), flow) is None
         assert user.receive(a_request("ACK"), flow) is None
     assert [ack.method for ack in user.told.acks] == ["ACK", "ACK"]
+    assert tx.wire == b""
     assert user.times("SIP/2.0 200") == [1]  # repeated end to end, never from here
     user.until(33)
     assert user.told.ended == [33.0]

@@ -9,7 +9,7 @@ import weakref
 import pytest
 
 from sipcore.message import Request, Response
-from sipcore.transaction import Input, State, Transaction
+from sipcore.transaction import Input, State, Timers, Transaction
 from sipcore.transport.flow import Flow
 from tests.sipcore.transaction.harness import (
     MACHINES,
@@ -294,6 +294,32 @@ def test_a_mistake_of_the_user_leaves_nothing_behind(method: str, flow: Flow) ->
         except RuntimeError:
             continue
         break
+    assert len(user.table) == len(user.table.heap) == 0
+
+
+def test_the_user_may_use_the_branch_again_as_soon_as_it_is_free() -> None:
+    class Hasty(User):
+        def response_received(self, tx: object, response: Response, now: float) -> None:
+            self.table.transport_failed("z9hG4bKone", now)
+            self.ask("MESSAGE")
+
+    user = Hasty()
+    user.ask("MESSAGE")
+    user.hear(100, "MESSAGE")
+    assert len(user.table) == len(user.table.heap) == 1
+    user.until(100)
+    assert user.told.timed_out == [32.0]
+
+
+def test_a_deadline_that_comes_nearer_replaces_the_one_before() -> None:
+    user = User(Timers(t4=1.0))
+    user.ask("MESSAGE")
+    user.until(5)
+    assert user.table.next_deadline() == 7.5  # timer E
+    user.hear(200, "MESSAGE")
+    assert user.table.next_deadline() == 6.0  # timer K
+    assert len(user.table.heap) == 1
+    user.until(6)
     assert len(user.table) == len(user.table.heap) == 0
 
 

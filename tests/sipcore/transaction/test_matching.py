@@ -149,6 +149,13 @@ def test_without_the_cookie_the_same_headers_are_the_same_transaction(
 
 
 @pytest.mark.rfc("3261 17.2.3")
+@pytest.mark.parametrize("branch", OLD_BRANCHES)
+def test_a_branch_of_the_old_kind_alone_tells_nothing(user: User, branch: str) -> None:
+    assert user.receive(old("MESSAGE", branch=branch)) is not None
+    assert user.receive(old("MESSAGE", ("Call-ID", "c2"), branch=branch)) is not None
+
+
+@pytest.mark.rfc("3261 17.2.3")
 def test_a_via_without_any_branch_is_of_the_old_kind(user: User) -> None:
     bare = via("SIP/2.0/UDP 10.0.0.2")
     assert user.receive(old("BYE", bare)) is not None

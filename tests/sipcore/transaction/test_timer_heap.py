@@ -95,6 +95,19 @@ def test_cancelled_entries_do_not_pile_up() -> None:
     assert list(heap.pop_due(1000.0)) == ["kept"]
 
 
+def test_order_survives_rebuilding() -> None:
+    heap, kept = EagerHeap(), []
+    for n in range(500):
+        deadline = float(n * 7919 % 499)  # all over the place
+        token = heap.schedule(deadline, deadline)
+        if n % 8:
+            heap.cancel(token)
+        else:
+            kept.append(deadline)
+    assert len(heap._heap) <= 4 * len(kept)
+    assert list(heap.pop_due(1000.0)) == sorted(kept)
+
+
 def test_repr_says_how_much_waits_for_when() -> None:
     heap = TimerHeap()
     heap.schedule(1.0, "a")
@@ -102,14 +115,23 @@ def test_repr_says_how_much_waits_for_when() -> None:
     assert repr(heap) == "<TimerHeap 1 of 2 next=1.0>"
 
 
+class EagerHeap(TimerHeap):
+    """Rebuilds as soon as it may."""
+
+    REBUILD_FROM = 0
+
+
 @given(
+    st.sampled_from([TimerHeap, EagerHeap]),
     st.lists(
         st.tuples(st.integers(0, 50), st.booleans(), st.one_of(st.none(), st.integers(0, 60))),
         max_size=60,
-    )
+    ),
 )
-def test_it_does_what_a_sorted_list_does(steps: list[tuple[int, bool, int | None]]) -> None:
-    heap = TimerHeap()
+def test_it_does_what_a_sorted_list_does(
+    kind: type[TimerHeap], steps: list[tuple[int, bool, int | None]]
+) -> None:
+    heap = kind()
     model: dict[int, tuple[int, int]] = {}
     for number, (deadline, cancel, now) in enumerate(steps):
         token = heap.schedule(float(deadline), number)
