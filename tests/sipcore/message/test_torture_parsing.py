@@ -129,7 +129,7 @@ def test_reason_phrases_may_be_of_any_script_or_missing() -> None:
     unreason, noreason = rfc4475("unreason.dat"), rfc4475("noreason.dat")
     assert isinstance(unreason, Response)
     assert isinstance(noreason, Response)
-    assert "постановление" in unreason.reason
+    assert "простое" in unreason.reason
     assert (noreason.status, noreason.reason) == (100, "")
 
 
@@ -142,5 +142,5 @@ def test_repeated_rows_are_answered_with_one_of_each() -> None:
 
 
 def test_the_display_name_of_baddn_is_refused_when_its_end_is_repaired() -> None:
-    with pytest.raises(MalformedMessage, match="display name needs quotes|quote"):
+    with pytest.raises(MalformedMessage, match="quote"):
         read_all((DATA / "rfc4475" / "extra" / "baddn.fixed.dat").read_bytes())

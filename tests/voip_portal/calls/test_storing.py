@@ -87,7 +87,7 @@ def test_spools_are_counted_each_by_itself(tape: Tape) -> None:
         ("a-0-1", 1),
         ("b-0-1", 1),
     }
-    assert Call.objects.get().duration_s is None  # it was never answered
+    assert Call.objects.get().duration_s == 60.5  # as its end said: the answer comes later
     assert not Call.objects.get().open
 
 
