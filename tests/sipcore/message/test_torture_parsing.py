@@ -34,8 +34,9 @@ def read_all(data: bytes) -> Message:
         assert route.uri.scheme
     for value in message.values("via"):
         assert parse_via(value).transport
-    for value in (message.max_forwards, message.expires, message.from_tag, message.to_tag):
-        assert value != ()
+    assert message.max_forwards is None or message.max_forwards >= 0
+    assert message.expires is None or message.expires >= 0
+    assert isinstance(message.from_tag + message.to_tag, str)
     if isinstance(message, Request):
         assert message.uri.scheme
     return message
@@ -49,12 +50,8 @@ def test_a_torture_message_is_read_or_refused_as_its_rfc_says(
     if entry["valid"]:
         message = read_all(data)
         again = read_all(message.to_bytes())
-        assert (again.keys, again.lines, again.body) == (
-            message.keys + ([] if "content-length" in message.keys else ["content-length"]),
-            again.lines,
-            message.body,
-        )
-        assert again.lines[: len(message.lines)] == message.lines
+        assert again.lines[: len(message.lines)] == message.lines  # rows are not re-printed
+        assert again.body == message.body
         return
     if not REFUSED.issuperset(entry["outcomes"]):
         if entry["outcomes"] == ["drop"]:
