@@ -179,6 +179,7 @@ ACCOUNT_RATE_LIMITS = {
     "login_failed": "10/m/ip,5/300s/key",
     "find_person": "60/m/user",
     "choose_name": "20/m/user",
+    "close_account": "5/300s/user",
 }
 ALLAUTH_TRUSTED_PROXY_COUNT = int(os.environ.get("VOIP_TRUSTED_PROXIES") or 0)
 """How many proxies of ours a request passes; with 0 no X-Forwarded-For is believed."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import secrets
 
 from allauth.account.models import EmailAddress
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from voip_portal.accounts.models import User
+from voip_portal.changes.models import Change
 
 
 def end_sessions(user: User) -> None:
@@ -24,6 +27,10 @@ def anonymise(user: User) -> None:
     The mailbox may sign up again later, and is then somebody new.
     """
     with transaction.atomic():
+        Change.objects.filter(actor=user.email).update(actor="")
+        LogEntry.objects.filter(
+            content_type=ContentType.objects.get_for_model(User), object_id=str(user.pk)
+        ).update(object_repr="")
         EmailAddress.objects.filter(user=user).delete()
         user.email = f"closed-{user.pk}@invalid"
         user.name = ""

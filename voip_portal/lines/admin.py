@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin, messages
@@ -48,7 +49,14 @@ class LineAdmin(NoAddNoDelete, ModelAdmin):
     list_per_page = 50
     ordering = ("-pk",)
     fields = ("username", "owner", "label", "class_of_service", "state", "end_calls", "created_at")
-    readonly_fields = ("username", "owner", "state", "end_calls", "created_at")
+    readonly_fields = (
+        "username",
+        "owner",
+        "class_of_service",
+        "state",
+        "end_calls",
+        "created_at",
+    )
     inlines = (DeviceInline,)
     actions = ("suspend", "suspend_and_end_calls", "resume")
 
@@ -73,15 +81,19 @@ class LineAdmin(NoAddNoDelete, ModelAdmin):
 
     @admin.action(description=_("Resume"), permissions=["change"])
     def resume(self, request: HttpRequest, lines: QuerySet[Line]) -> None:
-        suspended = list(lines.filter(state=State.SUSPENDED))
-        for line in suspended:
-            services.resume(line)
-        tell(request, ngettext("%d line resumed.", "%d lines resumed.", len(suspended)), suspended)
+        resumed = []
+        for line in lines.filter(state=State.SUSPENDED):
+            with suppress(services.LineNotActive):  # its owner is suspended, or it was just closed
+                services.resume(line)
+                resumed.append(line)
+        tell(request, ngettext("%d line resumed.", "%d lines resumed.", len(resumed)), resumed)
 
     def _suspend(self, request: HttpRequest, lines: QuerySet[Line], *, end_calls: bool) -> None:
-        open_lines = list(lines.exclude(state=State.CLOSING))
-        for line in open_lines:
-            services.suspend(line, end_calls=end_calls)
+        open_lines = []
+        for line in lines.exclude(state=State.CLOSING):
+            with suppress(services.LineNotActive):  # closed meanwhile
+                services.suspend(line, end_calls=end_calls)
+                open_lines.append(line)
         text = ngettext("%d line suspended.", "%d lines suspended.", len(open_lines))
         tell(request, text, open_lines)
 

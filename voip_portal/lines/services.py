@@ -133,20 +133,22 @@ def revoke_device(device: Device, at: datetime | None = None) -> None:
 
 def suspend(line: Line, *, end_calls: bool) -> None:
     """Take a line out of service: registrations go, and ongoing calls too when asked for."""
-    if line.state == State.CLOSING:
-        raise LineNotActive(line.username)
-    line.state = State.SUSPENDED
-    line.end_calls = end_calls
-    line.save(update_fields=["state", "end_calls"])
+    _set_state(line, State.SUSPENDED, end_calls=end_calls)
 
 
 def resume(line: Line) -> None:
-    """Put a suspended line back into service."""
-    if line.state == State.CLOSING:
+    """Put a suspended line back into service, unless its owner is shut out."""
+    if line.owner is not None and not line.owner.is_active:
         raise LineNotActive(line.username)
-    line.state = State.ACTIVE
-    line.end_calls = False
-    line.save(update_fields=["state", "end_calls"])
+    _set_state(line, State.ACTIVE, end_calls=False)
+
+
+def _set_state(line: Line, state: State, *, end_calls: bool) -> None:
+    """Change the state of a line that is not closed: by what the database says, not by `line`."""
+    open_line = Line.objects.filter(pk=line.pk).exclude(state=State.CLOSING)
+    if not open_line.update(state=state, end_calls=end_calls):
+        raise LineNotActive(line.username)
+    line.state, line.end_calls = state, end_calls
 
 
 def suspend_person(user: User, *, end_calls: bool) -> None:
@@ -166,7 +168,7 @@ def resume_person(user: User) -> None:
     with transaction.atomic():
         user.is_active = True
         user.save(update_fields=["is_active"])
-        for line in Line.objects.filter(owner=user, state=State.SUSPENDED):
+        for line in Line.objects.filter(owner=user, state=State.SUSPENDED).select_related("owner"):
             resume(line)
 
 

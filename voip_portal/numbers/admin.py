@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
@@ -21,6 +22,29 @@ class DomainAdmin(ModelAdmin):
 
     list_display = ("name", "is_default", "algorithms")
     search_fields = ("name",)
+    actions = ("make_default",)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        """There is always one default: it changes hands by the action, in one step."""
+        return ("is_default",) if obj is not None else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        if obj is not None and obj.is_default:
+            return False
+        return bool(super().has_delete_permission(request, obj))
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """One domain at a time is deleted, from its page: never the default among others."""
+        actions: dict[str, Any] = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    @admin.action(description=_("Make this the default domain"), permissions=["change"])
+    def make_default(self, request: HttpRequest, domains: QuerySet[Domain]) -> None:
+        if domains.count() != 1:
+            messages.error(request, _("Choose one domain."))
+            return
+        services.make_default(domains.get())
 
 
 class NumberRangeForm(forms.ModelForm):  # type: ignore[type-arg]

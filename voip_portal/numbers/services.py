@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from voip_portal.accounts.models import User
 from voip_portal.lines import services as lines
-from voip_portal.lines.models import Line
+from voip_portal.lines.models import Line, State
 from voip_portal.numbers.models import Address, AddressState, Domain, Kind, NumberRange
 
 QUARANTINE: Final = timedelta(days=180)
@@ -29,6 +29,10 @@ class PoolEmpty(Exception):
     """No number is left to give out."""
 
 
+class HasLine(Exception):
+    """The person has an open line already."""
+
+
 class OverlappingRange(Exception):
     """A range shares numbers with another one of its domain."""
 
@@ -38,9 +42,23 @@ def default_domain() -> Domain:
     return Domain.objects.get(is_default=True)
 
 
-def open_line(owner: User | None, username: str, *, label: str = "") -> Line:
-    """A line with its name and, unless the pool is empty, a number. All or nothing but the number."""
+def make_default(domain: Domain) -> None:
+    """Let canonical addresses be in this domain from now on."""
     with transaction.atomic():
+        Domain.objects.filter(is_default=True).update(is_default=False)
+        Domain.objects.filter(pk=domain.pk).update(is_default=True)
+
+
+def open_line(owner: User | None, username: str, *, label: str = "") -> Line:
+    """A line with its name and, unless the pool is empty, a number. All or nothing but the number.
+
+    A person has one open line; a second click that comes at the same time gets `HasLine`.
+    """
+    with transaction.atomic():
+        if owner is not None:
+            User.objects.select_for_update().get(pk=owner.pk)
+            if Line.objects.filter(owner=owner).exclude(state=State.CLOSING).exists():
+                raise HasLine(owner.email)
         domain = default_domain()
         line = lines.create_line(owner, username, label=label)
         claim_name(line, domain)
@@ -76,9 +94,14 @@ def allot_number(line: Line, domain: Domain, at: datetime | None = None) -> Addr
     """Give the line a random free number of the domain's pools, or raise `PoolEmpty`.
 
     Two callers may choose the same number at the same time: the unique (domain, value) lets one
-    of them have it, and the other chooses again.
+    of them have it, and the other chooses again. Two clicks for one line get one number.
     """
-    now = at or timezone.now()
+    with transaction.atomic():
+        Line.objects.select_for_update().get(pk=line.pk)
+        return _allot(line, domain, at or timezone.now())
+
+
+def _allot(line: Line, domain: Domain, now: datetime) -> Address:
     held = line.addresses.filter(domain=domain, kind=Kind.NUMBER).first()
     if held is not None:
         return held

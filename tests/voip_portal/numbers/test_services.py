@@ -115,3 +115,25 @@ def test_many_at_once_get_different_numbers(settings: Any) -> None:
     assert sorted(filter(None, given)) == [str(n) for n in range(20000, 20010)]
     assert given.count("") == 2
     assert services.pool_left(domain) == 0
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_clicks_at_the_same_time_open_one_line_with_one_number() -> None:
+    ensure_deployment("campus")
+    domain = services.ensure_numbering_plan("campus.example", "20000", "20099")
+    anna = User.objects.create_user("anna@campus.example", "x")
+
+    def click(name: str) -> bool:
+        try:
+            line = services.open_line(anna, name)
+            services.allot_number(line, domain)
+        except services.HasLine:
+            return False
+        finally:
+            connections.close_all()
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        opened = list(pool.map(click, [f"anna{i}" for i in range(4)]))
+    assert opened.count(True) == 1
+    assert Address.objects.filter(kind=Kind.NUMBER, line__owner=anna).count() == 1

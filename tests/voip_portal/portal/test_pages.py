@@ -236,6 +236,8 @@ def test_mails_are_for_browsers_on_this_machine_only(
 ) -> None:
     settings.EMAIL_FILE_PATH = str(tmp_path)
     settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    assert client.get("/mails/", HTTP_HOST="testserver").status_code == 404
+    client.defaults["HTTP_HOST"] = "127.0.0.1:8000"
     assert "No mail yet" in client.get("/mails/").content.decode()
     send_mail("Code <b>", "It is ABCD", None, ["anna@campus.example"])
     page = client.get("/mails/", REMOTE_ADDR="::1").content.decode()

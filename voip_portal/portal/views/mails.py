@@ -20,6 +20,7 @@ from django.views.decorators.http import require_GET
 SHOWN = 50
 _RULE = b"-" * 79
 """What Django's file backend writes between mails."""
+_LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
 
 
@@ -46,7 +47,11 @@ def mails(request: HttpRequest) -> HttpResponse:
 
 def _is_local(request: HttpRequest) -> bool:
     """Whether browser and server are one machine, with no proxy between them."""
-    if any(header in request.META for header in _FORWARDED):
+    if settings.VOIP_HTTPS or any(header in request.META for header in _FORWARDED):
+        return False
+    # A proxy on this machine that says nothing of itself still passes on the host it serves.
+    host = request.get_host()
+    if host not in _LOCAL_HOSTS and host.rpartition(":")[0] not in _LOCAL_HOSTS:
         return False
     try:
         return ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback

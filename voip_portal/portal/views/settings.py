@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from allauth.core.internal.ratelimit import consume, respond_429
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
@@ -72,6 +73,11 @@ def download(request: HttpRequest) -> HttpResponse:
 def close(request: HttpRequest) -> HttpResponse:
     """Ask for the password, then close the account for good."""
     user = person(request)
+    if request.method == "POST" and not consume(
+        request, app="allauth.account", action="close_account"
+    ):
+        too_many: HttpResponse = respond_429(request)
+        return too_many
     form = CloseForm(request.POST or None, user=user)
     if form.is_valid():
         closing.close_account(user)

@@ -40,6 +40,8 @@ def welcome(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         try:
             line = numbers.open_line(person(request), form.cleaned_data["username"])
+        except numbers.HasLine:
+            return redirect("home")
         except lines.LineError as error:
             form.add_error("username", NAME_ERRORS[type(error)])
         else:
