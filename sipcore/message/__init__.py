@@ -4,8 +4,10 @@ from sipcore.message.framing import PING, StreamFramer
 from sipcore.message.grammar import parse_auth_params, parse_params, quote, unquote
 from sipcore.message.headers import NameAddr, Via, parse_name_addr, parse_via
 from sipcore.message.limits import DEFAULT_LIMITS, Limits
-from sipcore.message.message import Message, Request, Response
+from sipcore.message.message import Message
 from sipcore.message.reasons import REASONS
+from sipcore.message.request import Request
+from sipcore.message.response import Response
 from sipcore.message.scan import parse_message
 from sipcore.message.uri import Uri, parse_uri
 

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 
 from sipcore.errors import MalformedMessage
 
-TOKEN_CHARS = frozenset(
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~"
-)
+TOKEN_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
 _PLAIN = TOKEN_CHARS | frozenset("[]:")
 """What a parameter value may hold without quotes: a token or a host (gen-value)."""
 _RESERVED = frozenset(";/?:@&=+$,%")

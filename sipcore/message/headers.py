@@ -15,6 +15,8 @@ from sipcore.message.grammar import (
 )
 from sipcore.message.uri import CACHED_LENGTH, Uri, parse_host_port, parse_uri
 
+_NOT_IN_PLAIN_TAG = frozenset(';"< \t')
+
 
 class NameAddr:
     """A From, To, Contact, Route … value: display name, URI, header parameters."""
@@ -45,6 +47,12 @@ class NameAddr:
 
     @property
     def tag(self) -> str:
+        """The tag parameter, "" when there is none."""
+        tail = self._tail
+        if not tail:
+            return ""
+        if tail[:5] == ";tag=" and _NOT_IN_PLAIN_TAG.isdisjoint(tail[5:]):
+            return tail[5:]  # the only parameter, as nearly always
         return self.params.get("tag") or ""
 
     def __str__(self) -> str:
@@ -60,33 +68,34 @@ def parse_name_addr(text: str, header: str = "name-addr") -> NameAddr:
 
     From and To are the same in all messages of a dialog: the result is shared, never change it.
     """
-    if len(text) <= CACHED_LENGTH:
-        return _cached_name_addr(text, header)
-    return _parse_name_addr(text, header)
+    try:
+        return _cached_name_addr(text) if len(text) <= CACHED_LENGTH else _parse_name_addr(text)
+    except MalformedMessage as error:
+        raise MalformedMessage(error.reason, header=header) from None
 
 
-def _parse_name_addr(text: str, header: str) -> NameAddr:
+def _parse_name_addr(text: str) -> NameAddr:
     text = text.strip()
     if text[:1] == '"':
-        close = closing_quote(text, 0)
+        close = text.find('"', 1)
+        if "\\" in text[:close]:
+            close = closing_quote(text, 0)
         if close < 0:
-            raise MalformedMessage("quote never closed", header=header)
-        display = unquote(text[: close + 1])
-        start = close + 1
-        rest = text[start:].lstrip()
+            raise MalformedMessage("quote never closed")
+        rest = text[close + 1 :].lstrip()
         if rest[:1] != "<":
-            raise MalformedMessage("no '<' after a display name", header=header)
-        return _bracketed(display, rest, header)
+            raise MalformedMessage("no '<' after a display name")
+        return _bracketed(unquote(text[: close + 1]), rest)
     bracket = text.find("<")
     if bracket >= 0:
         display = text[:bracket].strip()
         if not _WORDS.issuperset(display):
-            _check_display(display, header)
-        return _bracketed(display, text[bracket:], header)
+            _check_display(display)
+        return _bracketed(display, text[bracket:])
     uri_text, _, tail = text.partition(";")
     uri_text = uri_text.strip()
     if not uri_text or "," in uri_text or "?" in uri_text:
-        raise MalformedMessage("URI needs angle brackets", header=header)
+        raise MalformedMessage("URI needs angle brackets")
     return NameAddr("", uri_text, f";{tail}" if tail else "")
 
 
@@ -95,19 +104,19 @@ _WORDS = TOKEN_CHARS | {" ", "\t"}
 _SEPARATORS = frozenset('",;:\\<>@')
 
 
-def _check_display(display: str, header: str) -> None:
+def _check_display(display: str) -> None:
     """A display name that is no token sequence: other scripts are let pass, separators are not."""
     if not _SEPARATORS.isdisjoint(display):
-        raise MalformedMessage("display name needs quotes", header=header)
+        raise MalformedMessage("display name needs quotes")
 
 
-def _bracketed(display: str, rest: str, header: str) -> NameAddr:
+def _bracketed(display: str, rest: str) -> NameAddr:
     uri_text, bracket, tail = rest[1:].partition(">")
     if not bracket:
-        raise MalformedMessage("'<' never closed", header=header)
+        raise MalformedMessage("'<' never closed")
     tail = tail.strip()
     if tail and tail[0] != ";":
-        raise MalformedMessage("rubbish after '>'", header=header)
+        raise MalformedMessage("rubbish after '>'")
     return NameAddr(display, uri_text.strip(), tail)
 
 

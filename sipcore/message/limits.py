@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(slots=True, frozen=True)
@@ -13,11 +13,17 @@ class Limits:
     header_block_bytes: int = 32_768
     header_rows: int = 256
     line_length: int = 8_192
-    values_per_row: int = 256
-    params_per_row: int = 256
+    values_per_row: int = 1_024
+    params_per_row: int = 1_024
     """Both count separators, quoted ones too: what bounds the work of who splits the row."""
     body_bytes: int = 65_535
     request_uri_length: int = 2_048
+    least_per_row: int = field(init=False)
+    """The least of those that hold for one row: a smaller header block keeps them all."""
+
+    def __post_init__(self) -> None:
+        least = min(self.line_length, self.values_per_row, self.params_per_row)
+        object.__setattr__(self, "least_per_row", least)
 
 
 DEFAULT_LIMITS = Limits()

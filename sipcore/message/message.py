@@ -2,35 +2,50 @@
 
 A message is two parallel lists: `keys` (lower-case long names) and `lines` (whole rows as received,
 unfolded). The header block is decoded once, as UTF-8 with surrogateescape, so any byte comes out
-again as it went in. Typed values are cached by key and forgotten when a row of that key changes.
+again as it went in. Typed values are kept once read, and forgotten when a row of their name changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import cast
 
 from sipcore.errors import LocalProtocolError, MalformedMessage
 from sipcore.message.grammar import parse_uint, split_top
 from sipcore.message.headers import NameAddr, Via, parse_name_addr, parse_via
 from sipcore.message.names import UNSPLIT, canonical
-from sipcore.message.reasons import REASONS
-from sipcore.message.uri import Uri, parse_uri
 
 MAX_CSEQ = 0xFFFF_FFFF
-M = TypeVar("M", bound="Message")
 
 
 class Message:
     """What requests and responses have in common."""
 
-    __slots__ = ("_cache", "body", "keys", "lines")
+    __slots__ = (
+        "_call_id",
+        "_contacts",
+        "_cseq_method",
+        "_cseq_number",
+        "_from",
+        "_routes",
+        "_to",
+        "_via",
+        "body",
+        "keys",
+        "lines",
+    )
 
     def __init__(self, keys: list[str], lines: list[str], body: bytes = b"") -> None:
         self.keys = keys
         self.lines = lines
         self.body = body
-        self._cache: dict[str, Any] = {}
+        self._via: Via | None = None
+        self._from: NameAddr | None = None
+        self._to: NameAddr | None = None
+        self._call_id: str | None = None
+        self._cseq_number: int | None = None
+        self._cseq_method: str | None = None
+        self._contacts: list[NameAddr] | None = None
+        self._routes: list[NameAddr] | None = None
 
     # --- raw values --------------------------------------------------------------------------
     def first(self, key: str) -> str | None:
@@ -150,83 +165,75 @@ class Message:
     def stamp_only_via(self, row: str, via: Via) -> None:
         """As `stamp_via`, where the first Via row holds one value."""
         self.lines[self.keys.index("via")] = f"Via: {row}"
-        self._cache["via"] = via
+        self._via = via
 
     def stamp_via(self, value: str, via: Via) -> None:
         """Replace the topmost Via by this value, already parsed as `via`."""
         self.replace_top("Via", value)
-        self._cache["via"] = via
+        self._via = via
 
     def _forget(self, key: str) -> None:
-        cache = self._cache
-        cache.pop(key, None)
-        if key == "cseq":
-            cache.pop("cseq-number", None)
-            cache.pop("cseq-method", None)
-        elif key == "route":
-            cache.pop("routes", None)
+        for slot in _READ_FROM.get(key, ()):
+            setattr(self, slot, None)
 
     # --- typed values ------------------------------------------------------------------------
     @property
     def via(self) -> Via:
         """The topmost Via."""
-        via: Via | None = self._cache.get("via")
+        via = self._via
         if via is None:
             row = self._value("via")
             if "," in row:
                 row = split_top(row, ",", "via")[0]
-            via = self._cache["via"] = parse_via(row)
+            via = self._via = parse_via(row)
         return via
 
     @property
     def branch(self) -> str:
         """The branch of the topmost Via, "" when it has none."""
-        return self.via.branch
+        return (self._via or self.via).branch
 
     @property
     def from_(self) -> NameAddr:
-        return self._name_addr("from")
+        found = self._from
+        if found is None:
+            found = self._from = parse_name_addr(self._value("from"), "from")
+        return found
 
     @property
     def to(self) -> NameAddr:
-        return self._name_addr("to")
-
-    def _name_addr(self, key: str) -> NameAddr:
-        found: NameAddr | None = self._cache.get(key)
+        found = self._to
         if found is None:
-            found = self._cache[key] = parse_name_addr(self._value(key), key)
+            found = self._to = parse_name_addr(self._value("to"), "to")
         return found
 
     @property
     def from_tag(self) -> str:
         """The From tag, "" when there is none."""
-        return self._name_addr("from").tag
+        return (self._from or self.from_).tag
 
     @property
     def to_tag(self) -> str:
         """The To tag, "" when there is none."""
-        return self._name_addr("to").tag
+        return (self._to or self.to).tag
 
     @property
     def call_id(self) -> str:
-        found: str | None = self._cache.get("call-id")
+        found = self._call_id
         if found is None:
-            found = self._cache["call-id"] = self.first("call-id") or ""
+            found = self._call_id = self.first("call-id") or ""
         return found
 
     @property
     def cseq_number(self) -> int:
-        if "cseq-number" not in self._cache:
+        if self._cseq_number is None:
             self.read_cseq(f":{self._value('cseq')}")
-        number: int = self._cache["cseq-number"]
-        return number
+        return cast("int", self._cseq_number)
 
     @property
     def cseq_method(self) -> str:
-        if "cseq-method" not in self._cache:
-            self.read_cseq(f":{self._value('cseq')}")
-        method: str = self._cache["cseq-method"]
-        return method
+        found = self._cseq_method
+        return self.read_cseq(f":{self._value('cseq')}") if found is None else found
 
     def read_cseq(self, row: str) -> str:
         """Take number and method from a whole CSeq row, whose method is returned."""
@@ -235,11 +242,10 @@ class Message:
             raise MalformedMessage("not a number and a method", header="cseq")
         text, method = words
         if len(text) < 10 and text.isascii() and text.isdigit():
-            number = int(text)
+            self._cseq_number = int(text)
         else:
-            number = parse_uint(text, "cseq", MAX_CSEQ)
-        self._cache["cseq-number"] = number
-        self._cache["cseq-method"] = method
+            self._cseq_number = parse_uint(text, "cseq", MAX_CSEQ)
+        self._cseq_method = method
         return method
 
     @property
@@ -265,11 +271,11 @@ class Message:
     @property
     def contacts(self) -> list[NameAddr]:
         """Contact values; none of them is `*`."""
-        found: list[NameAddr] | None = self._cache.get("contact")
+        found = self._contacts
         if found is None:
             values = self.values("contact")
             found = [parse_name_addr(v, "contact") for v in values if v != "*"]
-            self._cache["contact"] = found
+            self._contacts = found
         return found
 
     @property
@@ -279,10 +285,9 @@ class Message:
 
     @property
     def routes(self) -> list[NameAddr]:
-        found: list[NameAddr] | None = self._cache.get("routes")
+        found = self._routes
         if found is None:
-            found = [parse_name_addr(v, "route") for v in self.values("route")]
-            self._cache["routes"] = found
+            found = self._routes = [parse_name_addr(v, "route") for v in self.values("route")]
         return found
 
     @property
@@ -335,126 +340,23 @@ class Message:
         other.keys = self.keys.copy()
         other.lines = self.lines.copy()
         other.body = self.body
-        other._cache = self._cache.copy()
+        other._via = self._via
+        other._from = self._from
+        other._to = self._to
+        other._call_id = self._call_id
+        other._cseq_number = self._cseq_number
+        other._cseq_method = self._cseq_method
+        other._contacts = self._contacts
+        other._routes = self._routes
 
 
-class Request(Message):
-    """A request."""
-
-    __slots__ = ("_uri", "_uri_text", "method")
-
-    def __init__(
-        self, method: str, uri_text: str, keys: list[str], lines: list[str], body: bytes = b""
-    ) -> None:
-        super().__init__(keys, lines, body)
-        self.method = method
-        self._uri_text = uri_text
-        self._uri: Uri | None = None
-
-    @classmethod
-    def build(
-        cls, method: str, uri_text: str, headers: Iterable[tuple[str, str]], body: bytes = b""
-    ) -> Request:
-        """A request of our own."""
-        keys, lines = [], []
-        for name, value in headers:
-            keys.append(canonical[name])
-            lines.append(f"{name}: {value}")
-        return cls(method, uri_text, keys, lines, body)
-
-    @property
-    def uri_text(self) -> str:
-        return self._uri_text
-
-    @uri_text.setter
-    def uri_text(self, text: str) -> None:
-        self._uri_text = text
-        self._uri = None
-
-    @property
-    def uri(self) -> Uri:
-        """The Request-URI, parsed at first use."""
-        if self._uri is None:
-            self._uri = parse_uri(self._uri_text)
-        return self._uri
-
-    @property
-    def start_line(self) -> str:
-        return f"{self.method} {self._uri_text} SIP/2.0"
-
-    def __repr__(self) -> str:
-        return f"<Request {self.method} {self._uri_text} {self.first('call-id')}>"
-
-    def copy(self) -> Request:
-        """A copy whose rows may be edited by themselves."""
-        other = Request.__new__(Request)
-        self._copy_into(other)
-        other.method = self.method
-        other._uri_text = self._uri_text
-        other._uri = self._uri
-        return other
-
-    def respond(
-        self,
-        status: int,
-        reason: str = "",
-        *,
-        to_tag: str = "",
-        headers: Iterable[tuple[str, str]] = (),
-        body: bytes = b"",
-    ) -> Response:
-        """A response: Vias in order, From, To, Call-ID, CSeq copied (RFC 3261 §8.2.6.2).
-
-        To gets `to_tag` when it has no tag; Timestamp is copied into a 100.
-        """
-        copied = _COPIED if status > 100 else _COPIED_TO_100
-        pairs = [(k, n) for k, n in zip(self.keys, self.lines, strict=True) if k in copied]
-        keys = [key for key, _ in pairs]
-        lines = [line for _, line in pairs]
-        if to_tag and status > 100 and "to" in keys and not self._has_to_tag():
-            index = keys.index("to")
-            lines[index] = f"{lines[index].rstrip()};tag={to_tag}"
-        for name, value in headers:
-            keys.append(canonical[name])
-            lines.append(f"{name}: {value}")
-        keys.append("content-length")
-        lines.append(f"Content-Length: {len(body)}")
-        return Response(status, reason or REASONS.get(status, "Unknown"), keys, lines, body)
-
-    def _has_to_tag(self) -> bool:
-        try:
-            return bool(self.to_tag)
-        except MalformedMessage:
-            return ";tag=" in (self.first("to") or "").lower()
-
-
-_COPIED = frozenset({"via", "from", "to", "call-id", "cseq"})
-_COPIED_TO_100 = _COPIED | {"timestamp"}
-
-
-class Response(Message):
-    """A response."""
-
-    __slots__ = ("reason", "status")
-
-    def __init__(
-        self, status: int, reason: str, keys: list[str], lines: list[str], body: bytes = b""
-    ) -> None:
-        super().__init__(keys, lines, body)
-        self.status = status
-        self.reason = reason
-
-    @property
-    def start_line(self) -> str:
-        return f"SIP/2.0 {self.status} {self.reason}"
-
-    def __repr__(self) -> str:
-        return f"<Response {self.status} {self.first('cseq')} {self.first('call-id')}>"
-
-    def copy(self) -> Response:
-        """A copy whose rows may be edited by themselves."""
-        other = Response.__new__(Response)
-        self._copy_into(other)
-        other.status = self.status
-        other.reason = self.reason
-        return other
+_READ_FROM: dict[str, tuple[str, ...]] = {
+    "via": ("_via",),
+    "from": ("_from",),
+    "to": ("_to",),
+    "call-id": ("_call_id",),
+    "cseq": ("_cseq_number", "_cseq_method"),
+    "contact": ("_contacts",),
+    "route": ("_routes",),
+}
+"""Which values are read from the rows of a name, and forgotten with them."""

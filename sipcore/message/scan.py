@@ -5,11 +5,12 @@ from __future__ import annotations
 from sipcore.errors import LimitExceeded, MalformedMessage
 from sipcore.message.grammar import is_token
 from sipcore.message.limits import DEFAULT_LIMITS, Limits
-from sipcore.message.message import Request, Response
 from sipcore.message.names import canonical
+from sipcore.message.request import Request
+from sipcore.message.response import Response
 
 _ONCE = ("from", "to", "call-id", "cseq")
-_MANDATORY = frozenset((*_ONCE, "via"))
+_MANDATORY = (*_ONCE, "via")
 _METHODS = frozenset({"INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "MESSAGE"})
 """Known to be tokens."""
 
@@ -39,11 +40,16 @@ def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Res
     if "\n" in rest or "\r" in rest:
         # Some take a bare CR or LF for the end of a row, and would see rows that we do not.
         raise MalformedMessage("CR or LF by itself in the header")
-    if "\r\n " in text or "\r\n\t" in text:
+    start = lines.pop(0)
+    keys = _keys(lines)
+    rows = dict(zip(keys, lines))  # noqa: B905 (as many of both; saying so costs time)
+    if "" in rows and ("\r\n " in text or "\r\n\t" in text):
         lines = _unfold(lines)
-    message = _start_line(lines.pop(0), lines, body)
+        keys = _keys(lines)
+        rows = dict(zip(keys, lines, strict=True))
+    message = _start_line(start, keys, lines, body)
     try:
-        _check(message, limits)
+        _check(message, rows, limits, end)
     except MalformedMessage as error:
         error.partial = _partial(message)
         raise
@@ -55,8 +61,8 @@ def _unfold(lines: list[str]) -> list[str]:
 
     The start line cannot be folded (§7.1): what goes on from it is a row without a name.
     """
-    rows = [[line] for line in lines[:2]]
-    for line in lines[2:]:
+    rows = [[line] for line in lines[:1]]
+    for line in lines[1:]:
         if line[:1] in (" ", "\t"):
             rows[-1].append(line)
         else:
@@ -70,10 +76,9 @@ def _joined(row: list[str]) -> str:
     return " ".join(filter(None, pieces))
 
 
-def _start_line(line: str, lines: list[str], body: bytes) -> Request | Response:
-    if line[:8] == "SIP/2.0 " or line[:4].upper() == "SIP/":
-        return _status_line(line, lines, body)
-    keys = _keys(lines)
+def _start_line(line: str, keys: list[str], lines: list[str], body: bytes) -> Request | Response:
+    if line[:4].upper() == "SIP/":
+        return _status_line(line, keys, lines, body)
     pieces = line.split(" ")
     if len(pieces) == 3 and pieces[2] == "SIP/2.0" and pieces[1]:
         method = pieces[0]
@@ -90,14 +95,14 @@ def _start_line(line: str, lines: list[str], body: bytes) -> Request | Response:
     raise MalformedMessage(reason, status=status, partial=_partial(partial))
 
 
-def _status_line(line: str, lines: list[str], body: bytes) -> Response:
+def _status_line(line: str, keys: list[str], lines: list[str], body: bytes) -> Response:
     version, _, rest = line.partition(" ")
     code, _, reason = rest.partition(" ")
     if version.upper() != "SIP/2.0":
         raise MalformedMessage("version not supported", status=505)
     if len(code) != 3 or not (code.isascii() and code.isdigit()) or not 100 <= int(code) <= 699:
         raise MalformedMessage("status code outside 100-699")
-    return Response(int(code), reason, _keys(lines), lines, body)
+    return Response(int(code), reason, keys, lines, body)
 
 
 def _keys(lines: list[str]) -> list[str]:
@@ -106,24 +111,25 @@ def _keys(lines: list[str]) -> list[str]:
     return [names[line.partition(":")[0]] if ":" in line else "" for line in lines]
 
 
-def _check(message: Request | Response, limits: Limits) -> None:
-    """Hold the message to the limits and to what routing needs; keep the values read for that."""
-    keys, lines = message.keys, message.lines
-    if len(keys) > limits.header_rows:
-        raise LimitExceeded("header_rows", limits.header_rows, len(keys), status=513)
-    longest = max(map(len, lines), default=0)
-    if longest > limits.line_length:
-        raise LimitExceeded("line_length", limits.line_length, longest, status=513)
-    if longest > limits.values_per_row or longest > limits.params_per_row:
-        _check_separators(lines, limits)
-    rows = dict(zip(keys, lines, strict=True))  # one look-up each, where a list is searched
+def _check(
+    message: Request | Response, rows: dict[str, str], limits: Limits, header_bytes: int
+) -> None:
+    """Hold the message to the limits and to what routing needs; keep the values read for that.
+
+    `rows` has the last row of each name: one look-up each, where a list is searched.
+    """
+    count = len(message.keys)
+    if count > limits.header_rows:
+        raise LimitExceeded("header_rows", limits.header_rows, count, status=513)
+    if header_bytes > limits.least_per_row:
+        _check_rows(message.lines, limits)
     if "" in rows:
         raise MalformedMessage("row without a header name")
-    if len(rows) != len(keys):
+    if len(rows) != count:
         _check_repeated(message)
-    if not rows.keys() >= _MANDATORY:
-        missing = next(name for name in (*_ONCE, "via") if name not in rows)
-        raise MalformedMessage("missing", header=missing)
+    for name in _MANDATORY:
+        if name not in rows:
+            raise MalformedMessage("missing", header=name)
     _check_body(message, limits, rows.get("content-length"))
     cseq_method = message.read_cseq(rows["cseq"])
     message.via  # noqa: B018 (parsed now: without a Via nothing can be answered)
@@ -137,6 +143,19 @@ def _check(message: Request | Response, limits: Limits) -> None:
         message.to_tag  # noqa: B018
 
 
+def _check_rows(lines: list[str], limits: Limits) -> None:
+    """Bound the length of each row, and the pieces that it can be split into."""
+    longest = max(map(len, lines), default=0)
+    if longest > limits.line_length:
+        raise LimitExceeded("line_length", limits.line_length, longest, status=513)
+    for limit, value, separator in (
+        ("values_per_row", limits.values_per_row, ","),
+        ("params_per_row", limits.params_per_row, ";"),
+    ):
+        if longest > value and (most := max(line.count(separator) for line in lines)) > value:
+            raise LimitExceeded(limit, value, most)
+
+
 def _check_repeated(message: Request | Response) -> None:
     """Refuse a second row of what may stand once; Content-Length may repeat itself."""
     keys = message.keys
@@ -145,17 +164,6 @@ def _check_repeated(message: Request | Response) -> None:
             raise MalformedMessage("more than once", header=name)
     if len(set(message.rows("content-length"))) > 1:
         raise MalformedMessage("given twice", header="content-length")
-
-
-def _check_separators(lines: list[str], limits: Limits) -> None:
-    """Bound the pieces that a row can be split into."""
-    for limit, value, separator in (
-        ("values_per_row", limits.values_per_row, ","),
-        ("params_per_row", limits.params_per_row, ";"),
-    ):
-        most = max((line.count(separator) for line in lines), default=0)
-        if most > value:
-            raise LimitExceeded(limit, value, most)
 
 
 def _check_body(message: Request | Response, limits: Limits, row: str | None) -> None:

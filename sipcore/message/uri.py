@@ -47,7 +47,7 @@ class Uri:
     @property
     def user_decoded(self) -> str:
         """The user part with %HH decoded once."""
-        return unescape(self.user) if "%" in self.user else self.user
+        return unescape(self.user)
 
     @property
     def transport(self) -> str | None:

@@ -148,16 +148,25 @@ class StreamConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._flow is None or self._transport is None:
             return
-        try:
+        with contextlib.suppress(MalformedMessage):  # `failure` keeps it
             for piece in self._framer.feed(data):
                 if piece is PING:
                     self._transport.write(b"\r\n")
                 else:
                     self._owner.message(cast("bytes", piece), self._flow)
-        except MalformedMessage as error:
-            # The framing is lost, and with it every later message: answer is impossible, close.
-            log.info("closing %s %s: %s", self.kind, self._flow.remote, error)
-            self._transport.close()
+        if self._framer.failure is not None:
+            self._give_up(self._framer.failure)
+
+    def _give_up(self, error: MalformedMessage) -> None:
+        """The framing is lost, and with it every later message: answer if we can, and close."""
+        assert self._flow is not None
+        assert self._transport is not None
+        log.info("closing %s %s: %s", self.kind, self._flow.remote, error)
+        request = error.partial
+        if request is not None and request.method != "ACK":
+            response = request.respond(error.status, error.reason, to_tag="malformed")
+            self._transport.write(response.to_bytes())
+        self._transport.close()
 
     def write(self, data: bytes) -> bool:
         """Queue for sending; False when the connection is closing or its reader too slow."""

@@ -89,6 +89,21 @@ def test_message_in_pieces_and_two_in_one(campus: Campus, phone: Phones) -> None
     agent.response(second, 401)
 
 
+def test_a_request_without_content_length_on_a_stream_is_answered_400_and_closed(
+    campus: Campus,
+) -> None:
+    """RFC 3261 §18.3: where the message ends is not known, so nothing after it can be read."""
+    with socket.create_connection(("127.0.0.1", campus.sip_port), timeout=5) as stream:
+        stream.sendall(
+            b"OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/TCP 127.0.0.1:9;branch=z9hG4bKx\r\n"
+            b"From: <sip:a@x>;tag=1\r\nTo: <sip:b@x>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\n\r\n"
+        )
+        received = b""
+        while piece := stream.recv(4096):
+            received += piece
+    assert received.startswith(b"SIP/2.0 400 ")
+
+
 def test_garbage_on_a_stream_closes_it_and_nothing_else(campus: Campus) -> None:
     with socket.create_connection(("127.0.0.1", campus.sip_port), 2) as stream:
         stream.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: nonsense\r\n\r\n")

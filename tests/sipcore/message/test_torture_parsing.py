@@ -72,7 +72,7 @@ def test_wsinv_reads_through_folds_blanks_and_odd_case() -> None:
     message = rfc4475("wsinv.dat")
     assert message.max_forwards == 68
     assert (message.cseq_number, message.cseq_method) == (9, "INVITE")
-    assert message.from_.display == "J Rosenberg \\\""
+    assert message.from_.display == 'J Rosenberg \\"'
     assert message.from_tag == "98asjd8"
     assert message.to_tag == "1918181833n"
     assert message.first("subject") == ""

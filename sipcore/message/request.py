@@ -1,0 +1,106 @@
+"""Requests (RFC 3261 §7.1), and the responses made from them (§8.2.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sipcore.errors import MalformedMessage
+from sipcore.message.message import Message
+from sipcore.message.names import canonical
+from sipcore.message.reasons import REASONS
+from sipcore.message.response import Response
+from sipcore.message.uri import Uri, parse_uri
+
+
+class Request(Message):
+    """A request."""
+
+    __slots__ = ("_uri", "_uri_text", "method")
+
+    def __init__(
+        self, method: str, uri_text: str, keys: list[str], lines: list[str], body: bytes = b""
+    ) -> None:
+        Message.__init__(self, keys, lines, body)
+        self.method = method
+        self._uri_text = uri_text
+        self._uri: Uri | None = None
+
+    @classmethod
+    def build(
+        cls, method: str, uri_text: str, headers: Iterable[tuple[str, str]], body: bytes = b""
+    ) -> Request:
+        """A request of our own."""
+        keys, lines = [], []
+        for name, value in headers:
+            keys.append(canonical[name])
+            lines.append(f"{name}: {value}")
+        return cls(method, uri_text, keys, lines, body)
+
+    @property
+    def uri_text(self) -> str:
+        return self._uri_text
+
+    @uri_text.setter
+    def uri_text(self, text: str) -> None:
+        self._uri_text = text
+        self._uri = None
+
+    @property
+    def uri(self) -> Uri:
+        """The Request-URI, parsed at first use."""
+        if self._uri is None:
+            self._uri = parse_uri(self._uri_text)
+        return self._uri
+
+    @property
+    def start_line(self) -> str:
+        return f"{self.method} {self._uri_text} SIP/2.0"
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self._uri_text} {self.first('call-id')}>"
+
+    def copy(self) -> Request:
+        """A copy whose rows may be edited by themselves."""
+        other = Request.__new__(Request)
+        self._copy_into(other)
+        other.method = self.method
+        other._uri_text = self._uri_text
+        other._uri = self._uri
+        return other
+
+    def respond(
+        self,
+        status: int,
+        reason: str = "",
+        *,
+        to_tag: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> Response:
+        """A response: Vias in order, From, To, Call-ID, CSeq copied (RFC 3261 §8.2.6.2).
+
+        To gets `to_tag` when it has no tag; Timestamp is copied into a 100.
+        """
+        copied = _COPIED if status > 100 else _COPIED_TO_100
+        pairs = [(k, n) for k, n in zip(self.keys, self.lines, strict=True) if k in copied]
+        keys = [key for key, _ in pairs]
+        lines = [line for _, line in pairs]
+        if to_tag and status > 100 and "to" in keys and not self._has_to_tag():
+            index = keys.index("to")
+            lines[index] = f"{lines[index].rstrip()};tag={to_tag}"
+        for name, value in headers:
+            keys.append(canonical[name])
+            lines.append(f"{name}: {value}")
+        keys.append("content-length")
+        lines.append(f"Content-Length: {len(body)}")
+        return Response(status, reason or REASONS.get(status, "Unknown"), keys, lines, body)
+
+    def _has_to_tag(self) -> bool:
+        try:
+            return bool(self.to_tag)
+        except MalformedMessage:
+            return ";tag=" in (self.first("to") or "").lower()
+
+
+_COPIED = frozenset({"via", "from", "to", "call-id", "cseq"})
+_COPIED_TO_100 = _COPIED | {"timestamp"}

@@ -1,0 +1,33 @@
+"""Responses (RFC 3261 §7.2)."""
+
+from __future__ import annotations
+
+from sipcore.message.message import Message
+
+
+class Response(Message):
+    """A response."""
+
+    __slots__ = ("reason", "status")
+
+    def __init__(
+        self, status: int, reason: str, keys: list[str], lines: list[str], body: bytes = b""
+    ) -> None:
+        Message.__init__(self, keys, lines, body)
+        self.status = status
+        self.reason = reason
+
+    @property
+    def start_line(self) -> str:
+        return f"SIP/2.0 {self.status} {self.reason}"
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.first('cseq')} {self.first('call-id')}>"
+
+    def copy(self) -> Response:
+        """A copy whose rows may be edited by themselves."""
+        other = Response.__new__(Response)
+        self._copy_into(other)
+        other.status = self.status
+        other.reason = self.reason
+        return other
