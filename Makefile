@@ -1,7 +1,7 @@
 # Two commands do their own set-up: `make run` and `make test`. The rest are parts of them.
 # Settings go on the command line: make run LAN=1 VOIP_WEB_PORT=8001
 
-PYTHON ?= python3
+PYTHON ?= $(shell sh scripts/python.sh)
 PEERS ?= 1
 BIN := .venv/bin
 export PYTHON PEERS

@@ -26,7 +26,7 @@ if ! [ -x .venv/bin/python ]; then
 fi
 for file in "$@"; do
     echo "Installing what $file lists …"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    .venv/bin/python -m pip install -qq --disable-pip-version-check \
         --require-hashes --only-binary=:all: -r "$file" ||
         refuse "The packages of $file could not be installed: the reason stands above."
 done
