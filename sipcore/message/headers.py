@@ -21,7 +21,7 @@ _NOT_IN_PLAIN_TAG = frozenset(';"< \t')
 class NameAddr:
     """A From, To, Contact, Route … value: display name, URI, header parameters."""
 
-    __slots__ = ("_params", "_tail", "_uri", "display", "uri_text")
+    __slots__ = ("_params", "_tag", "_tail", "_uri", "display", "uri_text")
 
     def __init__(self, display: str, uri_text: str, tail: str = "") -> None:
         self.display = display
@@ -30,6 +30,7 @@ class NameAddr:
         self._tail = tail
         self._uri: Uri | None = None
         self._params: dict[str, str | None] | None = None
+        self._tag: str | None = None
 
     @property
     def uri(self) -> Uri:
@@ -48,12 +49,17 @@ class NameAddr:
     @property
     def tag(self) -> str:
         """The tag parameter, "" when there is none."""
-        tail = self._tail
-        if not tail:
-            return ""
-        if tail[:5] == ";tag=" and _NOT_IN_PLAIN_TAG.isdisjoint(tail[5:]):
-            return tail[5:]  # the only parameter, as nearly always
-        return self.params.get("tag") or ""
+        tag = self._tag
+        if tag is None:
+            tail = self._tail
+            if not tail:
+                tag = ""
+            elif tail[:5] == ";tag=" and _NOT_IN_PLAIN_TAG.isdisjoint(tail[5:]):
+                tag = tail[5:]  # the only parameter, as nearly always
+            else:
+                tag = self.params.get("tag") or ""
+            self._tag = tag
+        return tag
 
     def __str__(self) -> str:
         display = f"{quote(self.display)} " if self.display else ""
@@ -123,7 +129,7 @@ def _bracketed(display: str, rest: str) -> NameAddr:
 class Via:
     """One Via value."""
 
-    __slots__ = ("host", "params", "port", "transport")
+    __slots__ = ("branch", "host", "params", "port", "received", "rport", "sent_by", "transport")
 
     def __init__(
         self, transport: str, host: str, port: int | None, params: dict[str, str | None]
@@ -133,34 +139,21 @@ class Via:
         self.host = host
         self.port = port
         self.params = params
-
-    def stamped(self, **params: str) -> Via:
-        """This Via with parameters added or filled in."""
-        return Via(self.transport, self.host, self.port, {**self.params, **params})
-
-    @property
-    def branch(self) -> str:
-        return self.params.get("branch") or ""
-
-    @property
-    def received(self) -> str | None:
-        value = self.params.get("received")
-        return value.strip("[]") if value else None
-
-    @property
-    def rport(self) -> str | None:
+        self.branch = params.get("branch") or ""
+        received = params.get("received")
+        self.received = received.strip("[]") if received else None
+        self.rport = (params["rport"] or "") if "rport" in params else None
         """None without rport, "" when it came without a value (RFC 3581 §3)."""
-        if "rport" not in self.params:
-            return None
-        return self.params["rport"] or ""
-
-    @property
-    def sent_by(self) -> str:
-        """`host:port` with the default port filled in, lower case, for matching."""
-        port = self.port
         if port is None:
-            port = _DEFAULT_PORTS.get(self.transport, 5060)
-        return f"{self.host}:{port}"
+            port = _DEFAULT_PORTS.get(transport, 5060)
+        self.sent_by = f"{host}:{port}"
+        """`host:port` with the default port filled in, lower case, for matching."""
+
+    def stamp(self, received: str, rport: str | None = None) -> None:
+        """Note where the message really came from."""
+        self.params["received"] = self.received = received
+        if rport is not None:
+            self.params["rport"] = self.rport = rport
 
     def __str__(self) -> str:
         port = "" if self.port is None else f":{self.port}"
@@ -175,14 +168,7 @@ _DEFAULT_PORTS = {"TLS": 5061, "TLS-SCTP": 5061, "WS": 80, "WSS": 443}
 
 
 def parse_via(text: str) -> Via:
-    """`SIP/2.0/UDP host:port;params`, white space allowed around '/', ':' and ';' (§20.42).
-
-    Our own Via comes back in every response: the result is shared, never change it.
-    """
-    return _cached_via(text) if len(text) <= CACHED_LENGTH else _parse_via(text)
-
-
-def _parse_via(text: str) -> Via:
+    """`SIP/2.0/UDP host:port;params`, white space allowed around '/', ':' and ';' (§20.42)."""
     head, _, tail = text.partition(";")
     if head[:8] == "SIP/2.0/":
         transport, _, sent_by = head[8:].partition(" ")
@@ -213,7 +199,6 @@ def _parse_via(text: str) -> Via:
     return _via(words[0], words[1], tail)
 
 
-_cached_via = lru_cache(maxsize=4096)(_parse_via)
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import cast
 
 from sipcore.errors import LocalProtocolError, MalformedMessage
-from sipcore.message.grammar import parse_uint, split_top
+from sipcore.message.grammar import is_token, parse_uint, split_top
 from sipcore.message.headers import NameAddr, Via, parse_name_addr, parse_via
 from sipcore.message.names import UNSPLIT, canonical
 
@@ -28,16 +28,25 @@ class Message:
         "_from",
         "_routes",
         "_to",
+        "_tops",
         "_via",
         "body",
         "keys",
         "lines",
     )
 
-    def __init__(self, keys: list[str], lines: list[str], body: bytes = b"") -> None:
+    def __init__(
+        self,
+        keys: list[str],
+        lines: list[str],
+        body: bytes = b"",
+        tops: dict[str, str] | None = None,
+    ) -> None:
         self.keys = keys
         self.lines = lines
         self.body = body
+        self._tops = tops
+        """What follows the colon in the first row of each name; None until it is asked for."""
         self._via: Via | None = None
         self._from: NameAddr | None = None
         self._to: NameAddr | None = None
@@ -48,18 +57,31 @@ class Message:
         self._routes: list[NameAddr] | None = None
 
     # --- raw values --------------------------------------------------------------------------
+    def _index(self) -> dict[str, str]:
+        tops: dict[str, str] = {}
+        for key, line in zip(self.keys, self.lines, strict=True):
+            if key not in tops:
+                tops[key] = line.partition(":")[2]
+        self._tops = tops
+        return tops
+
+    def has(self, key: str) -> bool:
+        """Whether there is a row of this name (lower-case, long)."""
+        tops = self._tops
+        return key in (self._index() if tops is None else tops)
+
     def first(self, key: str) -> str | None:
         """The value of the first row of this name (lower-case, long), or None."""
-        if key not in self.keys:
-            return None
-        return self.lines[self.keys.index(key)].partition(":")[2].strip()
+        tops = self._tops
+        value = (self._index() if tops is None else tops).get(key)
+        return None if value is None else value.strip()
 
     def _value(self, key: str) -> str:
         """As `first`, for a header that must be there."""
-        try:
-            return self.lines[self.keys.index(key)].partition(":")[2].strip()
-        except ValueError:
-            raise MalformedMessage("missing", header=key) from None
+        value = self.first(key)
+        if value is None:
+            raise MalformedMessage("missing", header=key)
+        return value
 
     def rows(self, key: str) -> list[str]:
         """The values of all rows of this name."""
@@ -92,41 +114,53 @@ class Message:
     def push(self, name: str, value: str) -> None:
         """Put a row in front of the others of its name, or on top when there is none."""
         key = canonical[name]
-        index = self.keys.index(key) if key in self.keys else 0
-        self.keys.insert(index, key)
+        keys = self.keys
+        index = keys.index(key) if key in keys else 0
+        keys.insert(index, key)
         self.lines.insert(index, f"{name}: {value}")
-        self._forget(key)
+        if self._tops is not None:
+            self._tops[key] = value
+        if key in _READ_FROM:
+            self._forget(key)
 
     def append(self, name: str, value: str) -> None:
         """Put a row at the end."""
         key = canonical[name]
         self.keys.append(key)
         self.lines.append(f"{name}: {value}")
-        self._forget(key)
+        self._changed(key)
 
     def set(self, name: str, value: str) -> None:
         """Have exactly one row of this name: in place of the first, or at the end."""
         key = canonical[name]
-        count = self.keys.count(key)
+        keys = self.keys
+        count = keys.count(key)
         if count == 0:
             self.append(name, value)
             return
-        self.lines[self.keys.index(key)] = f"{name}: {value}"
+        first = keys.index(key)
+        self.lines[first] = f"{name}: {value}"
         if count > 1:
-            first = self.keys.index(key)
-            keep = [i for i, k in enumerate(self.keys) if k != key or i == first]
+            keep = [i for i, k in enumerate(keys) if k != key or i == first]
             self.lines = [self.lines[i] for i in keep]
-            self.keys = [self.keys[i] for i in keep]
-        self._forget(key)
+            self.keys = [keys[i] for i in keep]
+        self._changed(key)
 
     def remove(self, name: str) -> None:
         """Take out all rows of this name."""
         key = canonical[name]
-        if key in self.keys:
-            keep = [i for i, k in enumerate(self.keys) if k != key]
+        keys = self.keys
+        count = keys.count(key)
+        if count == 1:
+            index = keys.index(key)
+            del keys[index]
+            del self.lines[index]
+            self._changed(key)
+        elif count:
+            keep = [i for i, k in enumerate(keys) if k != key]
             self.lines = [self.lines[i] for i in keep]
-            self.keys = [self.keys[i] for i in keep]
-            self._forget(key)
+            self.keys = [keys[i] for i in keep]
+            self._changed(key)
 
     def pop(self, name: str) -> str | None:
         """Take out the first value of this name and return it."""
@@ -136,15 +170,16 @@ class Message:
         index = self.keys.index(key)
         line = self.lines[index]
         row = line[line.index(":") + 1 :].strip()
-        self._forget(key)
         if "," in row and key not in UNSPLIT:
             pieces = [piece for piece in split_top(row, ",", key) if piece]
             if len(pieces) > 1:
                 self.lines[index] = f"{line[: line.index(':')]}: {', '.join(pieces[1:])}"
+                self._changed(key)
                 return pieces[0]
             row = pieces[0] if pieces else ""
         del self.keys[index]
         del self.lines[index]
+        self._changed(key)
         return row
 
     def replace_top(self, name: str, value: str) -> None:
@@ -160,20 +195,32 @@ class Message:
             rest = [piece for piece in split_top(row, ",", key) if piece][1:]
             value = ", ".join([value, *rest])
         self.lines[index] = f"{name}: {value}"
-        self._forget(key)
+        self._changed(key)
 
-    def stamp_only_via(self, row: str, via: Via) -> None:
+    def stamp_only_via(self, row: str) -> None:
         """As `stamp_via`, where the first Via row holds one value."""
         self.lines[self.keys.index("via")] = f"Via: {row}"
-        self._via = via
+        if self._tops is not None:
+            self._tops["via"] = row
 
     def stamp_via(self, value: str, via: Via) -> None:
         """Replace the topmost Via by this value, already parsed as `via`."""
         self.replace_top("Via", value)
         self._via = via
 
+    def _changed(self, key: str) -> None:
+        """Rows of this name are others now."""
+        tops = self._tops
+        if tops is not None:
+            if key in self.keys:
+                tops[key] = self.lines[self.keys.index(key)].partition(":")[2]
+            else:
+                tops.pop(key, None)
+        if key in _READ_FROM:
+            self._forget(key)
+
     def _forget(self, key: str) -> None:
-        for slot in _READ_FROM.get(key, ()):
+        for slot in _READ_FROM[key]:
             setattr(self, slot, None)
 
     # --- typed values ------------------------------------------------------------------------
@@ -191,7 +238,14 @@ class Message:
     @property
     def branch(self) -> str:
         """The branch of the topmost Via, "" when it has none."""
-        return (self._via or self.via).branch
+        if self._via is None:
+            # Of a response, which has our own Via on top, nothing else is ever read.
+            row = (self._tops or self._index()).get("via", "")
+            _, found, rest = row.partition(";branch=")
+            branch = rest.partition(";")[0]
+            if found and is_token(branch) and "," not in row:
+                return branch
+        return self.via.branch
 
     @property
     def from_(self) -> NameAddr:
@@ -227,17 +281,17 @@ class Message:
     @property
     def cseq_number(self) -> int:
         if self._cseq_number is None:
-            self.read_cseq(f":{self._value('cseq')}")
+            self.read_cseq(self._value("cseq"))
         return cast("int", self._cseq_number)
 
     @property
     def cseq_method(self) -> str:
         found = self._cseq_method
-        return self.read_cseq(f":{self._value('cseq')}") if found is None else found
+        return self.read_cseq(self._value("cseq")) if found is None else found
 
-    def read_cseq(self, row: str) -> str:
-        """Take number and method from a whole CSeq row, whose method is returned."""
-        words = row.partition(":")[2].split()
+    def read_cseq(self, value: str) -> str:
+        """Take number and method from a CSeq value; the method is returned."""
+        words = value.split()
         if len(words) != 2:
             raise MalformedMessage("not a number and a method", header="cseq")
         text, method = words
@@ -254,6 +308,8 @@ class Message:
         row = self.first("max-forwards")
         if row is None:
             return None
+        if len(row) < 3 and row.isascii() and row.isdigit():
+            return int(row)
         value = parse_uint(row, "max-forwards", 1 << 63)
         return value if value <= 255 else None
 
@@ -307,7 +363,7 @@ class Message:
         return self._tags("supported")
 
     def _tags(self, key: str) -> list[str]:
-        if key not in self.keys:
+        if not self.has(key):
             return []
         return [tag.lower() for tag in self.values(key)]
 
@@ -329,17 +385,15 @@ class Message:
         lines = self.lines
         if "content-length" not in self.keys:
             lines = [*lines, f"Content-Length: {len(self.body)}"]
-        start = self.start_line
-        rows = "".join(lines)
-        if "\n" in rows or "\r" in rows or "\n" in start or "\r" in start:
+        head = "\r\n".join((self.start_line, *lines, "\r\n"))
+        ends = len(lines) + 2
+        if head.count("\n") != ends or head.count("\r") != ends:
             raise LocalProtocolError("line break inside a header row")
-        head = "\r\n".join((start, *lines, "\r\n"))
         return head.encode("utf-8", "surrogateescape") + self.body
 
-    def _copy_into(self, other: Message) -> None:
-        other.keys = self.keys.copy()
-        other.lines = self.lines.copy()
-        other.body = self.body
+    def _copy_values(self, other: Message) -> None:
+        """Spare a copy of the same rows from reading them again."""
+        other._tops = None if self._tops is None else self._tops.copy()
         other._via = self._via
         other._from = self._from
         other._to = self._to

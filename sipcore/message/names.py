@@ -45,6 +45,10 @@ _USUAL = (
 )
 
 
+MAX_REMEMBERED = 4096
+"""Spellings of names, usual ones included."""
+
+
 class _Canonical(dict[str, str]):
     """Name as received → lower-case long name, "" when it is no token.
 
@@ -52,14 +56,12 @@ class _Canonical(dict[str, str]):
     can fill the table with names of his own and make everybody else's slow.
     """
 
-    MAX = 4096
-
     def __missing__(self, name: str) -> str:
         # Blanks may stand before the colon and nowhere else. Other white space that Python would
         # strip is refused: the next hop may not see the same name behind it.
         key = name.rstrip(" \t").lower()
         key = COMPACT.get(key, key) if is_token(key) else ""
-        if len(self) < self.MAX and len(name) <= 40:
+        if len(self) < MAX_REMEMBERED and len(name) <= 40:
             self[name] = key
         return key
 

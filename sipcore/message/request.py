@@ -18,9 +18,15 @@ class Request(Message):
     __slots__ = ("_uri", "_uri_text", "method")
 
     def __init__(
-        self, method: str, uri_text: str, keys: list[str], lines: list[str], body: bytes = b""
+        self,
+        method: str,
+        uri_text: str,
+        keys: list[str],
+        lines: list[str],
+        body: bytes = b"",
+        tops: dict[str, str] | None = None,
     ) -> None:
-        Message.__init__(self, keys, lines, body)
+        Message.__init__(self, keys, lines, body, tops)
         self.method = method
         self._uri_text = uri_text
         self._uri: Uri | None = None
@@ -61,10 +67,8 @@ class Request(Message):
 
     def copy(self) -> Request:
         """A copy whose rows may be edited by themselves."""
-        other = Request.__new__(Request)
-        self._copy_into(other)
-        other.method = self.method
-        other._uri_text = self._uri_text
+        other = Request(self.method, self._uri_text, self.keys.copy(), self.lines.copy(), self.body)
+        self._copy_values(other)
         other._uri = self._uri
         return other
 
@@ -81,10 +85,7 @@ class Request(Message):
 
         To gets `to_tag` when it has no tag; Timestamp is copied into a 100.
         """
-        copied = _COPIED if status > 100 else _COPIED_TO_100
-        pairs = [(k, n) for k, n in zip(self.keys, self.lines, strict=True) if k in copied]
-        keys = [key for key, _ in pairs]
-        lines = [line for _, line in pairs]
+        keys, lines = self._copied_rows(status > 100)
         if to_tag and status > 100 and "to" in keys and not self._has_to_tag():
             index = keys.index("to")
             lines[index] = f"{lines[index].rstrip()};tag={to_tag}"
@@ -95,6 +96,16 @@ class Request(Message):
         lines.append(f"Content-Length: {len(body)}")
         return Response(status, reason or REASONS.get(status, "Unknown"), keys, lines, body)
 
+    def _copied_rows(self, is_final_or_ringing: bool) -> tuple[list[str], list[str]]:
+        """Keys and lines of what a response copies: each once, as nearly always, or all there are."""
+        present, lines = self.keys, self.lines
+        if is_final_or_ringing and present.count("via") == 1:
+            keys = [key for key in _COPIED if key in present]
+            return keys, [lines[present.index(key)] for key in keys]
+        copied = _COPIED if is_final_or_ringing else _COPIED_TO_100
+        pairs = [(k, n) for k, n in zip(present, lines, strict=True) if k in copied]
+        return [key for key, _ in pairs], [line for _, line in pairs]
+
     def _has_to_tag(self) -> bool:
         try:
             return bool(self.to_tag)
@@ -102,5 +113,5 @@ class Request(Message):
             return ";tag=" in (self.first("to") or "").lower()
 
 
-_COPIED = frozenset({"via", "from", "to", "call-id", "cseq"})
-_COPIED_TO_100 = _COPIED | {"timestamp"}
+_COPIED = ("via", "from", "to", "call-id", "cseq")
+_COPIED_TO_100 = (*_COPIED, "timestamp")

@@ -11,9 +11,15 @@ class Response(Message):
     __slots__ = ("reason", "status")
 
     def __init__(
-        self, status: int, reason: str, keys: list[str], lines: list[str], body: bytes = b""
+        self,
+        status: int,
+        reason: str,
+        keys: list[str],
+        lines: list[str],
+        body: bytes = b"",
+        tops: dict[str, str] | None = None,
     ) -> None:
-        Message.__init__(self, keys, lines, body)
+        Message.__init__(self, keys, lines, body, tops)
         self.status = status
         self.reason = reason
 
@@ -26,8 +32,6 @@ class Response(Message):
 
     def copy(self) -> Response:
         """A copy whose rows may be edited by themselves."""
-        other = Response.__new__(Response)
-        self._copy_into(other)
-        other.status = self.status
-        other.reason = self.reason
+        other = Response(self.status, self.reason, self.keys.copy(), self.lines.copy(), self.body)
+        self._copy_values(other)
         return other

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,7 +23,7 @@ from sipcore.node.config import Listener, WorkerConfig
 from sipcore.proxy import Branch, ResponseContext
 from sipcore.routing import Target
 from sipcore.transaction import ClientTransaction, ServerTransaction, TimerHeap, TransactionTable
-from sipcore.transport.flow import Flow
+from sipcore.transport.flow import Flow, bracketed
 from sipcore.transport.way_back import response_flow, stamp_source
 
 if TYPE_CHECKING:
@@ -67,20 +66,22 @@ class Application(Protocol):
         """The worker decides by a new directory; `changed` account ids, None for all."""
 
 
-@dataclass(slots=True)
 class Outputs:
     """What one turn of the worker asks the node to do, in this order."""
 
-    records: list[Record] = field(default_factory=list)
-    journal: list[dict[str, Any]] = field(default_factory=list)
-    writes: list[BindingChange] = field(default_factory=list)
-    sends: list[tuple[Flow, bytes]] = field(default_factory=list)
-    handed: list[tuple[int, Flow, bytes]] = field(default_factory=list)
-    """(slot of the owner, flow, message)."""
-    notes: list[tuple[tuple[int, int], dict[str, Any]]] = field(default_factory=list)
-    """((node number, slot), note) for another worker, perhaps of another node."""
-    lookups: list[tuple[int, str, int | None, str]] = field(default_factory=list)
-    """(ticket, host, port, transport)."""
+    __slots__ = ("handed", "journal", "lookups", "notes", "records", "sends", "writes")
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.journal: list[dict[str, Any]] = []
+        self.writes: list[BindingChange] = []
+        self.sends: list[tuple[Flow, bytes]] = []
+        self.handed: list[tuple[int, Flow, bytes]] = []
+        """(slot of the owner, flow, message)."""
+        self.notes: list[tuple[tuple[int, int], dict[str, Any]]] = []
+        """((node number, slot), note) for another worker, perhaps of another node."""
+        self.lookups: list[tuple[int, str, int | None, str]] = []
+        """(ticket, host, port, transport)."""
 
 
 class Worker:
@@ -434,11 +435,6 @@ class Worker:
 
     def context_done(self, context: ResponseContext) -> None:
         self._sleepers.pop(id(context), None)
-
-
-def bracketed(host: str) -> str:
-    """An IPv6 literal in the brackets that URIs and Vias want."""
-    return f"[{host}]" if ":" in host else host
 
 
 def _via_head(listener: Listener) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from zlib import crc32
 
 from sipcore.message import Request, Response, Uri
+from sipcore.message.grammar import is_token
 
 ROUTABLE_SCHEMES = frozenset({"sip", "sips", "tel", "urn"})
 PROXY_FEATURES: frozenset[str] = frozenset()
@@ -27,7 +28,7 @@ def refusal(
         return request.respond(483, to_tag=new_tag())
     if is_loop(request, is_own_via):
         return request.respond(482, to_tag=new_tag())
-    if "proxy-require" not in request.keys or request.method in ("ACK", "CANCEL"):
+    if not request.has("proxy-require") or request.method in ("ACK", "CANCEL"):
         return None
     unknown = [t for t in request.proxy_require if t not in PROXY_FEATURES]
     if unknown:
@@ -57,19 +58,15 @@ def _branch_of(via_value: str) -> str:
 
 def loop_hash(request: Request) -> str:
     """Eight hex digits over all that routing may depend on (RFC 5393 §4.2.1)."""
-    fields = [
-        request.uri_text,
-        request.from_tag,
-        request.to_tag,
-        request.call_id,
-        str(request.cseq_number),
-    ]
-    keys = request.keys
+    text = (
+        f"{request.uri_text}|{request.from_tag}|{request.to_tag}|{request.call_id}"
+        f"|{request.cseq_number}"
+    )
     for key in ("route", "proxy-require", "proxy-authorization"):
-        if key in keys:
-            fields += request.rows(key)
+        if request.has(key):
+            text += "|".join(request.rows(key))
     # No secret is kept by it: who forges a match only has his own request refused.
-    return f"{crc32('|'.join(fields).encode('utf-8', 'surrogateescape')):08x}"
+    return f"{crc32(text.encode('utf-8', 'surrogateescape')):08x}"
 
 
 @dataclass(slots=True, frozen=True)
@@ -77,27 +74,44 @@ class OwnRoute:
     """What our own Route or Request-URI said."""
 
     found: bool
-    uri: Uri | None = None
-    """The URI of ours that was on top of the Route (or in a strict router's Request-URI)."""
+    token: str | None = None
+    """The parameter asked for, of the URI of ours that was on top of the Route (or in a strict
+    router's Request-URI)."""
 
 
 NO_OWN_ROUTE = OwnRoute(False)
 
 
-def take_own_routes(request: Request, is_ours: Callable[[Uri], bool]) -> OwnRoute:
+def take_own_routes(
+    request: Request,
+    is_ours: Callable[[Uri], bool],
+    parameter: str = "",
+    usual: tuple[str, ...] = (),
+) -> OwnRoute:
     """Undo strict routing and take our own URIs off the top of the Route (RFC 3261 §16.4).
 
-    Changes the request. `is_ours` tells whether a URI names this service as a host.
+    Changes the request. `is_ours` tells whether a URI names this service as a host. `usual` are
+    the beginnings of the values we record-route with, up to and with `parameter=`.
     """
-    if "route" not in request.keys:
+    row = request.first("route")
+    if row is None:
         return NO_OWN_ROUTE
     uri = request.uri
     if uri.params and "lr" in uri.params and is_ours(uri):
         _undo_strict_routing(request)
         first = _take_top(request, is_ours)
-        return OwnRoute(True, uri if first is None else first)
+        return OwnRoute(True, (uri if first is None else first).params.get(parameter))
+    for head in usual:
+        if row.startswith(head):
+            token, _, rest = row[len(head) :].partition(">")
+            if rest or not is_token(token):
+                break
+            request.pop("Route")
+            if request.has("route"):
+                _take_top(request, is_ours)
+            return OwnRoute(True, token)
     first = _take_top(request, is_ours)
-    return OwnRoute(first is not None, first)
+    return NO_OWN_ROUTE if first is None else OwnRoute(True, first.params.get(parameter))
 
 
 def _undo_strict_routing(request: Request) -> None:

@@ -123,7 +123,7 @@ def is_storable(text: str) -> bool:
     """
     if text.isascii():
         return "\0" not in text
-    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+    return "\0" not in text and not any(0xD800 <= ord(char) <= 0xDFFF for char in text)
 
 
 def read_user_agent(request: Request) -> str:

@@ -8,7 +8,7 @@ another transaction in turn; so nothing is read from before the call afterwards.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sipcore.message import Request
 from sipcore.transaction.states import Input, State
@@ -31,7 +31,7 @@ Table = Mapping[State, Mapping[Input, Row]]
 class Transaction:
     """One transaction. `owner` is whatever the transaction user keeps with it."""
 
-    table: Table = {}
+    table: ClassVar[Table] = {}
 
     __slots__ = (
         "_home",

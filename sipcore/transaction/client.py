@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sipcore.message import Request, Response
 from sipcore.transaction.base import Table, Transaction
@@ -138,7 +138,7 @@ class InviteClientTransaction(ClientTransaction):
 
     __slots__ = ()
 
-    table: Table = {
+    table: ClassVar[Table] = {
         CALLING: {
             Input.RESEND: (CALLING, _resend_and_double),  # timer A
             RECEIVE_1XX: (PROCEEDING, _proceed),
@@ -207,7 +207,7 @@ class NonInviteClientTransaction(ClientTransaction):
 
     __slots__ = ()
 
-    table: Table = {
+    table: ClassVar[Table] = {
         TRYING: {
             Input.RESEND: (TRYING, _resend_and_back_off),  # timer E
             RECEIVE_1XX: (PROCEEDING, _pass_up),

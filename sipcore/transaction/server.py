@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from sipcore.errors import LocalProtocolError
 from sipcore.message import Request, Response
@@ -115,7 +115,7 @@ class InviteServerTransaction(ServerTransaction):
 
     __slots__ = ("to_tag",)
 
-    table: Table = {
+    table: ClassVar[Table] = {
         PROCEEDING: {
             Input.REQUEST: (PROCEEDING, resend),
             Input.RESEND: (PROCEEDING, _send_trying),
@@ -180,7 +180,7 @@ class NonInviteServerTransaction(ServerTransaction):
 
     __slots__ = ()
 
-    table: Table = {
+    table: ClassVar[Table] = {
         TRYING: {
             Input.RESEND: (PROCEEDING, _send_trying),
             SEND_1XX: (PROCEEDING, _send),

@@ -25,3 +25,8 @@ class Flow(NamedTuple):
     def reliable(self) -> bool:
         """True where the transport itself retransmits (RFC 3261 §17)."""
         return self.transport != "UDP"
+
+
+def bracketed(host: str) -> str:
+    """An IPv6 literal in the brackets that URIs and Vias want."""
+    return f"[{host}]" if ":" in host else host

@@ -18,16 +18,15 @@ def stamp_source(request: Request, flow: Flow) -> None:
     host, port = flow.remote
     if via.rport == "":
         text = request.first("via") or ""
+        via.stamp(host, str(port))
         if text.endswith(";rport") and "," not in text:
-            stamped = via.stamped(received=host, rport=str(port))
-            request.stamp_only_via(f"{text[:-6]};received={host};rport={port}", stamped)
+            request.stamp_only_via(f"{text[:-6]};received={host};rport={port}")
             return
-        text = via_value(request)
-        head, _, tail = _split_rport(text)
-        stamped = via.stamped(received=host, rport=str(port))
-        request.stamp_via(f"{head};received={host};rport={port}{tail}", stamped)
-    elif via.host.strip("[]") != host and via.received != host:
-        request.stamp_via(f"{via_value(request)};received={host}", via.stamped(received=host))
+        head, _, tail = _split_rport(via_value(request))
+        request.stamp_via(f"{head};received={host};rport={port}{tail}", via)
+    elif via.host != host and via.host.strip("[]") != host and via.received != host:
+        via.stamp(host)
+        request.stamp_via(f"{via_value(request)};received={host}", via)
 
 
 def via_value(request: Request) -> str:

@@ -34,7 +34,7 @@ from sipcore.proxy import (
 )
 from sipcore.proxy.forward import next_hop_text
 from sipcore.routing import Fork, Group, Plan, Query, Refuse, Relay, Service, Target, decide
-from sipcore.transport.flow import Flow
+from sipcore.transport.flow import Flow, bracketed
 
 if TYPE_CHECKING:
     from sipcore.node.worker import Worker
@@ -55,6 +55,10 @@ class CampusService:
         self._services = {agent.name: agent(worker, end_attempt) for agent in agents}
         self._service_names = frozenset(self._services)
         self._attempts: dict[str, ResponseContext] = {}
+        self._usual_routes = tuple(
+            _route_head(listener.transport, listener.advertised)
+            for listener in worker.config.listeners
+        )
 
     # --- requests ----------------------------------------------------------------------------
     def answer_without_state(self, request: Request, back: Flow) -> bool:
@@ -66,9 +70,9 @@ class CampusService:
         if method in ("ACK", "CANCEL", "OPTIONS"):
             return False
         if method == "REGISTER":
-            if "authorization" in request.keys:
+            if request.has("authorization"):
                 return False
-        elif "proxy-authorization" in request.keys or request.to_tag:
+        elif request.has("proxy-authorization") or request.to_tag:
             return False
         response = self._identity.plain_challenge(request)
         if response is None:
@@ -83,7 +87,7 @@ class CampusService:
         if refused is not None:
             tx.respond(refused, now)
             return
-        own = take_own_routes(request, worker.is_ours)
+        own = self._take_own_routes(request)
         if request.to_tag:
             self._handle_in_dialog(tx, request, flow, own, now)
         elif request.first("route") is not None:
@@ -278,11 +282,11 @@ class CampusService:
         worker.transactions.request(request, flow, now, None)
 
     # --- inside a call -------------------------------------------------------------------------
+    def _take_own_routes(self, request: Request) -> OwnRoute:
+        return take_own_routes(request, self._worker.is_ours, PARAMETER, self._usual_routes)
+
     def _token_of(self, own: OwnRoute, request: Request) -> CallToken | None:
-        if own.uri is None:
-            return None
-        text = own.uri.params.get(PARAMETER)
-        return self._worker.tokens.check(text, request.call_id) if text else None
+        return self._worker.tokens.check(own.token, request.call_id) if own.token else None
 
     def _handle_in_dialog(
         self, tx: ServerTransaction, request: Request, flow: Flow, own: OwnRoute, now: float
@@ -318,10 +322,11 @@ class CampusService:
     def handle_ack(self, request: Request, flow: Flow, now: float) -> None:
         """The ACK of a 2xx: forwarded without state when its token is ours (§16.11), else dropped."""
         worker = self._worker
-        if refusal(request, worker.is_own_via, worker.new_tag) is not None:
-            return
-        own = take_own_routes(request, worker.is_ours)
-        token = self._token_of(own, request)
+        token = None
+        if request.has("route"):
+            if refusal(request, worker.is_own_via, worker.new_tag) is not None:
+                return
+            token = self._token_of(self._take_own_routes(request), request)
         if token is None:
             if not any(s.handle_ack(request, now) for s in self._services.values()):
                 worker.count("stray ack")
@@ -381,11 +386,13 @@ def record_route_value(worker: Worker, incoming: Flow, outgoing: Flow, token: st
 
 
 def _route_uri(worker: Worker, flow: Flow, token: str) -> str:
-    host, port = worker.advertised(flow)
-    if ":" in host:
-        host = f"[{host}]"
-    transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
-    return f"<sip:{host}:{port}{transport};lr;{PARAMETER}={token}>"
+    return f"{_route_head(flow.transport, worker.advertised(flow))}{token}>"
+
+
+def _route_head(transport: str, address: tuple[str, int]) -> str:
+    host, port = address
+    kind = "" if transport == "UDP" else f";transport={transport.lower()}"
+    return f"<sip:{bracketed(host)}:{port}{kind};lr;{PARAMETER}="
 
 
 __all__ = ["CampusService", "flow_behind_contact"]

@@ -96,11 +96,12 @@ def test_removing_what_is_not_there_changes_nothing() -> None:
 
 def test_a_stamped_via_is_read_without_parsing_it_again() -> None:
     message = invite()
-    stamped = message.via.stamped(received="192.0.2.1", rport="5")
+    stamped = message.via
+    stamped.stamp("192.0.2.1", "5")
     message.stamp_via("SIP/2.0/UDP one;branch=z9hG4bK1;received=192.0.2.1;rport=5", stamped)
     assert message.via is stamped
     assert parse_via(message.values("via")[0]).params == stamped.params
-    message.stamp_only_via("SIP/2.0/UDP one;branch=z9hG4bK1", stamped)
+    message.stamp_only_via("SIP/2.0/UDP one;branch=z9hG4bK1")
     assert message.rows("via") == ["SIP/2.0/UDP one;branch=z9hG4bK1"]
     assert message.via is stamped
 
