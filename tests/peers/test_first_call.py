@@ -1,6 +1,6 @@
 """The first call: two students sign up in a browser, set up two softphones, and talk.
 
-Everything runs as `make run` starts it. Pictures of the pages, 360 and 1280 pixels wide, are left in
+Everything runs as `make run` starts it: on SQLite and files, and on PostgreSQL and Redis. Pictures of the pages, 360 and 1280 pixels wide, are left in
 the test's folder.
 """
 
@@ -16,10 +16,12 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.support import baresip
+from tests.support import baresip, postgresql, redis_server
 from tests.support.baresip import Baresip
 from tests.support.browser import CHROMIUM, Student, chromium, person, picture, sign_up, softphone
 from tests.support.campus import Campus, wait_for
+from tests.support.postgresql import Cluster
+from tests.support.redis_server import RedisServer
 
 HISTORY_WITHIN_S: Final = 5.0
 
@@ -30,13 +32,19 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[Campus]:
+@pytest.fixture(params=["embedded", "servers"])
+def house(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Campus]:
     """Everything, started as by `make run` in an empty folder."""
     var = tmp_path / "var"
     var.mkdir(mode=0o700)
-    with Campus(var).start_all() as campus:
-        yield campus
+    with ExitStack() as stack:
+        settings = {}
+        if request.param == "servers":
+            if postgresql.binaries() is None or not redis_server.is_installed():
+                pytest.skip("needs PostgreSQL and Redis")
+            settings["DATABASE_URL"] = stack.enter_context(Cluster()).url
+            settings["REDIS_URL"] = stack.enter_context(RedisServer()).url
+        yield stack.enter_context(Campus(var, settings).start_all())
 
 
 @pytest.fixture
@@ -74,6 +82,9 @@ def test_two_students_sign_up_and_talk(house: Campus, browser: Browser, tmp_path
         log_in_to_admin(house, pages[2])
         check_admin(house, pages[2], anna, boris, list(shown.values()), tmp_path)
     assert foreign == []
+    if house.settings:
+        in_files = {path.name for path in house.var.iterdir()}
+        assert not in_files & {"portal.sqlite3", "bindings.sqlite3", "broker", "cache"}, in_files
 
 
 def talk(campus: Campus, caller: Baresip, called: Baresip, uri: str) -> str:

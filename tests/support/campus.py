@@ -17,11 +17,14 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
+
+import psycopg
+from psycopg.rows import dict_row
 
 from tests.support.ports import free_port
 from tests.support.ua import Agent
@@ -63,10 +66,14 @@ def wait_for(
 
 
 class Campus:
-    """One deployment. Make it with `Campus.new` or as a copy of another that is not running."""
+    """One deployment. Make it with `Campus.new` or as a copy of another that is not running.
 
-    def __init__(self, var: Path) -> None:
+    `settings` are environment variables of its processes: DATABASE_URL, REDIS_URL, …
+    """
+
+    def __init__(self, var: Path, settings: Mapping[str, str] | None = None) -> None:
         self.var = var
+        self.settings = dict(settings or {})
         self.sip_port = free_port()
         self.web_port = free_port()
         self.lines: list[Line] = []
@@ -81,10 +88,10 @@ class Campus:
         campus._make_more(lines, migrate=True)
         return campus
 
-    def copy(self, var: Path) -> Campus:
+    def copy(self, var: Path, settings: Mapping[str, str] | None = None) -> Campus:
         """The same databases in another folder, on other ports."""
         shutil.copytree(self.var, var, dirs_exist_ok=True)
-        campus = Campus(var)
+        campus = Campus(var, settings)
         campus.lines = list(self.lines)
         campus._free = list(self.lines)
         return campus
@@ -160,6 +167,7 @@ class Campus:
             "VOIP_VAR": str(self.var),
             "VOIP_SIP_PORT": str(self.sip_port),
             "VOIP_WEB_PORT": str(self.web_port),
+            **self.settings,
         }
 
     def start_sipd(self) -> Self:
@@ -282,12 +290,23 @@ class Campus:
         return any(r.get("call_id") == call_id for r in self.records())
 
     def query(self, statement: str, *args: object, database: str = "portal") -> list[Any]:
-        """Read the deployment's database beside its processes."""
+        """Read the deployment's database beside its processes; rows are read by column name.
+
+        `database` chooses between the two files of a deployment on SQLite.
+        """
+        if "DATABASE_URL" in self.settings:
+            return self._query_postgresql(statement, args)
         with closing(sqlite3.connect(self.var / f"{database}.sqlite3", timeout=20)) as connection:
             connection.row_factory = sqlite3.Row
             rows = connection.execute(statement, args).fetchall()
             connection.commit()
             return rows
+
+    def _query_postgresql(self, statement: str, args: tuple[object, ...]) -> list[Any]:
+        url = self.settings["DATABASE_URL"]
+        with psycopg.connect(url, row_factory=dict_row) as connection:
+            cursor = connection.execute(statement.replace("?", "%s"), args)
+            return cursor.fetchall() if cursor.description else []
 
     def call_row(self, call_id: str, timeout: float = 5.0) -> dict[str, Any]:
         """The finished call in the portal's table."""
