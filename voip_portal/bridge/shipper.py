@@ -110,10 +110,15 @@ class Shipper:
         state.stored = stored
         self._delete_stored(name, state)
         while state.sent - stored < WINDOW * BATCH_LINES:
+            place = state.segment, state.offset
             lines = self._read(name, state)
             if not lines:
                 break
-            self._send(name, state.sent + 1, lines)
+            try:
+                self._send(name, state.sent + 1, lines)
+            except BaseException:
+                state.segment, state.offset = place  # not sent: to be read again
+                raise
             state.sent += len(lines)
             state.sent_at = now
         return state.sent > stored

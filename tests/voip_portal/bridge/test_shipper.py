@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 from collections.abc import Callable
@@ -103,6 +104,32 @@ def test_what_was_lost_is_sent_again_from_the_position(
     far.sent.clear()  # the broker forgot
     shipper.step(1.0 + RESEND_S + 0.1)
     assert numbers(far) == [(4, 2)]
+
+
+def test_what_the_broker_refused_is_sent_with_its_own_numbers(
+    folder: Path, spool: Spool, far: Far
+) -> None:
+    away = False
+
+    def send(spool_id: str, first_n: int, lines: list[str]) -> None:
+        if away:
+            raise ConnectionError
+        far.send(spool_id, first_n, lines)
+
+    shipper = Shipper(folder, far.positions, send)
+    write(spool, 2)
+    shipper.step(0.0)
+    far.store()
+    away = True
+    for now in (1.0, 2.0):
+        write(spool, 3)
+        with pytest.raises(ConnectionError):
+            shipper.step(now)
+    away = False
+    write(spool, 1)
+    shipper.step(3.0)
+    assert numbers(far) == [(3, 7)]
+    assert [json.loads(line)["n"] for line in far.sent[0][2]] == list(range(3, 10))
 
 
 def test_no_more_than_the_window_is_in_flight(shipper: Shipper, spool: Spool, far: Far) -> None:
