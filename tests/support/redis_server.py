@@ -5,8 +5,10 @@ What is killed has forgotten everything when it is started again, as a broker ma
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tempfile
+from base64 import b64decode
 from contextlib import suppress
 from shutil import which
 from types import TracebackType
@@ -70,9 +72,28 @@ class RedisServer:
         self._process.wait()
         self._process = None
 
+    def client(self) -> redis.Redis:
+        """A connection of the test's own; close it."""
+        return redis.Redis(port=self.port)
+
+    def waiting(self, queue: str = "celery") -> list[bytes]:
+        """The arguments of the tasks that nobody has taken yet."""
+        with self.client() as client:
+            return [b64decode(json.loads(each)["body"]) for each in client.lrange(queue, 0, -1)]
+
+    def is_listened_to(self) -> bool:
+        """Whether a worker waits for the next task."""
+        with self.client() as client:
+            return int(client.info("clients")["blocked_clients"]) > 0
+
+    def is_done(self, queue: str = "celery") -> bool:
+        """Whether all tasks were taken and finished."""
+        with self.client() as client:
+            return bool(client.llen(queue) == 0 and client.hlen("unacked") == 0)
+
     def _answers(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, "redis-server ended"
-        with suppress(redis.ConnectionError), redis.Redis(port=self.port) as client:
+        with suppress(redis.ConnectionError), self.client() as client:
             return bool(client.ping())
         return False
