@@ -80,9 +80,7 @@ class CallTable:
 
     def of_line(self, line_id: int) -> list[Call]:
         """Calls that this account placed or received."""
-        return [
-            c for c in self._calls.values() if line_id in (c.caller_line, c.callee_line)
-        ]
+        return [c for c in self._calls.values() if line_id in (c.caller_line, c.callee_line)]
 
     def begin(self, call: Call, fields: dict[str, Any]) -> None:
         """A call was admitted; `fields` are those of its `call.begin` record."""

@@ -75,7 +75,15 @@ class Directory:
     millisecond for 30,000 accounts) and shares everything else.
     """
 
-    __slots__ = ("_accounts", "_addresses", "_names", "default_domain", "domains", "realm", "version")
+    __slots__ = (
+        "_accounts",
+        "_addresses",
+        "_names",
+        "default_domain",
+        "domains",
+        "realm",
+        "version",
+    )
 
     def __init__(
         self,

@@ -7,9 +7,10 @@ of its kind. No record carries a secret, a credential or a body.
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import Any, NamedTuple
+
+from sipcore.eventlog.json_line import json_line
 
 
 class Kind(StrEnum):
@@ -57,17 +58,14 @@ class Record(NamedTuple):
     fields: dict[str, Any]
 
 
-_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
-
-
 def encode_line(n: int, record: Record) -> bytes:
-    """The record as the spool keeps it: one line of ASCII JSON, with its newline."""
-    row = {"n": n, "k": record.kind, "c": record.context, "t": round(record.at, 3), **record.fields}
-    text = _encode(row)
-    if "\\ud" in text or "\\u0000" in text:
+    """The record as the spool keeps it: one line of JSON, with its newline."""
+    row = {"n": n, "k": record.kind, "c": record.context, "t": record.at, **record.fields}
+    line = json_line(row)
+    if b"\\ud" in line or b"\\u0000" in line:
         # Bytes that were no UTF-8, or NUL: a database would refuse the whole batch for them.
-        text = _encode({key: _clean(value) for key, value in row.items()})
-    return text.encode("ascii") + b"\n"
+        line = json_line({key: _clean(value) for key, value in row.items()})
+    return line
 
 
 def _clean(value: Any) -> Any:

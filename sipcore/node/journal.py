@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from sipcore.eventlog import json_line
 from sipcore.node.spool import write_all
 
 COMPACT_BYTES = 4 << 20
-
-_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class Journal:
@@ -44,7 +43,7 @@ class Journal:
             self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             self._size = os.fstat(self._fd).st_size
             self._end_cut_line()
-        data = _lines(rows)
+        data = b"".join(map(json_line, rows))
         write_all(self._fd, data)
         self._size += len(data)
 
@@ -59,7 +58,7 @@ class Journal:
         fresh = self.path.with_suffix(".new")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            write_all(fd, _lines(rows))
+            write_all(fd, b"".join(map(json_line, rows)))
         finally:
             os.close(fd)
         fresh.replace(self.path)
@@ -77,7 +76,3 @@ class Journal:
                 file.seek(-1, os.SEEK_END)
                 if file.read(1) != b"\n":
                     write_all(self._fd, b"\n")
-
-
-def _lines(rows: Iterable[dict[str, Any]]) -> bytes:
-    return b"".join(_encode(row).encode("utf-8", "surrogateescape") + b"\n" for row in rows)

@@ -355,9 +355,7 @@ class CampusService:
         self._registrations.drop_lost_rights(ids, now)
         for line_id in ids:
             account = worker.directory.account(line_id)
-            if account is None or (
-                account.state is not AccountState.ACTIVE and account.end_calls
-            ):
+            if account is None or (account.state is not AccountState.ACTIVE and account.end_calls):
                 for call in worker.calls.of_line(line_id):
                     self.end_call(call, now)
 
