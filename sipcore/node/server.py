@@ -13,12 +13,12 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from sipcore.bindings import BindingChange, StoreResult
 from sipcore.calls.call import journal_row
 from sipcore.directory import Directory
-from sipcore.node.config import Listener
+from sipcore.node.datagrams import DatagramSocket
 from sipcore.node.journal import Journal
 from sipcore.node.spool import Spool
 from sipcore.node.streams import StreamSet
@@ -27,8 +27,6 @@ from sipcore.transport.flow import Flow
 
 log = logging.getLogger("sipcore.node")
 
-RECEIVE_BUFFER_BYTES = 4 << 20
-"""Asked of the kernel; the default overflows with some 330 datagrams in one scheduling pause."""
 MIN_TIMER_S = 0.010
 """Timers that are due within this time of each other fire together: under load hundreds a second
 would wake the loop one by one, most of them for transactions that need them no more."""
@@ -67,8 +65,8 @@ class Node:
         self._clock = clock
         self._wall = wall
         self._loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]
-        self._datagrams: dict[tuple[str, int], asyncio.DatagramTransport] = {}
-        self._streams = StreamSet(self.stream_message, self._stream_failed)
+        self._datagrams: dict[tuple[str, int], DatagramSocket] = {}
+        self._streams = StreamSet(self._stream_message, self._stream_failed)
         self._flush_wanted = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -87,7 +85,9 @@ class Node:
         self.worker.out.journal.clear()
         for listener in self.worker.config.listeners:
             if listener.transport == "UDP":
-                await self._open_udp(listener)
+                self._datagrams[listener.local] = DatagramSocket(
+                    listener.local, self._receive, self.flush, self._loop
+                )
             elif listener.transport == "TCP":
                 await self._streams.listen(listener, self._loop)
         self._tick()
@@ -97,8 +97,8 @@ class Node:
         """Send what is left, then close sockets and files."""
         self._closing = True
         self.flush()
-        for transport in self._datagrams.values():
-            transport.close()
+        for datagrams in self._datagrams.values():
+            datagrams.close()
         await self._streams.close()
         if self._timer is not None:
             self._timer.cancel()
@@ -107,31 +107,16 @@ class Node:
         self._spool.close()
         self._journal.close()
 
-    async def _open_udp(self, listener: Listener) -> None:
-        family = socket.AF_INET6 if ":" in listener.local[0] else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        sock.setblocking(False)
-        sock.bind(listener.local)
-        transport, _ = await self._loop.create_datagram_endpoint(
-            lambda: _Datagrams(self, listener.local), sock=sock
-        )
-        self._datagrams[listener.local] = transport
-
     # --- inputs ----------------------------------------------------------------------------
-    def datagram(self, data: bytes, local: tuple[str, int], remote: tuple[str, int]) -> None:
-        """A datagram arrived."""
-        self.stream_message(data, Flow("UDP", local, remote))
-
-    def stream_message(self, data: bytes, flow: Flow) -> None:
-        """One whole message arrived on a flow."""
+    def _receive(self, data: bytes, flow: Flow) -> None:
+        """One whole message; what it asks for is done when the turn is over."""
         try:
             self.worker.receive(data, flow, self._clock(), self._wall())
         except Exception:  # the loop's one outermost guard: one bad packet, one line
             log.exception("message from %s %s not handled", flow.transport, flow.remote)
+
+    def _stream_message(self, data: bytes, flow: Flow) -> None:
+        self._receive(data, flow)
         self.want_flush()
 
     def _stream_failed(self, data: bytes) -> None:
@@ -191,11 +176,11 @@ class Node:
         self._set_timer()
 
     def _send_datagram(self, flow: Flow, data: bytes) -> None:
-        transport = self._datagrams.get(flow.local)
-        if transport is None:
+        datagrams = self._datagrams.get(flow.local)
+        if datagrams is None:
             self.worker.count("no socket")
-            return
-        transport.sendto(data, flow.remote)
+        elif not datagrams.send(data, flow.remote):
+            self.worker.count("datagram not sent")
 
     def _set_timer(self) -> None:
         deadline = self.worker.next_deadline()
@@ -231,17 +216,3 @@ class Node:
                     break
         self.worker.looked_up(ticket, flow, self._clock(), self._wall())
         self.want_flush()
-
-
-class _Datagrams(asyncio.DatagramProtocol):
-    """Hands datagrams to the node."""
-
-    def __init__(self, node: Node, local: tuple[str, int]) -> None:
-        self._node = node
-        self._local = local
-
-    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
-        self._node.datagram(data, self._local, (addr[0], addr[1]))
-
-    def error_received(self, exc: Exception) -> None:
-        """ICMP errors say nothing of which message failed; timers take care (RFC 3261 §18.4)."""
