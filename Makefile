@@ -6,7 +6,7 @@ PEERS ?= 1
 BIN := .venv/bin
 export PYTHON PEERS
 
-.PHONY: help run test test-long lint types cover bench programs requirements
+.PHONY: help run test test-long lint types cover bench compile programs requirements
 
 help:
 	@echo "make run        start the whole service here (LAN=1: for the local network)"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint       style, imports, Django's checks, missing migrations"
 	@echo "make types      the type checker"
 	@echo "make cover      branch coverage with its floors"
+	@echo "make compile    the SIP server's core as C: a third less CPU (needs gcc and python3-dev)"
 	@echo "make bench      CPU per operation beside Kamailio"
 
 run: .venv/.runtime
@@ -38,7 +39,10 @@ cover: programs .venv/.tests
 	@$(BIN)/coverage report --fail-under=90
 	@$(BIN)/coverage report --include="sipcore/message/*,sipcore/transaction/*" --fail-under=100
 
-bench: .venv/.tests
+compile: .venv/.tests
+	@$(BIN)/python scripts/compile.py
+
+bench: compile
 	@$(BIN)/python tests/load/bench.py
 
 # Every program that the tests need and that is not a Python package, before the first test.

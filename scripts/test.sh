@@ -14,6 +14,9 @@ if [ "$PEERS" = 0 ]; then
     sh scripts/with_var.sh $bin/pytest -q -n 2 -m "$quick and not peers and not interop"
     exec sh scripts/with_var.sh $bin/python scripts/not_run.py
 fi
+echo "== sipcore compiled: the same tests once more; all that follows runs on it"
+$bin/python scripts/compile.py
+SIPCORE=compiled $bin/pytest -q -n 2 -m "$quick and not source" tests/sipcore
 echo "== Tests, on SQLite"
 sh scripts/with_var.sh $bin/pytest -q -n 2 -m "$quick"
 echo "== Tests that touch SQL, on PostgreSQL"

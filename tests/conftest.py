@@ -1,15 +1,23 @@
-"""For all tests: the marker `sql`.
+"""For all tests: the marker `sql`, and which sipcore they are of.
 
-It is given to every test that asks for a database, so that `pytest -m sql` with another
+`SIPCORE=compiled` takes the one that `make compile` made, instead of its source.
+
+The marker is given to every test that asks for a database, so that `pytest -m sql` with another
 DATABASE_URL runs exactly those once more (see `tests/support/postgresql.py`).
 """
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+if os.environ.get("SIPCORE") == "compiled":
+    sys.path.insert(0, str(Path(__file__).parent.parent / "build" / "compiled"))
 
 # No deadline: how long one example takes says more about the machine's neighbours than about us.
 settings.register_profile("default", deadline=None)
@@ -20,6 +28,9 @@ _DATABASE_FIXTURES = frozenset({"db", "transactional_db", "live_server", "sql_da
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "sql: touches SQL; runs on SQLite and on PostgreSQL")
+    config.addinivalue_line(
+        "markers", "source: reaches into a module or inherits from its classes; for the source only"
+    )
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:

@@ -19,6 +19,7 @@ VOIP_VAR = env.private_folder(Path(os.environ.get("VOIP_VAR") or BASE_DIR / "var
 
 VOIP_SIP_PORT = int(os.environ.get("VOIP_SIP_PORT") or 5060)
 VOIP_WEB_PORT = int(os.environ.get("VOIP_WEB_PORT") or 8000)
+VOIP_COMPILED = env.flag("VOIP_COMPILED", default=True)
 VOIP_ADVERTISE = os.environ.get("VOIP_ADVERTISE") or "127.0.0.1"
 """The host name or address that phones and browsers are told to use."""
 VOIP_CAMPUS_DOMAINS = [d.lower() for d in env.words("VOIP_CAMPUS_DOMAINS", "campus.example")]

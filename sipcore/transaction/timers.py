@@ -74,6 +74,10 @@ class Timers:
         return total
 
 
+REBUILD_FROM = 1024
+"""Smaller heaps are not worth rebuilding."""
+
+
 class TimerHeap:
     """Deadlines with keys; whatever is waited for in one worker can share one.
 
@@ -81,12 +85,10 @@ class TimerHeap:
     once. When most entries are cancelled the heap is rebuilt, so it stays in proportion.
     """
 
-    __slots__ = ("_heap", "_keys", "_token")
+    __slots__ = ("_heap", "_keys", "_rebuild_from", "_token")
 
-    REBUILD_FROM = 1024
-    """Smaller heaps are not worth rebuilding."""
-
-    def __init__(self) -> None:
+    def __init__(self, rebuild_from: int = REBUILD_FROM) -> None:
+        self._rebuild_from = rebuild_from
         self._heap: list[tuple[float, int]] = []
         self._keys: dict[int, Any] = {}
         self._token = 0
@@ -109,7 +111,7 @@ class TimerHeap:
         """Forget a deadline; one that has passed or was cancelled before is no mistake."""
         keys, heap = self._keys, self._heap
         keys.pop(token, None)
-        if len(heap) >= self.REBUILD_FROM and len(heap) > 4 * len(keys):
+        if len(heap) >= self._rebuild_from and len(heap) > 4 * len(keys):
             heap[:] = [entry for entry in heap if entry[1] in keys]
             heapify(heap)
 

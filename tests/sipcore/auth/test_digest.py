@@ -373,6 +373,7 @@ def test_devices_beyond_the_cap_do_not_authenticate(phone: Phone) -> None:
     assert beyond.kind is VerdictKind.WRONG
 
 
+@pytest.mark.source
 @pytest.mark.parametrize(
     ("algorithm", "response"),
     [

@@ -31,6 +31,7 @@ def test_none_is_empty_text() -> None:
     assert path_from_json("") == ()
 
 
+@pytest.mark.source
 def test_local_address_is_one_object_for_all_bindings() -> None:
     text = '["UDP",["192.0.2.1",5060],["198.51.100.7",3072],0]'
     first, second = flow_from_json(text), flow_from_json(text)

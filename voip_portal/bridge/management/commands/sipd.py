@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.checks import WARNING, Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from voip_portal.bridge.compiled import FOLDER, is_current
 from voip_portal.nodes.models import Deployment
 
 
@@ -32,9 +33,19 @@ class Command(BaseCommand):
         config = daemon_config(options["node"], options["host"] or listen_hosts(), options["port"])
         path = Path(settings.VOIP_VAR) / "run" / f"sipd-{options['node']}.json"
         write_private(path, json.dumps(config))
-        os.execv(  # noqa: S606 (our own interpreter and module)
-            sys.executable, [sys.executable, "-m", "voip_portal.bridge.sipd", str(path)]
-        )
+        become_daemon(path)
+
+
+def become_daemon(config: Path) -> None:
+    """Replace this process by the daemon, on the compiled sipcore where there is one."""
+    root = settings.BASE_DIR
+    places = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    if settings.VOIP_COMPILED and is_current(root):
+        places.insert(0, str(root / FOLDER))
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    # -P: the working directory must not come before the compiled modules.
+    command = [sys.executable, "-P", "-m", "voip_portal.bridge.sipd", str(config)]
+    os.execve(sys.executable, command, env)  # noqa: S606 (our own interpreter and module)
 
 
 def listen_hosts() -> list[str]:
