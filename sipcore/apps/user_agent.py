@@ -10,7 +10,7 @@ Subclass `UserAgent`, say what a call and a message get, and register it under a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sipcore.calls import Call, Dialog
 from sipcore.dialog import UasDialog
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sipcore.node.worker import Worker
     from sipcore.transaction import ServerTransaction
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE"
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE"
 
 
 class CallOutcome(Protocol):

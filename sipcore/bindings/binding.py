@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sipcore.transport.flow import Flow
 
-DEFAULT_Q = 1000
+DEFAULT_Q: Final = 1000
 
 
 @dataclass(slots=True, frozen=True)

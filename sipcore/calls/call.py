@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from sipcore.eventlog import Cause, Kind, Record, Side
 from sipcore.transport.flow import Flow
 
-ADOPTED_CSEQ_MARGIN = 1000
+ADOPTED_CSEQ_MARGIN: Final = 1000
 """Added to the journal's CSeq after a crash: requests since the last journal row are unknown."""
 
 

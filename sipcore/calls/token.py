@@ -18,20 +18,20 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from hmac import compare_digest
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sipcore.eventlog.context import CONTEXT_BYTES, context_from_bytes, context_to_bytes
 from sipcore.transport.flow import Address, Flow
 
-VERSION = 1
-MAC_BYTES = 10
-TAG_BYTES = 4
-PARAMETER = "ct"
+VERSION: Final = 1
+MAC_BYTES: Final = 10
+TAG_BYTES: Final = 4
+PARAMETER: Final = "ct"
 """Name of the URI parameter that carries the token."""
 
 _PSTN, _CALLER_FLOW, _CALLEE_FLOW, _PINNED = 1, 2, 4, 8
-_TRANSPORTS = ("UDP", "TCP", "TLS", "WS", "WSS")
-_MAX_TEXT = 200
+_TRANSPORTS: Final = ("UDP", "TCP", "TLS", "WS", "WSS")
+_MAX_TEXT: Final = 200
 
 
 class CallToken(NamedTuple):

@@ -6,12 +6,14 @@ The 2xx is repeated by the user agent core, not by its transaction, until the AC
 
 from __future__ import annotations
 
+from typing import Final
+
 from sipcore.message import Request, Response
 from sipcore.transport.flow import Flow
 
-T1_S = 0.5
-T2_S = 4.0
-ACK_WAIT_S = 64 * T1_S
+T1_S: Final = 0.5
+T2_S: Final = 4.0
+ACK_WAIT_S: Final = 64 * T1_S
 
 
 class UasDialog:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from typing import Final
 
-CONTEXT_BYTES = 12
+CONTEXT_BYTES: Final = 12
 
 
 def context_from_bytes(raw: bytes) -> str:

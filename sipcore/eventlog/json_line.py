@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
-_slow = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_slow: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def json_line(row: dict[str, Any]) -> bytes:

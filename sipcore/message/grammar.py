@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from sipcore.errors import MalformedMessage
 
-TOKEN_CHARS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
+TOKEN_CHARS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
 _PLAIN = TOKEN_CHARS | frozenset("[]:")
 """What a parameter value may hold without quotes: a token or a host (gen-value)."""
-_RESERVED = frozenset(";/?:@&=+$,%")
-UINT32_MAX = 0xFFFF_FFFF
+_RESERVED: Final = frozenset(";/?:@&=+$,%")
+UINT32_MAX: Final = 0xFFFF_FFFF
 
 
 def is_token(text: str) -> bool:
@@ -177,7 +178,7 @@ def parse_auth_params(text: str) -> dict[str, str]:
     return params
 
 
-_HEX = "0123456789abcdefABCDEF"
+_HEX: Final = "0123456789abcdefABCDEF"
 
 
 def unescape(text: str) -> str:

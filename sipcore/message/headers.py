@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 from sipcore.errors import MalformedMessage
 from sipcore.message.grammar import (
@@ -15,7 +16,7 @@ from sipcore.message.grammar import (
 )
 from sipcore.message.uri import CACHED_LENGTH, Uri, parse_host_port, parse_uri
 
-_NOT_IN_PLAIN_TAG = frozenset(';"< \t')
+_NOT_IN_PLAIN_TAG: Final = frozenset(';"< \t')
 
 
 class NameAddr:
@@ -105,9 +106,9 @@ def _parse_name_addr(text: str) -> NameAddr:
     return NameAddr("", uri_text, f";{tail}" if tail else "")
 
 
-_cached_name_addr = lru_cache(maxsize=4096)(_parse_name_addr)
+_cached_name_addr: Final = lru_cache(maxsize=4096)(_parse_name_addr)
 _WORDS = TOKEN_CHARS | {" ", "\t"}
-_SEPARATORS = frozenset('",;:\\<>@')
+_SEPARATORS: Final = frozenset('",;:\\<>@')
 
 
 def _check_display(display: str) -> None:
@@ -163,7 +164,7 @@ class Via:
         return f"<Via {self}>"
 
 
-_DEFAULT_PORTS = {"TLS": 5061, "TLS-SCTP": 5061, "WS": 80, "WSS": 443}
+_DEFAULT_PORTS: Final = {"TLS": 5061, "TLS-SCTP": 5061, "WS": 80, "WSS": 443}
 """Where it is not 5060 (RFC 3261 §18.1.1, RFC 4168 §4, RFC 7118 §5)."""
 
 
@@ -199,7 +200,7 @@ def parse_via(text: str) -> Via:
     return _via(words[0], words[1], tail)
 
 
-_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
+_PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
 
 
 def _plain_params(tail: str) -> dict[str, str | None] | None:

@@ -7,14 +7,14 @@ again as it went in. Typed values are kept once read, and forgotten when a row o
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from sipcore.errors import LocalProtocolError, MalformedMessage
 from sipcore.message.grammar import is_token, parse_uint, split_top
 from sipcore.message.headers import NameAddr, Via, parse_name_addr, parse_via
 from sipcore.message.names import UNSPLIT, canonical
 
-MAX_CSEQ = 0xFFFF_FFFF
+MAX_CSEQ: Final = 0xFFFF_FFFF
 
 
 class Message:
@@ -385,10 +385,11 @@ class Message:
         lines = self.lines
         if "content-length" not in self.keys:
             lines = [*lines, f"Content-Length: {len(self.body)}"]
-        head = "\r\n".join((self.start_line, *lines, "\r\n"))
-        ends = len(lines) + 2
-        if head.count("\n") != ends or head.count("\r") != ends:
+        start = self.start_line
+        rows = "".join(lines)
+        if "\n" in rows or "\r" in rows or "\n" in start or "\r" in start:
             raise LocalProtocolError("line break inside a header row")
+        head = "\r\n".join((start, *lines, "\r\n"))
         return head.encode("utf-8", "surrogateescape") + self.body
 
     def _copy_values(self, other: Message) -> None:
@@ -404,7 +405,7 @@ class Message:
         other._routes = self._routes
 
 
-_READ_FROM: dict[str, tuple[str, ...]] = {
+_READ_FROM: Final[dict[str, tuple[str, ...]]] = {
     "via": ("_via",),
     "from": ("_from",),
     "to": ("_to",),

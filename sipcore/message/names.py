@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sipcore.message.grammar import is_token
 
-COMPACT = {
+COMPACT: Final = {
     "a": "accept-contact",
     "b": "referred-by",
     "c": "content-type",
@@ -27,13 +29,13 @@ COMPACT = {
     "y": "identity",
 }
 
-UNSPLIT = frozenset(
+UNSPLIT: Final = frozenset(
     {"www-authenticate", "authorization", "proxy-authenticate", "proxy-authorization"}
 )
 """Lists that never join on commas (RFC 3261 §7.3.1)."""
 
 
-_USUAL = (
+_USUAL: Final = (
     "Accept Accept-Encoding Accept-Language Alert-Info Allow Allow-Events Authentication-Info "
     "Authorization Call-ID Call-Info Contact Content-Disposition Content-Encoding Content-Language "
     "Content-Length Content-Type CSeq Date Error-Info Event Expires From In-Reply-To Max-Forwards "
@@ -45,7 +47,7 @@ _USUAL = (
 )
 
 
-MAX_REMEMBERED = 4096
+MAX_REMEMBERED: Final = 4096
 """Spellings of names, usual ones included."""
 
 
@@ -66,6 +68,6 @@ class _Canonical(dict[str, str]):
         return key
 
 
-canonical = _Canonical()
+canonical: Final = _Canonical()
 for _name in (*_USUAL.split(), *COMPACT):
     canonical[_name]  # a look-up is what puts it there

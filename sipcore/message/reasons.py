@@ -1,6 +1,8 @@
 """Default reason phrases (RFC 3261 §21 and the registry of response codes)."""
 
-REASONS: dict[int, str] = {
+from typing import Final
+
+REASONS: Final[dict[int, str]] = {
     100: "Trying",
     180: "Ringing",
     181: "Call Is Being Forwarded",

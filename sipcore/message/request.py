@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from sipcore.errors import MalformedMessage
 from sipcore.message.message import Message
@@ -113,5 +114,5 @@ class Request(Message):
             return ";tag=" in (self.first("to") or "").lower()
 
 
-_COPIED = ("via", "from", "to", "call-id", "cseq")
-_COPIED_TO_100 = (*_COPIED, "timestamp")
+_COPIED: Final[tuple[str, ...]] = ("via", "from", "to", "call-id", "cseq")
+_COPIED_TO_100: Final[tuple[str, ...]] = (*_COPIED, "timestamp")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sipcore.errors import LimitExceeded, MalformedMessage
 from sipcore.message.grammar import is_token
 from sipcore.message.limits import DEFAULT_LIMITS, Limits
@@ -9,10 +11,10 @@ from sipcore.message.names import canonical
 from sipcore.message.request import Request
 from sipcore.message.response import Response
 
-_ONCE = ("from", "to", "call-id", "cseq")
-_IN_ORDER = (*_ONCE, "via")
-_MANDATORY = frozenset(_IN_ORDER)
-_METHODS = frozenset({"INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "MESSAGE"})
+_ONCE: Final = ("from", "to", "call-id", "cseq")
+_IN_ORDER: Final = (*_ONCE, "via")
+_MANDATORY: Final = frozenset(_IN_ORDER)
+_METHODS: Final = frozenset({"INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "MESSAGE"})
 """Known to be tokens."""
 
 
@@ -37,7 +39,8 @@ def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Res
     text = data[:end].decode("utf-8", "surrogateescape")
     lines = text.split("\r\n")
     start = lines.pop(0)
-    if text.count("\n") != len(lines) or text.count("\r") != len(lines):
+    rows = "".join(lines)
+    if "\n" in rows or "\r" in rows or "\n" in start or "\r" in start:
         # Some take a bare CR or LF for the end of a row, and would see rows that we do not.
         raise MalformedMessage("CR or LF by itself in the header")
     keys, tops = _keys(lines)

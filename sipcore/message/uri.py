@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Final
 
 from sipcore.errors import MalformedMessage
 from sipcore.message.grammar import unescape, uniform_escapes
 
-_MUST_MATCH = ("transport", "user", "ttl", "method", "maddr")
+_MUST_MATCH: Final = ("transport", "user", "ttl", "method", "maddr")
 """Parameters that differ when only one URI has them (RFC 3261 §19.1.4)."""
-_FORBIDDEN = frozenset(' <>"') | frozenset(map(chr, (*range(32), 127)))
+_FORBIDDEN: Final = frozenset(' <>"') | frozenset(map(chr, (*range(32), 127)))
 
 
 class Uri:
@@ -100,7 +101,7 @@ class Uri:
         )
 
 
-_VISUAL_SEPARATORS = str.maketrans("", "", "-.()")
+_VISUAL_SEPARATORS: Final = str.maketrans("", "", "-.()")
 
 
 def _number(text: str) -> str:
@@ -149,7 +150,7 @@ def _headers(text: str) -> list[tuple[str, str]]:
     return sorted(pairs)
 
 
-CACHED_LENGTH = 300
+CACHED_LENGTH: Final = 300
 """Longer values are parsed anew each time, lest a flood of them fill the memory."""
 
 
@@ -191,7 +192,7 @@ def _parse(text: str) -> Uri:
     return Uri(scheme, user, host, port, params, password=password, headers=headers, text=text)
 
 
-_cached = lru_cache(maxsize=4096)(_parse)
+_cached: Final = lru_cache(maxsize=4096)(_parse)
 
 
 def _other_scheme(scheme: str, rest: str, text: str) -> Uri:
@@ -239,9 +240,9 @@ def parse_host_port(text: str, header: str) -> tuple[str, int | None]:
     return host, port
 
 
-_HOST_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-_")
+_HOST_CHARS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-_")
 """No grammar has the underscore, but names of machines in use do."""
-_IPV6_CHARS = frozenset("0123456789abcdefABCDEF:.%")
+_IPV6_CHARS: Final = frozenset("0123456789abcdefABCDEF:.%")
 
 
 def _looks_like_ipv6(text: str) -> bool:

@@ -12,15 +12,16 @@ import contextlib
 import socket
 from collections.abc import Callable
 from time import monotonic
+from typing import Final
 
 from sipcore.transport.flow import Flow
 
-RECEIVE_BUFFER_BYTES = 4 << 20
+RECEIVE_BUFFER_BYTES: Final = 4 << 20
 """Asked of the kernel; the default overflows with some 330 datagrams in one scheduling pause."""
-MAX_DATAGRAM_BYTES = 65_536
-BURST = 32
+MAX_DATAGRAM_BYTES: Final = 65_536
+BURST: Final = 32
 """Most datagrams taken in one turn."""
-BUSY_S = 0.000_2
+BUSY_S: Final = 0.000_2
 """A datagram that is there so soon after the last turn is likely not alone."""
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from random import SystemRandom
+from typing import Final
 
-POOL_BYTES = 4096
+POOL_BYTES: Final = 4096
 
 
 class PooledRandom(SystemRandom):

@@ -6,12 +6,12 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from sipcore.eventlog import json_line
 from sipcore.node.spool import write_all
 
-COMPACT_BYTES = 4 << 20
+COMPACT_BYTES: Final = 4 << 20
 
 
 class Journal:

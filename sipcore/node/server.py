@@ -13,7 +13,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from sipcore.bindings import BindingChange, StoreResult
 from sipcore.calls.call import journal_row
@@ -27,10 +27,10 @@ from sipcore.transport.flow import Flow
 
 log = logging.getLogger("sipcore.node")
 
-MIN_TIMER_S = 0.010
+MIN_TIMER_S: Final = 0.010
 """Timers that are due within this time of each other fire together: under load hundreds a second
 would wake the loop one by one, most of them for transactions that need them no more."""
-TICK_S = 1.0
+TICK_S: Final = 1.0
 """How often expired bindings are swept and counters looked at."""
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from sipcore.eventlog import Record, encode_line
 
-SEGMENT_BYTES = 1 << 20
+SEGMENT_BYTES: Final = 1 << 20
 
 
 class Spool:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 from sipcore.errors import MalformedMessage
 from sipcore.message import PING, StreamFramer
@@ -15,10 +15,10 @@ from sipcore.transport.flow import Address, Flow
 
 log = logging.getLogger("sipcore.node")
 
-MAX_CONNECTIONS = 40_000
-MAX_WAITING_BYTES = 1 << 20
+MAX_CONNECTIONS: Final = 40_000
+MAX_WAITING_BYTES: Final = 1 << 20
 """Bytes that may wait for one slow reader or one connection being opened."""
-CONNECT_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S: Final = 5.0
 
 OnMessage = Callable[[bytes, Flow], None]
 OnFailure = Callable[[bytes], None]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sipcore.auth import Authenticator, Nonces
 from sipcore.bindings import BindingChange, BindingTable, StoreResult
@@ -29,7 +29,7 @@ from sipcore.transport.way_back import response_flow, stamp_source
 if TYPE_CHECKING:
     from random import Random
 
-DEFAULT_PORTS = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
+DEFAULT_PORTS: Final = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
 
 
 class Sleeper(Protocol):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from sipcore.message import Response
 
-_PREFERRED_4XX = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1, 486: 2, 408: 4}
+_PREFERRED_4XX: Final = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1, 486: 2, 408: 4}
 """Responses that tell the caller how to try again come first in their class (§16.7 step 6); then
 busy, which says more than one of several phones not being there; a time-out says least."""
-_CHALLENGES = ("www-authenticate", "proxy-authenticate")
+_CHALLENGES: Final = ("www-authenticate", "proxy-authenticate")
 
 
 def best_response(finals: Sequence[Response]) -> Response:

@@ -8,7 +8,7 @@ of `fork_strategy`. Time comes in with every call; the host wakes it through `ad
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sipcore.message import Request, Response
 from sipcore.proxy.fork_strategy import best_response, merge_challenges
@@ -20,9 +20,9 @@ from sipcore.transport.flow import Flow
 if TYPE_CHECKING:
     from sipcore.transaction import ClientTransaction, ServerTransaction, TransactionTable
 
-TIMER_C_S = 185.0
+TIMER_C_S: Final = 185.0
 """A ringing branch without news is given up after this time (RFC 3261 §16.6 step 11: > 3 min)."""
-CANCEL_WAIT_S = 32.0
+CANCEL_WAIT_S: Final = 32.0
 """64*T1: how long a cancelled branch may take to send its final response (RFC 3261 §9.1)."""
 
 
@@ -196,7 +196,7 @@ class ResponseContext:
 
     def located(self, branch: Branch, flow: Flow | None, now: float) -> None:
         """The answer to `look_up`: a flow, or None when the name leads nowhere."""
-        if branch.final is not None:
+        if branch.final is not None or self.done:
             return
         if flow is None:
             self._branch_failed(branch, 503, now)
@@ -220,7 +220,10 @@ class ResponseContext:
         """A response of a branch's client transaction, its Via still on top (§16.7)."""
         response.pop("Via")
         status = response.status
-        if status < 200:
+        if self.done:
+            if 200 <= status < 300 and self.is_invite:  # every 2xx of a fork is a dialog
+                self._forward(branch, response, now)
+        elif status < 200:
             self._on_provisional(branch, response, now)
         elif status < 300:
             self._on_success(branch, response, now)
@@ -256,7 +259,7 @@ class ResponseContext:
 
     def on_timeout(self, branch: Branch, now: float) -> None:
         """Timer B or F of a branch: as if it had answered 408 (§16.9)."""
-        if branch.final is None:
+        if branch.final is None and not self.done:
             self._branch_failed(branch, 487 if self.cancelled else 408, now)
 
     def on_transport_failure(self, branch: Branch, now: float) -> None:
@@ -265,7 +268,7 @@ class ResponseContext:
         Where the phone was to be reached on the connection it registered from, and that is gone,
         it is simply not there: 480.
         """
-        if branch.final is None:
+        if branch.final is None and not self.done:
             self._branch_failed(branch, 503 if branch.target.flow is None else 480, now)
 
     def _branch_failed(self, branch: Branch, status: int, now: float) -> None:
@@ -307,9 +310,17 @@ class ResponseContext:
         self.tx.respond(response, now)
 
     def _finish(self) -> None:
-        if not self.done:
-            self.done = True
-            self.host.context_done(self)
+        """Let go of the branches: what comes late is a 2xx or nothing, and needs none of them.
+
+        The client transaction of an accepted INVITE lives on for 32 s, with us behind it. Rows and
+        bodies, and cycles that only the garbage collector would find, must not wait with it.
+        """
+        self.done = True
+        for branch in self.branches:
+            branch.request = branch.final = None
+        self.branches = []
+        self.groups = ()
+        self.host.context_done(self)
 
     # --- cancelling and time ---------------------------------------------------------------
     def cancel(self, now: float, reasons: Sequence[str] = ()) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 from zlib import crc32
 
 from sipcore.message import Request, Response, Uri
 from sipcore.message.grammar import is_token
 
-ROUTABLE_SCHEMES = frozenset({"sip", "sips", "tel", "urn"})
-PROXY_FEATURES: frozenset[str] = frozenset()
+ROUTABLE_SCHEMES: Final = frozenset({"sip", "sips", "tel", "urn"})
+PROXY_FEATURES: Final[frozenset[str]] = frozenset()
 """Option tags a Proxy-Require may name; none so far."""
 
 
@@ -79,7 +80,7 @@ class OwnRoute:
     router's Request-URI)."""
 
 
-NO_OWN_ROUTE = OwnRoute(False)
+NO_OWN_ROUTE: Final = OwnRoute(False)
 
 
 def take_own_routes(

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from sipcore.bindings import Binding
 from sipcore.directory import Account, AccountState, Directory
 from sipcore.message import Uri
 from sipcore.routing.plan import Fork, Group, Plan, Refuse, Relay, Service, Target
 
-EMERGENCY_NUMBERS = frozenset({"112", "911", "999", "sos"})
-EMERGENCY_TEXT = 'SIP;cause=404;text="No emergency calls here: use a mobile phone and dial 112"'
+EMERGENCY_NUMBERS: Final = frozenset({"112", "911", "999", "sos"})
+EMERGENCY_TEXT: Final = 'SIP;cause=404;text="No emergency calls here: use a mobile phone and dial 112"'
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ another transaction in turn; so nothing is read from before the call afterwards.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from sipcore.message import Request
 from sipcore.transaction.states import Input, State
@@ -18,9 +18,9 @@ from sipcore.transport.flow import Flow
 if TYPE_CHECKING:
     from sipcore.transaction.table import TransactionTable
 
-TERMINATED = State.TERMINATED
-RESEND = Input.RESEND
-END = Input.END
+TERMINATED: Final = State.TERMINATED
+RESEND: Final = Input.RESEND
+END: Final = Input.END
 
 Action = Callable[[Any, Any, float], None]
 """Called with (transaction, message or None, now) after the state has changed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from sipcore.message import Request, Response
 from sipcore.transaction.base import Table, Transaction
@@ -13,15 +13,15 @@ from sipcore.transport.flow import Flow
 if TYPE_CHECKING:
     from sipcore.transaction.table import TransactionTable
 
-CALLING = State.CALLING
-TRYING = State.TRYING
-PROCEEDING = State.PROCEEDING
-COMPLETED = State.COMPLETED
-ACCEPTED = State.ACCEPTED
-TERMINATED = State.TERMINATED
-RECEIVE_1XX = Input.RECEIVE_1XX
-RECEIVE_2XX = Input.RECEIVE_2XX
-RECEIVE_3XX_6XX = Input.RECEIVE_3XX_6XX
+CALLING: Final = State.CALLING
+TRYING: Final = State.TRYING
+PROCEEDING: Final = State.PROCEEDING
+COMPLETED: Final = State.COMPLETED
+ACCEPTED: Final = State.ACCEPTED
+TERMINATED: Final = State.TERMINATED
+RECEIVE_1XX: Final = Input.RECEIVE_1XX
+RECEIVE_2XX: Final = Input.RECEIVE_2XX
+RECEIVE_3XX_6XX: Final = Input.RECEIVE_3XX_6XX
 
 
 class ClientTransaction(Transaction):
@@ -85,6 +85,10 @@ def _end(tx: ClientTransaction, message: None, now: float) -> None:
 
 
 # --- INVITE ------------------------------------------------------------------------------------
+_ACCEPTED_INVITE: Final = Request("INVITE", "sip:accepted.invalid", [], [])
+"""Stands for an accepted INVITE: nothing of it is sent again in the 32 s that its 2xx may be."""
+
+
 def _resend_and_double(tx: ClientTransaction, message: None, now: float) -> None:
     tx.interval *= 2
     tx.resend_at = now + tx.interval
@@ -101,6 +105,7 @@ def _accept(tx: ClientTransaction, response: Response, now: float) -> None:
     tx.resend_at = NEVER
     tx.end_at = now + tx.waits.timeout  # timer M
     tx.wire = b""
+    tx.request = _ACCEPTED_INVITE
     _pass_up(tx, response, now)
 
 
@@ -200,6 +205,7 @@ def _complete(tx: ClientTransaction, response: Response, now: float) -> None:
     tx.end_at = now + tx.waits.k
     tx.wire = b""
     _pass_up(tx, response, now)
+    tx.owner = None  # all that comes now is absorbed
 
 
 class NonInviteClientTransaction(ClientTransaction):

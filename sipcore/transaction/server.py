@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from sipcore.errors import LocalProtocolError
 from sipcore.message import Request, Response
@@ -14,15 +14,15 @@ from sipcore.transport.flow import Flow
 if TYPE_CHECKING:
     from sipcore.transaction.table import TransactionTable
 
-TRYING = State.TRYING
-PROCEEDING = State.PROCEEDING
-COMPLETED = State.COMPLETED
-CONFIRMED = State.CONFIRMED
-ACCEPTED = State.ACCEPTED
-TERMINATED = State.TERMINATED
-SEND_1XX = Input.SEND_1XX
-SEND_2XX = Input.SEND_2XX
-SEND_3XX_6XX = Input.SEND_3XX_6XX
+TRYING: Final = State.TRYING
+PROCEEDING: Final = State.PROCEEDING
+COMPLETED: Final = State.COMPLETED
+CONFIRMED: Final = State.CONFIRMED
+ACCEPTED: Final = State.ACCEPTED
+TERMINATED: Final = State.TERMINATED
+SEND_1XX: Final = Input.SEND_1XX
+SEND_2XX: Final = Input.SEND_2XX
+SEND_3XX_6XX: Final = Input.SEND_3XX_6XX
 
 
 class ServerTransaction(Transaction):
@@ -74,6 +74,8 @@ def _end(tx: ServerTransaction, message: object, now: float) -> None:
 def _send_and_await_acks(tx: ServerTransaction, response: Response, now: float) -> None:
     _send(tx, response, now)
     tx.wire = b""  # a 2xx is repeated by whoever made it, end to end
+    tx.request = _DONE
+    tx.owner = None
     tx.end_at = now + tx.waits.timeout  # timer L
 
 
@@ -159,8 +161,8 @@ class InviteServerTransaction(ServerTransaction):
 
 
 # --- non-INVITE --------------------------------------------------------------------------------
-_DONE = Request("DONE", "sip:done.invalid", [], [])
-"""Stands for the request of a completed transaction."""
+_DONE: Final = Request("DONE", "sip:done.invalid", [], [])
+"""Stands for the request of a transaction that was answered."""
 
 
 def _complete(tx: ServerTransaction, response: Response, now: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sipcore.errors import LocalProtocolError
 from sipcore.message import Request, Response
@@ -23,9 +23,9 @@ from sipcore.transaction.timers import TimerHeap, Timers
 from sipcore.transaction.user import TransactionUser
 from sipcore.transport.flow import Flow
 
-MAX_SERVER_TRANSACTIONS = 100_000
+MAX_SERVER_TRANSACTIONS: Final = 100_000
 """More at a time are answered 503 without state."""
-RETRY_AFTER_S = 10
+RETRY_AFTER_S: Final = 10
 
 
 class TransactionTable:
@@ -172,6 +172,7 @@ class TransactionTable:
     def ended(self, tx: Transaction, now: float) -> None:
         """A transaction terminated: forget it. Told twice of one, the second time is nothing."""
         tx.unschedule()
+        tx.owner = None  # it points back: nothing may be left for the garbage collector
         if self._clients.get(tx.key) is tx:
             del self._clients[tx.key]
         elif isinstance(tx, ServerTransaction) and self._servers.get(tx.key) is tx:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from heapq import heapify, heappop, heappush
-from typing import Any
+from typing import Any, Final
 
-NEVER = float("inf")
+NEVER: Final = float("inf")
 
 
 @dataclass(slots=True, frozen=True)
@@ -74,7 +74,7 @@ class Timers:
         return total
 
 
-REBUILD_FROM = 1024
+REBUILD_FROM: Final = 1024
 """Smaller heaps are not worth rebuilding."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipcore.transport.flow import Address
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Receiver = Callable[[bytes, Address, float], None]
 """Takes (datagram, source address, now)."""
 
-EPOCH = 1_700_000_000.0
+EPOCH: Final = 1_700_000_000.0
 """The UTC time of virtual second 0: wall clocks of simulated hosts read `EPOCH + now`."""
 
 
@@ -34,7 +34,7 @@ class Conditions:
     """Delays are drawn evenly, so a wide range reorders."""
 
 
-KIND = Conditions()
+KIND: Final = Conditions()
 """Nothing lost, nothing late."""
 
 

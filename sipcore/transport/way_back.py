@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sipcore.message import Request
 from sipcore.transport.flow import Flow
 
-DEFAULT_PORT = 5060
+DEFAULT_PORT: Final = 5060
 
 
 def stamp_source(request: Request, flow: Flow) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sipcore.calls import Call, CallToken, Dialog
 from sipcore.eventlog import Cause, Side
@@ -13,7 +13,7 @@ from sipcore.transport.flow import Flow
 if TYPE_CHECKING:
     from sipcore.node.worker import Worker
 
-_CAUSES = {
+_CAUSES: Final = {
     404: Cause.UNREACHABLE,
     408: Cause.NO_ANSWER,
     410: Cause.UNREACHABLE,

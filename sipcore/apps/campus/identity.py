@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sipcore.auth import Verdict, VerdictKind
 from sipcore.directory import Account, AccountState, Device
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from sipcore.transaction import ServerTransaction
     from sipcore.transport.flow import Flow
 
-REFUSAL_RECORD_INTERVAL_S = 2.0
+REFUSAL_RECORD_INTERVAL_S: Final = 2.0
 """At most one `auth.refused` record per source and username in this time; the rest is counted."""
 
 
-ONLY_MD5_AGENTS = ("baresip v0", "baresip v1", "baresip v2")
+ONLY_MD5_AGENTS: Final = ("baresip v0", "baresip v1", "baresip v2")
 """User-Agents that give up when any challenge names an algorithm they do not know, where RFC 7616
 §3.7 has them skip it (libre before 3.0). They are offered MD5 alone, in domains that offer MD5. A
 man in the middle who could use this could as well take the other challenges out."""
@@ -31,7 +31,7 @@ class Caller(NamedTuple):
     device: Device | None
 
 
-STRANGER = Caller(None, None)
+STRANGER: Final = Caller(None, None)
 
 
 class Identity:

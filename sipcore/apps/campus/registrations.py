@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sipcore.apps.campus.identity import Identity
 from sipcore.auth import VerdictKind
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from sipcore.transaction import ServerTransaction
     from sipcore.transport.flow import Flow
 
-MAX_WAITING_PER_LINE = 32
+MAX_WAITING_PER_LINE: Final = 32
 """REGISTERs of one account that may wait for its store; more are answered 503."""
-MAX_ATTEMPTS = 8
+MAX_ATTEMPTS: Final = 8
 """How often one REGISTER is computed again after losing to another node."""
 
 

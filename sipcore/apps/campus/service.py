@@ -7,7 +7,7 @@ our own methods (REGISTER, OPTIONS), who is calling, the decision, and its plan.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sipcore.apps.campus.accounting import (
     Attempt,
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
     from sipcore.node.worker import Worker
     from sipcore.transaction import ServerTransaction
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, REFER, INFO, UPDATE, PRACK"
-DIALOG_METHODS = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
-TERMINATED_REASON = 'SIP;cause=480;text="Ended by the service"'
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, REFER, INFO, UPDATE, PRACK"
+DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
+TERMINATED_REASON: Final = 'SIP;cause=480;text="Ended by the service"'
 
 
 class CampusService:
