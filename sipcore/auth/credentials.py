@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from sipcore.errors import MalformedMessage
@@ -13,21 +12,44 @@ RESPONSE_LENGTHS: Final = {"MD5": 32, "SHA-256": 64}
 """Hex digits of a response, by the algorithms that can be offered."""
 
 
-@dataclass(slots=True)
 class Credentials:
     """The parameters of one Authorization row that a response is computed from."""
 
-    algorithm: str
-    username: str
-    nonce: str
-    uri: str
-    response: str
-    """Hex digits in lower case."""
-    qop: str
-    """"auth", "auth-int", or empty for RFC 2069 credentials."""
-    nc_text: str
-    nc: int
-    cnonce: str
+    __slots__ = (
+        "algorithm",
+        "cnonce",
+        "nc",
+        "nc_text",
+        "nonce",
+        "qop",
+        "response",
+        "uri",
+        "username",
+    )
+
+    def __init__(
+        self,
+        algorithm: str,
+        username: str,
+        nonce: str,
+        uri: str,
+        response: str,
+        qop: str,
+        nc_text: str,
+        nc: int,
+        cnonce: str,
+    ) -> None:
+        self.algorithm = algorithm
+        self.username = username
+        self.nonce = nonce
+        self.uri = uri
+        self.response = response
+        """Hex digits in lower case."""
+        self.qop = qop
+        """"auth", "auth-int", or empty for RFC 2069 credentials."""
+        self.nc_text = nc_text
+        self.nc = nc
+        self.cnonce = cnonce
 
 
 def read_credentials(

@@ -8,7 +8,6 @@ a record and keeps a journal row of every open call, from which a restarted work
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sipcore.eventlog import Cause, Kind, Record, Side
@@ -18,45 +17,104 @@ ADOPTED_CSEQ_MARGIN: Final = 1000
 """Added to the journal's CSeq after a crash: requests since the last journal row are unknown."""
 
 
-@dataclass(slots=True)
 class Dialog:
     """What is needed to follow and to end one dialog from the middle (RFC 3261 §12)."""
 
-    callee_tag: str
-    caller_contact: str
-    callee_contact: str
-    caller_routes: list[str]
-    """Record-Route values between us and the caller, nearest first."""
-    callee_routes: list[str]
-    """Record-Route values between us and the callee, nearest first."""
-    caller_cseq: int
-    callee_cseq: int
-    caller_flow: Flow | None
-    callee_flow: Flow | None
-    answered_now: float
-    answered_at: float
+    __slots__ = (
+        "answered_at",
+        "answered_now",
+        "callee_contact",
+        "callee_cseq",
+        "callee_flow",
+        "callee_routes",
+        "callee_tag",
+        "caller_contact",
+        "caller_cseq",
+        "caller_flow",
+        "caller_routes",
+    )
+
+    def __init__(
+        self,
+        callee_tag: str,
+        caller_contact: str,
+        callee_contact: str,
+        caller_routes: list[str],
+        callee_routes: list[str],
+        caller_cseq: int,
+        callee_cseq: int,
+        caller_flow: Flow | None,
+        callee_flow: Flow | None,
+        answered_now: float,
+        answered_at: float,
+    ) -> None:
+        self.callee_tag = callee_tag
+        self.caller_contact = caller_contact
+        self.callee_contact = callee_contact
+        self.caller_routes = caller_routes
+        """Record-Route values between us and the caller, nearest first."""
+        self.callee_routes = callee_routes
+        """Record-Route values between us and the callee, nearest first."""
+        self.caller_cseq = caller_cseq
+        self.callee_cseq = callee_cseq
+        self.caller_flow = caller_flow
+        self.callee_flow = callee_flow
+        self.answered_now = answered_now
+        self.answered_at = answered_at
 
 
-@dataclass(slots=True)
 class Call:
     """An ongoing call."""
 
-    context: str
-    call_id: str
-    caller_tag: str
-    from_value: str
-    """The From header value, as the caller wrote it."""
-    to_value: str
-    """The To header value of the INVITE, without tag."""
-    caller_line: int | None
-    callee_line: int | None
-    begun_now: float
-    begun_at: float
-    rung_now: float | None = None
-    dialogs: dict[str, Dialog] = field(default_factory=dict)
-    answered_now: float | None = None
-    answered_at: float | None = None
-    call_ended: bool = False
+    __slots__ = (
+        "answered_at",
+        "answered_now",
+        "begun_at",
+        "begun_now",
+        "call_ended",
+        "call_id",
+        "callee_line",
+        "caller_line",
+        "caller_tag",
+        "context",
+        "dialogs",
+        "from_value",
+        "rung_now",
+        "to_value",
+    )
+
+    def __init__(
+        self,
+        context: str,
+        call_id: str,
+        caller_tag: str,
+        from_value: str,
+        to_value: str,
+        caller_line: int | None,
+        callee_line: int | None,
+        begun_now: float,
+        begun_at: float,
+        rung_now: float | None = None,
+        answered_now: float | None = None,
+        answered_at: float | None = None,
+        call_ended: bool = False,
+    ) -> None:
+        self.context = context
+        self.call_id = call_id
+        self.caller_tag = caller_tag
+        self.from_value = from_value
+        """The From header value, as the caller wrote it."""
+        self.to_value = to_value
+        """The To header value of the INVITE, without tag."""
+        self.caller_line = caller_line
+        self.callee_line = callee_line
+        self.begun_now = begun_now
+        self.begun_at = begun_at
+        self.rung_now = rung_now
+        self.dialogs: dict[str, Dialog] = {}
+        self.answered_now = answered_now
+        self.answered_at = answered_at
+        self.call_ended = call_ended
 
 
 class CallTable:

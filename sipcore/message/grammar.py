@@ -7,8 +7,11 @@ from typing import Final
 
 from sipcore.errors import MalformedMessage
 
-TOKEN_CHARS: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~")
-_PLAIN = TOKEN_CHARS | frozenset("[]:")
+TOKEN_CHARS: Final = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~"
+)
+_TOKEN_BYTES: Final = "".join(TOKEN_CHARS).encode()
+_PLAIN: Final = TOKEN_CHARS | frozenset("[]:")
 """What a parameter value may hold without quotes: a token or a host (gen-value)."""
 _RESERVED: Final = frozenset(";/?:@&=+$,%")
 UINT32_MAX: Final = 0xFFFF_FFFF
@@ -16,7 +19,7 @@ UINT32_MAX: Final = 0xFFFF_FFFF
 
 def is_token(text: str) -> bool:
     """Whether the text is a non-empty token."""
-    return bool(text) and TOKEN_CHARS.issuperset(text)
+    return text.isascii() and bool(text) and not text.encode().translate(None, _TOKEN_BYTES)
 
 
 def parse_uint(text: str, header: str, maximum: int = UINT32_MAX) -> int:

@@ -96,7 +96,7 @@ def _parse_name_addr(text: str) -> NameAddr:
     bracket = text.find("<")
     if bracket >= 0:
         display = text[:bracket].strip()
-        if not _WORDS.issuperset(display):
+        if display and not _WORDS.issuperset(display):
             _check_display(display)
         return _bracketed(display, text[bracket:])
     uri_text, _, tail = text.partition(";")
@@ -175,9 +175,10 @@ def parse_via(text: str) -> Via:
         transport, _, sent_by = head[8:].partition(" ")
         host, _, port = sent_by.partition(":")
         if (
-            port.isdigit()
-            and len(port) < 5
-            and port.isascii()
+            port.isascii()
+            and port.isdigit()
+            and len(port) < 6
+            and int(port) < 65536
             and host
             and transport
             and _PLAIN.issuperset(host)

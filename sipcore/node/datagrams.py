@@ -12,13 +12,14 @@ import contextlib
 import socket
 from collections.abc import Callable
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from sipcore.transport.flow import Flow
 
 RECEIVE_BUFFER_BYTES: Final = 4 << 20
 """Asked of the kernel; the default overflows with some 330 datagrams in one scheduling pause."""
 MAX_DATAGRAM_BYTES: Final = 65_536
+MAX_REMEMBERED_FLOWS: Final = 50_000
 BURST: Final = 32
 """Most datagrams taken in one turn."""
 BUSY_S: Final = 0.000_2
@@ -50,6 +51,8 @@ class DatagramSocket:
         self._loop = loop
         self._buffer = bytearray(MAX_DATAGRAM_BYTES)
         self._view = memoryview(self._buffer)
+        self._flows: dict[tuple[Any, ...], Flow] = {}
+        """By the source address: one object for all messages and bindings of a phone."""
         self._last_turn = 0.0
         loop.add_reader(sock.fileno(), self._readable)
 
@@ -70,6 +73,13 @@ class DatagramSocket:
         self._loop.remove_reader(self._socket.fileno())
         self._socket.close()
 
+    def _new_flow(self, remote: tuple[Any, ...]) -> Flow:
+        if len(self._flows) >= MAX_REMEMBERED_FLOWS:
+            self._flows.clear()
+        # Of an IPv6 address the flow label and the scope are left out.
+        flow = self._flows[remote] = Flow("UDP", self._local, remote[:2])
+        return flow
+
     def _readable(self) -> None:
         limit = BURST if monotonic() - self._last_turn < BUSY_S else 1
         for _ in range(limit):
@@ -77,7 +87,9 @@ class DatagramSocket:
                 size, remote = self._socket.recvfrom_into(self._buffer)
             except OSError:  # nothing more, or an ICMP error (see `send`)
                 break
-            # Of an IPv6 address the flow label and the scope are left out.
-            self._receive(bytes(self._view[:size]), Flow("UDP", self._local, remote[:2]))
+            flow = self._flows.get(remote)
+            if flow is None:
+                flow = self._new_flow(remote)
+            self._receive(bytes(self._view[:size]), flow)
         self._turn_over()
         self._last_turn = monotonic()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
@@ -70,14 +69,16 @@ def loop_hash(request: Request) -> str:
     return f"{crc32(text.encode('utf-8', 'surrogateescape')):08x}"
 
 
-@dataclass(slots=True, frozen=True)
 class OwnRoute:
     """What our own Route or Request-URI said."""
 
-    found: bool
-    token: str | None = None
-    """The parameter asked for, of the URI of ours that was on top of the Route (or in a strict
-    router's Request-URI)."""
+    __slots__ = ("found", "token")
+
+    def __init__(self, found: bool, token: str | None = None) -> None:
+        self.found = found
+        self.token = token
+        """The parameter asked for, of the URI of ours that was on top of the Route (or in a strict
+        router's Request-URI)."""
 
 
 NO_OWN_ROUTE: Final = OwnRoute(False)

@@ -8,7 +8,6 @@ unknown, suspended or not registered.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from sipcore.bindings import Binding
@@ -17,24 +16,37 @@ from sipcore.message import Uri
 from sipcore.routing.plan import Fork, Group, Plan, Refuse, Relay, Service, Target
 
 EMERGENCY_NUMBERS: Final = frozenset({"112", "911", "999", "sos"})
-EMERGENCY_TEXT: Final = 'SIP;cause=404;text="No emergency calls here: use a mobile phone and dial 112"'
+EMERGENCY_TEXT: Final = (
+    'SIP;cause=404;text="No emergency calls here: use a mobile phone and dial 112"'
+)
 
 
-@dataclass(slots=True)
 class Query:
     """One question to the directory."""
 
-    method: str
-    uri: Uri
-    uri_text: str
-    domain: str | None
-    """The domain of ours the Request-URI names, None when it is foreign."""
-    caller: Account | None
-    """The authenticated account, None for a stranger."""
-    services: frozenset[str] = frozenset()
-    """Names that our own services answer to in every domain of ours."""
-    explain: bool = False
-    trace: list[str] = field(default_factory=list)
+    __slots__ = ("caller", "domain", "explain", "method", "services", "trace", "uri", "uri_text")
+
+    def __init__(
+        self,
+        method: str,
+        uri: Uri,
+        uri_text: str,
+        domain: str | None,
+        caller: Account | None,
+        services: frozenset[str] = frozenset(),
+        explain: bool = False,
+    ) -> None:
+        self.method = method
+        self.uri = uri
+        self.uri_text = uri_text
+        self.domain = domain
+        """The domain of ours the Request-URI names, None when it is foreign."""
+        self.caller = caller
+        """The authenticated account, None for a stranger."""
+        self.services = services
+        """Names that our own services answer to in every domain of ours."""
+        self.explain = explain
+        self.trace: list[str] = []
 
 
 def decide(

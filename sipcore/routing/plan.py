@@ -8,35 +8,52 @@ from sipcore.directory import Account
 from sipcore.transport.flow import Flow
 
 
-@dataclass(slots=True, frozen=True)
 class Target:
     """One place to send the request to."""
 
-    uri_text: str
-    """The Request-URI of the branch."""
-    flow: Flow | None = None
-    """Where the contact registered from, when it cannot be reached as written."""
-    path: tuple[str, ...] = ()
-    """Route values of the branch (RFC 3327)."""
-    line_id: int | None = None
+    __slots__ = ("flow", "line_id", "path", "uri_text")
+
+    def __init__(
+        self,
+        uri_text: str,
+        flow: Flow | None = None,
+        path: tuple[str, ...] = (),
+        line_id: int | None = None,
+    ) -> None:
+        self.uri_text = uri_text
+        """The Request-URI of the branch."""
+        self.flow = flow
+        """Where the contact registered from, when it cannot be reached as written."""
+        self.path = path
+        """Route values of the branch (RFC 3327)."""
+        self.line_id = line_id
 
 
-@dataclass(slots=True, frozen=True)
 class Group:
     """Targets tried at the same time; the next group follows when all of them failed."""
 
-    targets: tuple[Target, ...]
-    ring_s: float | None = None
-    """Go on to the next group after so many seconds without an answer; None: no limit of ours."""
+    __slots__ = ("ring_s", "targets")
+
+    def __init__(self, targets: tuple[Target, ...], ring_s: float | None = None) -> None:
+        self.targets = targets
+        self.ring_s = ring_s
+        """Go on to the next group after so many seconds without an answer; None: no limit of ours."""
 
 
-@dataclass(slots=True, frozen=True)
 class Fork:
     """Ring phones of an account of ours."""
 
-    callee: Account
-    groups: tuple[Group, ...]
-    trace: tuple[str, ...] = ()
+    __slots__ = ("callee", "groups", "trace")
+
+    def __init__(
+        self,
+        callee: Account,
+        groups: tuple[Group, ...],
+        trace: tuple[str, ...] = (),
+    ) -> None:
+        self.callee = callee
+        self.groups = groups
+        self.trace = trace
 
 
 @dataclass(slots=True, frozen=True)
