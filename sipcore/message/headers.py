@@ -178,14 +178,14 @@ def parse_via(text: str) -> Via:
             port.isascii()
             and port.isdigit()
             and len(port) < 6
-            and int(port) < 65536
             and host
             and transport
             and _PLAIN.issuperset(host)
         ):
+            number = int(port)
             params = _plain_params(tail)
-            if params is not None:
-                return Via(transport.upper(), host, int(port), params)
+            if params is not None and number < 65536:
+                return Via(transport.upper(), host, number, params)
         sent_by = sent_by.strip()
         if sent_by and transport and ":" not in transport:
             return _via(transport, sent_by, tail)

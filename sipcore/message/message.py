@@ -113,7 +113,7 @@ class Message:
     # --- edits -------------------------------------------------------------------------------
     def push(self, name: str, value: str) -> None:
         """Put a row in front of the others of its name, or on top when there is none."""
-        key = canonical[name]
+        key = canonical(name)
         keys = self.keys
         index = keys.index(key) if key in keys else 0
         keys.insert(index, key)
@@ -125,14 +125,14 @@ class Message:
 
     def append(self, name: str, value: str) -> None:
         """Put a row at the end."""
-        key = canonical[name]
+        key = canonical(name)
         self.keys.append(key)
         self.lines.append(f"{name}: {value}")
         self._changed(key)
 
     def set(self, name: str, value: str) -> None:
         """Have exactly one row of this name: in place of the first, or at the end."""
-        key = canonical[name]
+        key = canonical(name)
         keys = self.keys
         count = keys.count(key)
         if count == 0:
@@ -148,7 +148,7 @@ class Message:
 
     def remove(self, name: str) -> None:
         """Take out all rows of this name."""
-        key = canonical[name]
+        key = canonical(name)
         keys = self.keys
         count = keys.count(key)
         if count == 1:
@@ -164,19 +164,19 @@ class Message:
 
     def pop(self, name: str) -> str | None:
         """Take out the first value of this name and return it."""
-        key = canonical[name]
+        key = canonical(name)
         if key not in self.keys:
             return None
         index = self.keys.index(key)
         line = self.lines[index]
         row = line[line.index(":") + 1 :].strip()
         if "," in row and key not in UNSPLIT:
-            pieces = [piece for piece in split_top(row, ",", key) if piece]
-            if len(pieces) > 1:
-                self.lines[index] = f"{line[: line.index(':')]}: {', '.join(pieces[1:])}"
+            first, rest = _cut_first(row, key)
+            if rest:
+                self.lines[index] = f"{line[: line.index(':')]}: {rest}"
                 self._changed(key)
-                return pieces[0]
-            row = pieces[0] if pieces else ""
+                return first
+            row = first
         del self.keys[index]
         del self.lines[index]
         self._changed(key)
@@ -184,7 +184,7 @@ class Message:
 
     def replace_top(self, name: str, value: str) -> None:
         """Replace the first value of this name; put it on top when there is none."""
-        key = canonical[name]
+        key = canonical(name)
         if key not in self.keys:
             self.push(name, value)
             return
@@ -241,9 +241,11 @@ class Message:
         if self._via is None:
             # Of a response, which has our own Via on top, nothing else is ever read.
             row = (self._tops or self._index()).get("via", "")
+            if "," in row:
+                row = row.partition(",")[0]
             _, found, rest = row.partition(";branch=")
             branch = rest.partition(";")[0]
-            if found and is_token(branch) and "," not in row:
+            if found and is_token(branch) and '"' not in row:
                 return branch
         return self.via.branch
 
@@ -403,6 +405,17 @@ class Message:
         other._cseq_method = self._cseq_method
         other._contacts = self._contacts
         other._routes = self._routes
+
+
+def _cut_first(row: str, key: str) -> tuple[str, str]:
+    """The first value of a row and the others, "" when there are none."""
+    first, _, rest = row.partition(",")
+    if '"' not in first and "<" not in first:
+        first, rest = first.strip(), rest.strip()
+        if first and rest:
+            return first, rest
+    pieces = [piece for piece in split_top(row, ",", key) if piece]
+    return (pieces[0], ", ".join(pieces[1:])) if pieces else ("", "")
 
 
 _READ_FROM: Final[dict[str, tuple[str, ...]]] = {

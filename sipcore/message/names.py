@@ -51,23 +51,26 @@ MAX_REMEMBERED: Final = 4096
 """Spellings of names, usual ones included."""
 
 
-class _Canonical(dict[str, str]):
-    """Name as received → lower-case long name, "" when it is no token.
+spellings: Final[dict[str, str]] = {}
+"""Names as received → lower-case long name, "" where it is no token: those seen, up to a bound.
 
-    Remembers spellings seen, up to a bound. The usual ones are there from the start, so that nobody
-    can fill the table with names of his own and make everybody else's slow.
-    """
+The usual ones are there from the start, so that nobody can fill the table with names of his own
+and make everybody else's slow.
+"""
 
-    def __missing__(self, name: str) -> str:
+
+def canonical(name: str) -> str:
+    """The lower-case long name of a header name as received, "" when it is no token."""
+    key = spellings.get(name)
+    if key is None:
         # Blanks may stand before the colon and nowhere else. Other white space that Python would
         # strip is refused: the next hop may not see the same name behind it.
         key = name.rstrip(" \t").lower()
         key = COMPACT.get(key, key) if is_token(key) else ""
-        if len(self) < MAX_REMEMBERED and len(name) <= 40:
-            self[name] = key
-        return key
+        if len(spellings) < MAX_REMEMBERED and len(name) <= 40:
+            spellings[name] = key
+    return key
 
 
-canonical: Final = _Canonical()
 for _name in (*_USUAL.split(), *COMPACT):
-    canonical[_name]  # a look-up is what puts it there
+    canonical(_name)  # a look-up is what puts it there

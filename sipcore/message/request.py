@@ -39,7 +39,7 @@ class Request(Message):
         """A request of our own."""
         keys, lines = [], []
         for name, value in headers:
-            keys.append(canonical[name])
+            keys.append(canonical(name))
             lines.append(f"{name}: {value}")
         return cls(method, uri_text, keys, lines, body)
 
@@ -91,7 +91,7 @@ class Request(Message):
             index = keys.index("to")
             lines[index] = f"{lines[index].rstrip()};tag={to_tag}"
         for name, value in headers:
-            keys.append(canonical[name])
+            keys.append(canonical(name))
             lines.append(f"{name}: {value}")
         keys.append("content-length")
         lines.append(f"Content-Length: {len(body)}")

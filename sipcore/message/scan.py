@@ -7,13 +7,12 @@ from typing import Final
 from sipcore.errors import LimitExceeded, MalformedMessage
 from sipcore.message.grammar import is_token
 from sipcore.message.limits import DEFAULT_LIMITS, Limits
-from sipcore.message.names import canonical
+from sipcore.message.names import canonical, spellings
 from sipcore.message.request import Request
 from sipcore.message.response import Response
 
 _ONCE: Final = ("from", "to", "call-id", "cseq")
-_IN_ORDER: Final = (*_ONCE, "via")
-_MANDATORY: Final = frozenset(_IN_ORDER)
+_MANDATORY: Final = (*_ONCE, "via")
 _METHODS: Final = frozenset({"INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "MESSAGE"})
 """Known to be tokens."""
 
@@ -115,7 +114,9 @@ def _keys(lines: list[str]) -> tuple[list[str], dict[str, str]]:
     tops: dict[str, str] = {}
     for line in lines:
         name, colon, value = line.partition(":")
-        key = canonical[name] if colon else ""
+        key = spellings.get(name) if colon else ""
+        if key is None:
+            key = canonical(name)
         keys.append(key)
         if key not in tops:
             tops[key] = value
@@ -135,9 +136,9 @@ def _check(
         raise MalformedMessage("row without a header name")
     if len(tops) != count and count - len(tops) != message.keys.count("via") - 1:
         _check_repeated(message)
-    if not tops.keys() >= _MANDATORY:
-        missing = next(name for name in _IN_ORDER if name not in tops)
-        raise MalformedMessage("missing", header=missing)
+    for name in _MANDATORY:
+        if name not in tops:
+            raise MalformedMessage("missing", header=name)
     size = len(message.body)
     if size > limits.body_bytes:
         raise LimitExceeded("body_bytes", limits.body_bytes, size, status=413)
