@@ -132,11 +132,19 @@ def test_from_sign_up_to_a_green_light_by_keyboard_alone(new_page: Callable[...,
     assert page.is_visible("[data-state=waiting]")
     connect(Device.objects.get())
     page.wait_for_selector("[data-state=registered]")
+    assert lights(page) == ["registered"]
     assert page.inner_text("#v-secret") == secret
     page.reload()
     page.wait_for_selector("text=Make a new secret")
     assert secret not in page.content()
     assert page.url.endswith(f"/devices/{Device.objects.get().pk}/")
+
+
+def lights(page: Page) -> list[str]:
+    """The states that a reader sees on the page and in its frames."""
+    found = [frame.locator("[data-state]").all() for frame in page.frames]
+    shown = [light for some in found for light in some if light.is_visible()]
+    return [str(light.get_attribute("data-state")) for light in shown]
 
 
 @pytest.mark.usefixtures("plan")
@@ -153,9 +161,11 @@ def test_the_same_without_script(new_page: Callable[..., Page]) -> None:
     page.click("main form button")
     assert len(page.inner_text("#v-secret")) == 23
     assert not page.is_visible("button[data-copy=v-secret]")
-    connect(Device.objects.get())
     frame = page.frame_locator("iframe")
+    assert lights(page) == ["waiting"]
+    connect(Device.objects.get())
     frame.locator("[data-state=registered]").wait_for()
+    assert lights(page) == ["registered"]
     assert page.is_visible("#v-secret")
     page.click("nav >> text=Calls")
     page.wait_for_selector("text=No calls yet")
