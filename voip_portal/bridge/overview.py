@@ -10,8 +10,10 @@ from typing import Final
 
 from django.db.models import Max
 from django.utils.timezone import now
+from django.utils.translation import gettext
 
 from voip_portal.calls.models import Call, Record
+from voip_portal.calls.services import in_words
 from voip_portal.changes import triggers
 from voip_portal.changes.models import Change
 from voip_portal.nodes.models import Node
@@ -155,7 +157,7 @@ def failed_calls() -> list[Trouble]:
         "started_at", "cause", "from_uri", "dialled", "status", "reason"
     )
     return [
-        Trouble(at, cause, f"{caller} → {dialled}", f"{status or ''} {reason}".strip())
+        Trouble(at, in_words(cause), f"{caller} → {dialled}", f"{status or ''} {reason}".strip())
         for at, cause, caller, dialled, status, reason in latest[:LATEST_CALLS]
         if cause in TROUBLE
     ][:SHOWN]
@@ -167,7 +169,7 @@ def refused_phones() -> list[Trouble]:
     return [
         Trouble(
             datetime.fromtimestamp(at, UTC),
-            "refused",
+            gettext("phone refused"),
             str(data.get("username", "")),
             str(data.get("source", "")),
         )

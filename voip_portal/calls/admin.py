@@ -15,22 +15,11 @@ from django.utils.translation import gettext_lazy as _
 
 from voip_portal.calls.fold import moment
 from voip_portal.calls.models import Call, Record
+from voip_portal.calls.services import CAUSES, in_words
 from voip_portal.changes.read_only import ReadOnlyAdmin, known
 from voip_portal.lines.models import Line
 from voip_portal.numbers.models import Address
 
-CAUSES = (
-    ("completed", _("completed")),
-    ("cancelled", _("cancelled")),
-    ("rejected", _("rejected")),
-    ("busy", _("busy")),
-    ("no_answer", _("no answer")),
-    ("unreachable", _("unreachable")),
-    ("failed", _("failed")),
-    ("lost", _("lost")),
-    ("vanished", _("vanished")),
-    ("terminated", _("terminated")),
-)
 KINDS = tuple(
     (kind, kind)
     for kind in (
@@ -74,8 +63,11 @@ class CallAdmin(ReadOnlyAdmin):
         ("from_uri", "caller"),
         ("to_uri", "callee"),
         "dialled",
-        ("started_at", "ringing_at", "answered_at", "ended_at"),
-        ("duration", "cause_text", "ended_by", "status", "reason"),
+        ("started_at", "ringing_at"),
+        ("answered_at", "ended_at"),
+        ("cause_text", "duration"),
+        ("status", "ended_by"),
+        "reason",
         "node",
         "records",
     )
@@ -104,13 +96,11 @@ class CallAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("called line"))
     def callee(self, call: Call) -> str:
-        return self._name(call, call.callee_line)
+        return self._name(call, call.callee_line) or "-"
 
     @admin.display(description=_("outcome"), ordering="cause")
     def cause_text(self, call: Call) -> str:
-        if call.open:
-            return gettext("ongoing")
-        return str(dict(CAUSES).get(call.cause, call.cause))
+        return gettext("ongoing") if call.open else in_words(call.cause)
 
     @admin.display(description=_("duration"))
     def duration(self, call: Call) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from voip_portal.calls.models import Call, Record
 from voip_portal.calls.storing import fold_calls
@@ -16,6 +17,24 @@ from voip_portal.calls.storing import fold_calls
 REFUSALS_FOR_S: Final = 300
 LONG_OPEN_S: Final = 3600
 FOLD_BATCH: Final = 200
+CAUSES: Final = (
+    ("completed", _("completed")),
+    ("cancelled", _("cancelled")),
+    ("rejected", _("rejected")),
+    ("busy", _("busy")),
+    ("no_answer", _("no answer")),
+    ("unreachable", _("unreachable")),
+    ("failed", _("failed")),
+    ("lost", _("lost")),
+    ("vanished", _("vanished")),
+    ("terminated", _("terminated")),
+)
+"""Why calls end, as staff read it."""
+
+
+def in_words(cause: str) -> str:
+    """A cause as staff read it; never empty, so that no list has a hole."""
+    return str(dict(CAUSES).get(cause, cause or _("not known")))
 
 
 def recent_refusals(

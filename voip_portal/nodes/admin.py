@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from voip_portal.changes.read_only import ReadOnlyAdmin
@@ -27,6 +28,6 @@ class NodeAdmin(ReadOnlyAdmin):
     )
     ordering = ("name",)
 
-    @admin.display(description=_("alive"), boolean=True)
-    def alive(self, node: Node) -> bool:
-        return is_alive(node)
+    @admin.display(description=_("state"))
+    def alive(self, node: Node) -> str:
+        return gettext("alive") if is_alive(node) else gettext("silent")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from sipcore.eventlog import Cause
 from tests.voip_portal.people import make_person
 from voip_portal.accounts.models import User
 from voip_portal.calls.models import Call, Record
@@ -122,6 +124,31 @@ def test_calls_are_found_by_user_name_number_and_context(
     for term in ("anna", number, "ctx"):
         assert "sip:boris@campus.example" in text_of(operator, f"calls/call/?q={term}")
     assert "sip:boris@campus.example" not in text_of(operator, "calls/call/?q=boris")
+
+
+@pytest.mark.usefixtures("a_day")
+def test_calls_tell_who_was_called_and_how_it_went_in_words(
+    operator: Client, annas_line: Line
+) -> None:
+    """A cross for "not ongoing" once stood where people look for "failed"."""
+    for n, cause in enumerate(Cause):
+        Call.objects.create(
+            context=f"ended{n}",
+            started_at=timezone.now(),
+            caller_line=annas_line.pk,
+            callee_line=annas_line.pk if n else None,
+            cause="" if cause is Cause.FAILED else cause,
+            open=False,
+        )
+    Call.objects.create(context="open", started_at=timezone.now(), open=True)
+    page = text_of(operator, "calls/call/")
+    said = re.findall(r"field-cause_text[^>]*>\s*([^<]*?)\s*<", page)
+    assert len(said) == len(Cause) + 2
+    assert "ongoing" in said
+    assert all(text and "_" not in text for text in said)
+    called = re.findall(r"field-callee[^>]*>\s*([^<]*?)\s*<", page)
+    assert set(called) == {"-", "anna"}
+    assert not re.search(r">\s*(check_small|close_small|True|False)\s*<", page)
 
 
 @pytest.mark.usefixtures("a_day")
