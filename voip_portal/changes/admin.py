@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -27,6 +27,9 @@ class ChangeAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
     fields = ("at", "version", "table_name", "row_key", "operation", "by", "what")
 
+    class Media:
+        css = {"all": ["changes/changes.css"]}
+
     @admin.display(description=_("operation"))
     def operation(self, change: Change) -> str:
         return str(dict(OPERATIONS).get(change.op, change.op))
@@ -37,4 +40,6 @@ class ChangeAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("what"))
     def what(self, change: Change) -> SafeString:
-        return format_html_join("", "<div>{}</div>", ((line,) for line in told(change)))
+        # One box around the lines: the narrow layout puts what is in a cell side by side.
+        lines = format_html_join("", "<div>{}</div>", ((line,) for line in told(change)))
+        return format_html('<div class="told">{}</div>', lines)

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import template
 from django.template.defaultfilters import truncatechars
+from django.utils.timezone import get_current_timezone_name
 
 from voip_portal.bridge.overview import overview
 from voip_portal.changes.models import Change
@@ -22,6 +23,7 @@ def operations(context: template.Context) -> dict[str, Any]:
         return {"overview": None}
     return {
         "overview": overview(),
+        "zone": get_current_timezone_name(),
         "shows_calls": request.user.has_perm("calls.view_call"),
         "shows_changes": request.user.has_perm("changes.view_change"),
     }
