@@ -202,6 +202,7 @@ DEFAULT_FROM_EMAIL = os.environ.get("VOIP_FROM_EMAIL") or f"telephone@{VOIP_CAMP
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("sv", _("Swedish"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = ["voip_portal.formats"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = "UTC"
@@ -245,6 +246,7 @@ SPECTACULAR_SETTINGS = {
 UNFOLD = {
     "SITE_TITLE": _("Campus telephone"),
     "SITE_HEADER": _("Campus telephone"),
+    "SITE_SUBHEADER": "voip_portal.portal.context.times",
     "SITE_URL": "/",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/portal/icon.svg"}],
     # The portal's petrol; 600 carries white text.

@@ -13,10 +13,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from voip_portal.calls.fold import moment
 from voip_portal.calls.models import Call, Record
 from voip_portal.calls.services import CAUSES, in_words
-from voip_portal.changes.read_only import ReadOnlyAdmin, known
+from voip_portal.changes.read_only import ReadOnlyAdmin, known, written
 from voip_portal.lines.models import Line
 from voip_portal.numbers.models import Address
 
@@ -141,8 +140,8 @@ class RecordAdmin(ReadOnlyAdmin):
         return (queryset.filter(context=term) if term else queryset), False
 
     @admin.display(description=_("at"))
-    def when(self, record: Record) -> Any:
-        return moment(record.at)
+    def when(self, record: Record) -> str:
+        return written(record.at)
 
 
 def lines_called(term: str) -> list[int]:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Final
 
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.http import HttpRequest
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from unfold.admin import ModelAdmin
 
 REACH: Final = 10_000
 """Rows a list can be paged through; further back one searches or filters."""
+
+
+def written(at: float) -> str:
+    """Seconds since the epoch as all times in the admin are written, in the reader's zone."""
+    return date_format(localtime(datetime.fromtimestamp(at, UTC)), "DATETIME_FORMAT")
 
 
 class ReachPaginator(Paginator):  # type: ignore[type-arg]

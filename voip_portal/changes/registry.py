@@ -24,6 +24,8 @@ class Watched:
     secret: tuple[str, ...] = ()
     booleans: frozenset[str] = frozenset()
     """Columns that SQLite keeps as 0 and 1."""
+    times: frozenset[str] = frozenset()
+    """Columns that hold a moment: UTC in the rows, the reader's zone where they are shown."""
 
 
 REGISTRY: Final = (
@@ -36,6 +38,7 @@ REGISTRY: Final = (
         "lines_device",
         ("id", "line_id", "label", "created_at", "revoked_at"),
         secret=("ha1_md5", "ha1_sha256"),
+        times=frozenset({"created_at", "revoked_at"}),
     ),
     Watched(
         "numbers_domain",
@@ -50,6 +53,7 @@ REGISTRY: Final = (
     Watched(
         "numbers_address",
         ("id", "domain_id", "kind", "value", "line_id", "state", "until"),
+        times=frozenset({"until"}),
     ),
     Watched(
         "nodes_deployment",
@@ -58,3 +62,4 @@ REGISTRY: Final = (
     ),
 )
 TABLES: Final = frozenset(watched.table for watched in REGISTRY)
+TIMES: Final = {watched.table: watched.times for watched in REGISTRY}

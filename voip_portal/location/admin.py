@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin
@@ -11,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from voip_portal.changes.read_only import ReadOnlyAdmin
+from voip_portal.changes.read_only import ReadOnlyAdmin, written
 from voip_portal.lines.models import Device, Line
 from voip_portal.location.models import Binding
 
@@ -66,12 +65,12 @@ class BindingAdmin(ReadOnlyAdmin):
         return str(binding.device_name)
 
     @admin.display(description=_("since"))
-    def since(self, binding: Binding) -> datetime:
-        return datetime.fromtimestamp(binding.registered_at, UTC)
+    def since(self, binding: Binding) -> str:
+        return written(binding.registered_at)
 
     @admin.display(description=_("until"))
-    def until(self, binding: Binding) -> datetime:
-        return datetime.fromtimestamp(binding.expires_at, UTC)
+    def until(self, binding: Binding) -> str:
+        return written(binding.expires_at)
 
 
 def with_names(bindings: list[Any]) -> list[Any]:

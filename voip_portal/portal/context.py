@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 from django.utils.timezone import get_current_timezone_name
+from django.utils.translation import gettext as _
 
 from voip_portal.portal.server import server
 
@@ -18,3 +19,8 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "sip_server": server().address,
         "TIME_ZONE_NAME": get_current_timezone_name(),
     }
+
+
+def times(request: HttpRequest) -> str:
+    """The zone of all times on a page of the admin, beside the site's name."""
+    return _("Times: %(zone)s") % {"zone": get_current_timezone_name()}

@@ -179,6 +179,36 @@ def test_home_page_tells_the_state_of_the_service(operator: Client) -> None:
     assert "seconds ago" in page
 
 
+def test_all_times_are_in_one_zone_and_it_is_named(
+    operator: Client, a_day: Call, annas_device: Device
+) -> None:
+    """Auckland is 13 hours ahead: no time in UTC can be taken for one of its."""
+    User.objects.filter(email="olga@campus.example").update(timezone="Pacific/Auckland")
+    at = datetime(2026, 11, 23, 20, 30, 15, tzinfo=UTC)
+    Device.objects.update(created_at=at, revoked_at=at)
+    Node.objects.update(started_at=at)
+    Call.objects.update(started_at=at)
+    Record.objects.update(at=at.timestamp())
+    Binding.objects.update(registered_at=at.timestamp())
+    record, binding = first_key("calls", "record"), first_key("location", "binding")
+    for page in (
+        "",
+        "changes/change/",
+        "calls/call/",
+        f"calls/call/{a_day.pk}/change/",
+        "calls/record/",
+        f"calls/record/{record}/change/",
+        "location/binding/",
+        f"location/binding/{binding}/change/",
+        "nodes/node/",
+        f"lines/device/{annas_device.pk}/change/",
+    ):
+        text = text_of(operator, page)
+        assert "Times: Pacific/Auckland" in text, page
+        assert "2026-11-24 09:30:15" in text, page
+        assert "20:30" not in text, page
+
+
 @pytest.mark.usefixtures("a_day")
 def test_home_page_tells_of_a_silent_node_and_a_refused_version(operator: Client) -> None:
     Node.objects.update(

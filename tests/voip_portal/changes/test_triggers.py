@@ -46,6 +46,14 @@ def test_registry_names_every_boolean_shown() -> None:
         assert found & set(watched.columns) == watched.booleans
 
 
+def test_registry_names_every_time_shown() -> None:
+    models_by_table = {model._meta.db_table: model for model in apps.get_models()}
+    for watched in REGISTRY:
+        fields = models_by_table[watched.table]._meta.concrete_fields
+        found = {f.column for f in fields if isinstance(f, models.DateTimeField)}
+        assert found & set(watched.columns) == watched.times
+
+
 def test_new_row_is_written_with_what_it_holds(domain: Domain, changes_since: Since) -> None:
     line = Line.objects.create(username="anna", label="Anna's", state="active")
     (change,) = changes_since()

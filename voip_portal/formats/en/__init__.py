@@ -1,0 +1,1 @@
+"""See `voip_portal.formats`."""
