@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from voip_portal.accounts.adapter import is_campus_address
 from voip_portal.accounts.models import User
+from voip_portal.accounts.text import visible
 
 
 def check_campus_address(email: str) -> None:
@@ -36,6 +37,7 @@ class SignupForm(allauth_forms.SignupForm):
     name = forms.CharField(
         label=_("Your name"),
         max_length=100,
+        validators=[visible],
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )
     account_already_exists: bool

@@ -11,6 +11,8 @@ from django.utils.crypto import salted_hmac
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
+from voip_portal.accounts.text import visible
+
 
 class UserManager(BaseUserManager["User"]):
     """Creates people; e-mail addresses are kept in lower case."""
@@ -32,7 +34,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     """A person who may log in to the portal."""
 
     email = models.EmailField(_("e-mail"), unique=True, max_length=254)
-    name = models.CharField(_("name"), max_length=100, blank=True)
+    name = models.CharField(_("name"), max_length=100, blank=True, validators=[visible])
     """As other students see it."""
     is_active = models.BooleanField(_("may log in"), default=True)
     is_staff = models.BooleanField(_("staff"), default=False)

@@ -11,6 +11,8 @@ from django.db import models
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
+from voip_portal.accounts.text import visible
+
 MAX_DEVICES = 10
 """Per line. Verification always costs this many hashes, so that nothing can be told from time."""
 
@@ -40,7 +42,9 @@ class Line(models.Model):
         related_name="lines",
     )
     """None for a lab phone, a door, a service."""
-    label = models.CharField(_("label"), max_length=100, blank=True, default="")
+    label = models.CharField(
+        _("label"), max_length=100, blank=True, default="", validators=[visible]
+    )
     class_of_service = models.CharField(_("class of service"), max_length=32, default="student")
     state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.ACTIVE)
     end_calls = models.BooleanField(_("end ongoing calls when suspended"), default=False)
@@ -67,7 +71,7 @@ class Device(models.Model):
     line = models.ForeignKey(
         Line, verbose_name=_("line"), on_delete=models.CASCADE, related_name="devices"
     )
-    label = models.CharField(_("name"), max_length=60)
+    label = models.CharField(_("name"), max_length=60, validators=[visible])
     ha1_md5 = models.CharField(max_length=32, editable=False)
     ha1_sha256 = models.CharField(max_length=64, editable=False)
     created_at = models.DateTimeField(_("added"), default=now)

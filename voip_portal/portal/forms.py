@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from voip_portal.accounts.models import User
+from voip_portal.accounts.text import visible
 from voip_portal.lines import names, services
 from voip_portal.lines.services import NameMalformed, NameRefused, NameTaken
 
@@ -58,6 +59,7 @@ class DeviceForm(forms.Form):
     label = forms.CharField(
         label=_("Name of the device"),
         max_length=60,
+        validators=[visible],
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 

@@ -11,7 +11,7 @@ from django.core.mail import send_mail
 from django.db import OperationalError
 from django.test import Client
 
-from tests.voip_portal.people import PASSWORD
+from tests.voip_portal.people import PASSWORD, make_person
 from tests.voip_portal.portal.counting import count_queries, pinned_queries
 from voip_portal.accounts.models import User
 from voip_portal.calls.models import Call
@@ -260,3 +260,38 @@ def test_without_its_database_the_site_is_not_healthy(client: Client, monkeypatc
 
     monkeypatch.setattr("voip_portal.portal.views.health.connection.cursor", away)
     assert client.get("/healthz").status_code == 503
+
+
+TURNED = "Anna\u202egreB"
+"""Shown as "AnnaBerg", with what follows it turned around too."""
+
+
+def test_characters_that_cannot_be_seen_are_refused_everywhere(
+    annas_device: Device, anna: User, as_user: AsUser, client: Client
+) -> None:
+    me = as_user(anna)
+    staff = as_user(make_person("Root", is_staff=True, is_superuser=True))
+    device, line = f"lines/device/{annas_device.pk}", f"lines/line/{annas_device.line_id}"
+    inline = {"devices-TOTAL_FORMS": 0, "devices-INITIAL_FORMS": 0}
+    for asked in (
+        me.post("/devices/", {"label": TURNED}),
+        me.post(f"/devices/{annas_device.pk}/rename/", {"label": TURNED}),
+        me.post("/settings/", {"name": TURNED}),
+        client.post(
+            "/accounts/signup/",
+            {"name": TURNED, "email": "x@campus.example", "password1": PASSWORD},
+        ),
+        staff.post(f"/admin/accounts/user/{anna.pk}/change/", {"name": TURNED}),
+        staff.post(f"/admin/{device}/change/", {"label": TURNED}),
+        staff.post(f"/admin/{line}/change/", inline | {"label": TURNED}),
+    ):
+        assert asked.status_code == 200
+        assert "invisible character (U+202E) after “Anna”" in asked.content.decode()
+    for asked in (
+        me.post("/api/v1/devices/", {"label": TURNED}, "application/json"),
+        me.patch(f"/api/v1/devices/{annas_device.pk}/", {"label": TURNED}, "application/json"),
+    ):
+        assert asked.status_code == 400
+        assert "U+202E" in asked.json()["label"][0]
+    assert list(Device.objects.values_list("label", flat=True)) == ["Laptop"]
+    assert not User.objects.filter(name=TURNED).exists()
