@@ -83,7 +83,7 @@ class DeviceViewSet(
             raise ValidationError(text) from error
         data = dict(self.get_serializer(device).data)
         data |= {"secret": secret, "server": server().address}
-        return Response(data, status=status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
+        return Response(data, status=status.HTTP_201_CREATED)
 
     def perform_update(self, serializer: BaseSerializer[Device]) -> None:
         device = cast(Device, serializer.instance)

@@ -93,6 +93,26 @@ def test_calls_are_ones_own(
     ]
 
 
+def test_no_answer_may_be_kept_by_a_cache(
+    annas_device: Device, anna: User, as_user: AsUser, client: Client
+) -> None:
+    me = as_user(anna)
+    mine = f"{DEVICES}{annas_device.pk}/"
+    answers = {
+        200: [me.get(path) for path in (DEVICES, mine, "/api/v1/calls/", "/api/v1/schema/")]
+        + [me.patch(mine, {"label": "Desk"}, JSON)],
+        201: [me.post(DEVICES, {"label": "Robot"}, JSON)],
+        204: [me.delete(mine)],
+        400: [me.post(DEVICES, {"label": ""}, JSON)],
+        403: [client.get(DEVICES)],
+        404: [me.get(mine), me.get("/api/nowhere/")],
+        405: [me.put(DEVICES, {}, JSON)],
+    }
+    for status, given in answers.items():
+        for answer in given:
+            assert (answer.status_code, answer["Cache-Control"]) == (status, "no-store")
+
+
 def test_who_has_no_name_yet_is_told_so(anna: User, as_user: AsUser) -> None:
     client = as_user(anna)
     assert client.get(DEVICES).json() == []
