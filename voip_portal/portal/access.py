@@ -42,7 +42,10 @@ def own_device(user: User, pk: int) -> Device:
 
 
 def with_line(view: View) -> View:
-    """Give the view the person's line; send those who have none to choose a name."""
+    """Give the view the person's line; send those who have none to choose a name.
+
+    Staff need no line to do their work: without one they go to the admin. The settings offer one.
+    """
 
     @never_cache
     @login_required
@@ -50,7 +53,7 @@ def with_line(view: View) -> View:
     def wrapper(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         line = main_line(person(request))
         if line is None:
-            return redirect("welcome")
+            return redirect("admin:index" if person(request).is_staff else "welcome")
         return view(request, line, *args, **kwargs)
 
     return wrapper

@@ -249,6 +249,24 @@ def test_mails_are_for_browsers_on_this_machine_only(
     assert client.get("/mails/").status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/", "/devices/", "/registered/", "/calls/", "/people/"])
+def test_staff_without_a_line_go_to_the_admin_and_students_choose_a_name(
+    anna: User, as_user: AsUser, path: str
+) -> None:
+    root = make_person("Root", is_staff=True, is_superuser=True)
+    assert as_user(root).get(path)["Location"] == "/admin/"
+    assert as_user(anna).get(path)["Location"] == "/welcome/"
+
+
+def test_staff_may_have_a_line_too(anna: User, annas_line: Line, as_user: AsUser) -> None:
+    client = as_user(make_person("Root", is_staff=True))
+    assert 'href="/welcome/"' in client.get("/settings/").content.decode()
+    assert client.post("/welcome/", {"username": "karin"}).status_code == 200
+    assert client.get("/").status_code == 200
+    for someone in (client, as_user(anna)):
+        assert "/welcome/" not in someone.get("/settings/").content.decode()
+
+
 def test_health(client: Client) -> None:
     answer = client.get("/healthz")
     assert (answer.status_code, answer.content) == (200, b"ok\n")

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST
 
 from voip_portal.accounts import services as accounts
 from voip_portal.portal import closing, export
-from voip_portal.portal.access import person
+from voip_portal.portal.access import main_line, person
 from voip_portal.portal.forms import CloseForm, SettingsForm
 
 
@@ -42,7 +42,9 @@ def edit(request: HttpRequest) -> HttpResponse:
             )
         messages.success(request, _("Saved."))
         return response
-    return render(request, "portal/settings.html", {"form": form})
+    # Students without a line are led to one anyway.
+    lacks_line = person(request).is_staff and main_line(person(request)) is None
+    return render(request, "portal/settings.html", {"form": form, "lacks_line": lacks_line})
 
 
 @login_required
