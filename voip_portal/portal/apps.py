@@ -1,6 +1,7 @@
 """Django's entry for this app."""
 
 from django.apps import AppConfig
+from django.core.checks import Tags, register
 from django.utils.translation import gettext_lazy as _
 
 
@@ -9,3 +10,8 @@ class PortalConfig(AppConfig):
 
     name = "voip_portal.portal"
     verbose_name = _("Portal")
+
+    def ready(self) -> None:
+        from voip_portal.portal.checks import check_https
+
+        register(check_https, Tags.security)

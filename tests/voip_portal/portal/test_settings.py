@@ -4,9 +4,11 @@ import re
 import stat
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.checks import run_checks
 
 from voip_portal import environment as env
 
@@ -19,6 +21,18 @@ def test_every_variable_of_the_settings_is_documented() -> None:
     documented = re.findall(r"`([A-Z_]+)`", (ROOT / "docs" / "configuration.md").read_text())
     assert set(read) <= set(documented)
     assert len(set(read)) > 15
+
+
+@pytest.mark.parametrize(
+    ("https", "proxies", "warned"), [(True, 0, True), (True, 1, False), (False, 0, False)]
+)
+def test_https_without_a_trusted_proxy_is_warned_of(
+    settings: Any, https: bool, proxies: int, warned: bool
+) -> None:
+    settings.VOIP_HTTPS, settings.ALLAUTH_TRUSTED_PROXY_COUNT = https, proxies
+    found = [message for message in run_checks() if message.id == "portal.W001"]
+    assert bool(found) is warned
+    assert all("VOIP_TRUSTED_PROXIES" in message.hint for message in found)
 
 
 def test_sqlite_is_the_default_with_bindings_in_a_file_of_their_own(tmp_path: Path) -> None:
