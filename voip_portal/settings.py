@@ -26,6 +26,8 @@ VOIP_CAMPUS_DOMAINS = [d.lower() for d in env.words("VOIP_CAMPUS_DOMAINS", "camp
 """E-mail domains whose holders may sign up."""
 VOIP_HTTPS = env.flag("VOIP_HTTPS")
 """Whether browsers reach us by https (through a proxy): cookies become secure, HSTS is sent."""
+VOIP_KEEP_DAYS = int(os.environ.get("VOIP_KEEP_DAYS") or 365)
+"""How long calls, their records and the history of changes are kept."""
 VOIP_REDIS_URL = os.environ.get("REDIS_URL", "")
 
 SECRET_KEY = env.secret("SECRET_KEY", VOIP_VAR / "secret_key")

@@ -27,12 +27,13 @@ def anonymise(user: User) -> None:
     The mailbox may sign up again later, and is then somebody new.
     """
     with transaction.atomic():
-        Change.objects.filter(actor=user.email).update(actor="")
+        closed = f"closed-{user.pk}@invalid"
+        Change.objects.filter(actor=user.email).update(actor=closed)
         LogEntry.objects.filter(
             content_type=ContentType.objects.get_for_model(User), object_id=str(user.pk)
         ).update(object_repr="")
         EmailAddress.objects.filter(user=user).delete()
-        user.email = f"closed-{user.pk}@invalid"
+        user.email = closed
         user.name = ""
         user.listed = user.is_active = user.is_staff = user.is_superuser = False
         user.language = user.timezone = ""

@@ -88,7 +88,18 @@ def _needs_all(rows: Sequence[Row], version: int, latest: int) -> bool:
         range(version + 1, latest + 1)
     ):
         return True
-    return any(op == "reload" or table in _NO_DELTA for _, table, _, op, _, _ in rows)
+    return any(
+        op == "reload"
+        or table in _NO_DELTA
+        or (table == "numbers_address" and (_is_forgotten(before) or _is_forgotten(after)))
+        for _, table, _, op, before, after in rows
+    )
+
+
+def _is_forgotten(state: Any) -> bool:
+    """Whether retention took the value out of an address' row: then nothing says what it was."""
+    address = _json(state)
+    return address is not None and address.get("value") is None
 
 
 def _named(rows: Iterable[Row]) -> _Named:

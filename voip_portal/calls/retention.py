@@ -21,7 +21,6 @@ DAY_S: Final = 86_400
 BATCH: Final = 500
 MAX_BATCHES: Final = 1000
 """In one run; the next one goes on."""
-DEFAULT_KEEP_DAYS: Final = 365
 REFUSALS_KEEP_DAYS: Final = 30
 """Refused log-ins name strangers' addresses: they go sooner."""
 
@@ -29,8 +28,7 @@ REFUSALS_KEEP_DAYS: Final = 30
 def forget_old(at: float | None = None, max_batches: int = MAX_BATCHES) -> int:
     """Delete what is older than the configured days; how many rows went."""
     now = time.time() if at is None else at
-    keep = getattr(settings, "VOIP_KEEP_DAYS", DEFAULT_KEEP_DAYS)
-    before = now - keep * DAY_S
+    before = now - settings.VOIP_KEEP_DAYS * DAY_S
     refusals_before = max(before, now - REFUSALS_KEEP_DAYS * DAY_S)
     moment = datetime.fromtimestamp(before, UTC)
     old_rows: tuple[QuerySet[Any], ...] = (

@@ -33,11 +33,12 @@ def told(change: Change) -> list[str]:
     if not before or not after:
         row = before or after
         return [f"{name}: {said(row, name)}" for name in row if row[name] not in (None, "")]
-    return [
+    differences = [
         f"{name}: {said(before, name)} → {said(after, name)}"
         for name in after
         if before.get(name) != after[name]
     ]
+    return differences or [str(_("no longer kept: the account is closed"))]
 
 
 def shown(value: Any) -> str:

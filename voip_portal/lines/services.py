@@ -176,6 +176,7 @@ def close_line(line: Line) -> None:
     """End a line for good: devices revoked, calls ended, the user name never given again."""
     with transaction.atomic():
         line.devices.active().update(revoked_at=timezone.now())
+        line.devices.update(label="")
         line.state = State.CLOSING
         line.end_calls = True
         line.label = ""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from sipcore.directory import Directory
 from voip_portal.accounts.models import User
@@ -17,6 +19,7 @@ from voip_portal.lines.models import Device, Line
 from voip_portal.nodes.models import Deployment
 from voip_portal.numbers import services as numbers
 from voip_portal.numbers.models import Address, Domain, NumberRange
+from voip_portal.portal.closing import close_account, forget_closed
 
 
 def contents(directory: Directory) -> tuple[Any, ...]:
@@ -145,6 +148,28 @@ def test_gap_is_read_with_everything(
     database.execute("DELETE FROM changes_change WHERE version = ?", (old.version + 1,))
     assert loader.catch_up(database, old) is not None
     assert full_loads == [1]
+
+
+def test_closed_account_is_taken_out_by_its_changes(
+    database: Database, old: Directory, anna: User, annas_line: Line, full_loads: list[int]
+) -> None:
+    """What closing forgets of the changes is nothing that a node needs."""
+    close_account(anna)
+    delta = caught_up(database, old, full_loads)
+    assert delta.changed == [annas_line.pk]
+    assert delta.directory.resolve("anna", "campus.example") is None
+
+
+def test_node_that_slept_over_a_closing_reads_everything(
+    database: Database, old: Directory, anna: User, full_loads: list[int]
+) -> None:
+    close_account(anna)
+    forget_closed(timezone.now() + timedelta(days=2))
+    delta = loader.catch_up(database, old)
+    assert full_loads == [1]
+    assert delta is not None
+    assert contents(delta.directory) == contents(loader.load_directory(database))
+    assert delta.directory.resolve("anna", "campus.example") is None
 
 
 def test_reload_row_is_read_with_everything(

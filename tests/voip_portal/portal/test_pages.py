@@ -2,23 +2,28 @@ import json
 import re
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.admin.models import LogEntry
 from django.core.mail import send_mail
 from django.db import OperationalError
 from django.test import Client
+from django.utils import timezone
 
 from tests.voip_portal.people import PASSWORD, make_person
 from tests.voip_portal.portal.counting import count_queries, pinned_queries
 from voip_portal.accounts.models import User
 from voip_portal.calls.models import Call
+from voip_portal.changes.models import Change
 from voip_portal.lines.models import MAX_DEVICES, Device, Line, State
 from voip_portal.lines.services import add_device, suspend
 from voip_portal.location.models import Binding
 from voip_portal.numbers.models import Address, AddressState
+from voip_portal.portal.closing import forget_closed
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -229,6 +234,39 @@ def test_closing_needs_the_password_and_takes_everything(
         ("number", AddressState.QUARANTINE),
     }
     assert client.get("/settings/").status_code == 302
+
+
+def test_the_history_of_changes_forgets_who_closed_her_account(
+    annas_device: Device, anna: User, boris: User, line_of: Callable[[User], Line], as_user: AsUser
+) -> None:
+    me, staff = as_user(anna), as_user(make_person("Root", is_staff=True, is_superuser=True))
+    device = annas_device.pk
+    boriss = line_of(boris)
+    me.post(f"/devices/{device}/rename/", {"label": "Annas desk"})
+    staff.post(f"/admin/lines/device/{device}/change/", {"label": "Annas chair"})
+    staff.post("/admin/accounts/user/", {"action": "suspend", "_selected_action": [boris.pk]})
+    count = Change.objects.count()
+    me.post("/settings/close/", {"password": PASSWORD})
+    assert Change.objects.count() > count
+    assert Device.objects.get(pk=device).label == ""
+    assert set(with_anna()) == {"numbers_address"}
+    assert f"closed-{anna.pk}@invalid" in Change.objects.values_list("actor", flat=True)
+    assert not LogEntry.objects.filter(object_repr__icontains="anna").exists()
+
+    forget_closed()
+    assert set(with_anna()) == {"numbers_address"}  # a node may still have to read these
+    forget_closed(timezone.now() + timedelta(days=2))
+    assert with_anna() == []
+    kept = Change.objects.filter(table_name="lines_line", row_key=str(boriss.pk))
+    assert all("boris" in json.dumps([c.before, c.after]) for c in kept)
+    page = staff.get("/admin/changes/change/").content.decode()
+    assert "no longer kept: the account is closed" in page
+
+
+def with_anna() -> list[str]:
+    """The tables whose changes name her."""
+    rows = Change.objects.values_list("table_name", "before", "after", "actor")
+    return [row[0] for row in rows if "anna" in json.dumps(row).lower()]
 
 
 def test_mails_are_for_browsers_on_this_machine_only(
