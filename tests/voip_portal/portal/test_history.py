@@ -1,10 +1,13 @@
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from django.test import Client
 
+from sipcore.eventlog import Cause
 from voip_portal.accounts.models import User
 from voip_portal.calls.models import Call
 from voip_portal.lines.models import Line
@@ -184,3 +187,24 @@ def test_the_first_page_shows_the_last_calls(
         call(caller_line=annas_line.pk, started_at=datetime.now(UTC) - timedelta(hours=n))
     page = as_user(anna).get("/").content.decode()
     assert page.count('class="call talked"') == 5
+
+
+def test_every_line_of_the_page_says_how_the_call_went(
+    anna: User, annas_line: Line, as_user: AsUser, call: Callable[..., Call]
+) -> None:
+    """Whatever the record left out: no cause, no status, no other side."""
+    for side in ("caller_line", "callee_line"):
+        for cause in ("", "something new", *Cause):
+            call(**{side: annas_line.pk}, cause=cause, ended_by="", status=None, to_uri="")
+        call(**{side: annas_line.pk}, cause="", open=True)
+    client, lines = as_user(anna), []
+    after = ""
+    while True:
+        page = client.get("/calls/", {"after": after}).content.decode()
+        lines += re.findall(r'<p class="what"><span>[^<]+</span> · (.*?)</p>', page)
+        older = re.search(r'rel="next" href="[^"]*after=([^"]+)"', page)
+        if older is None:
+            break
+        after = unquote(older[1])
+    assert len(lines) == 2 * (len(Cause) + 3)
+    assert all(len(line.strip()) > 3 for line in lines)

@@ -1,6 +1,10 @@
-import pytest
+import itertools
 
-from sipcore.eventlog import Cause
+import pytest
+from django.utils import translation
+
+from sipcore.apps.campus.accounting import cause_of
+from sipcore.eventlog import Cause, Side
 from voip_portal.portal.outcomes import ROWS, Row, Tone, outcome
 
 
@@ -101,6 +105,26 @@ def test_every_status_of_sip_has_a_sentence() -> None:
     for status in range(300, 700):
         for outgoing in (True, False):
             assert str(outcome(outgoing=outgoing, cause="rejected", status=status)[0])
+
+
+@pytest.mark.parametrize("language", ["en", "sv"])
+def test_no_call_is_without_words(language: str) -> None:
+    """Whatever a record says or leaves out, in both languages, for both sides."""
+    causes = ("", "something new", *Cause)
+    sides = ("", *Side)
+    statuses = (0, 200, *range(300, 700), 999)
+    with translation.override(language):
+        for cause, by, status in itertools.product(causes, sides, statuses):
+            for outgoing in (True, False):
+                said, _tone = outcome(outgoing=outgoing, cause=cause, by=by, status=status)
+                assert str(said).strip()
+
+
+def test_causes_that_sipd_gives_a_status_never_say_talked() -> None:
+    for status, outgoing in itertools.product(range(300, 700), (True, False)):
+        said, tone = outcome(outgoing=outgoing, cause=cause_of(status), status=status)
+        assert "Talked" not in str(said)
+        assert tone is not Tone.TALKED
 
 
 def test_a_call_that_goes_on_is_shown_so() -> None:
