@@ -251,6 +251,7 @@ UNFOLD = {
     "SITE_HEADER": _("Campus telephone"),
     "SITE_SUBHEADER": "voip_portal.portal.context.times",
     "SITE_URL": "/",
+    "STYLES": ["/static/portal/admin.css"],
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/portal/icon.svg"}],
     # The portal's petrol; 600 carries white text.
     "COLORS": {

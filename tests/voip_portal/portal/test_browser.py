@@ -254,6 +254,10 @@ def test_axe_finds_nothing_serious_in_the_admin_and_nothing_is_cut_off(
     busy_anna: User, new_page: Callable[..., Page], width: int
 ) -> None:
     root = make_person("Root", is_staff=True, is_superuser=True)
+    User.objects.filter(pk=busy_anna.pk).update(
+        name="Anna-Maria Oberhauser-Schwarzenberger von und zu Hohenfels-Lindqvist the Third"
+    )
+    Device.objects.update(label="The telephone that stands beside the window of room 1")
     Node.objects.create(name="one", started_at=now(), heartbeat_at=now(), refused_why="no realm")
     page = new_page(width)
     log_in(page, root)
