@@ -12,6 +12,9 @@ from django.test import Client
 from django.utils import translation
 from django.utils.translation.template import templatize
 
+from tests.voip_portal.people import make_person
+from voip_portal.numbers.models import Domain
+
 ROOT = Path(settings.BASE_DIR)
 FOLDER = ROOT / "locale" / "sv" / "LC_MESSAGES"
 MARKS = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy", "pgettext"}
@@ -92,4 +95,18 @@ def test_the_browsers_language_is_followed_and_can_be_switched(client: Client) -
     client.post("/i18n/setlang/", {"language": "en", "next": "/accounts/login/"})
     page = client.get("/accounts/login/", headers={"accept-language": "sv"}).content.decode()
     assert "Sign up" in page
+    translation.activate("en")
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_the_admin_has_no_english_for_swedish_staff(domain: Domain) -> None:
+    """The theme brings no Swedish of its own."""
+    staff = make_person("Root", is_staff=True, is_superuser=True, language="sv")
+    client = Client()
+    client.force_login(staff)
+    for path in ("", "accounts/user/", "calls/call/", "numbers/numberrange/add/", "nodes/node/"):
+        page = client.get(f"/admin/{path}").content.decode()
+        text = re.sub(r"<script.*?</script>|<svg.*?</svg>", "", page, flags=re.DOTALL)
+        for word in ("Select ", "Type to", "No results", "Reset", "Apply", "More actions", "Dark"):
+            assert not re.search(rf">\s*{word}|=\"{word}[^\"]*\"", text), (path, word)
     translation.activate("en")
