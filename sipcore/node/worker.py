@@ -23,7 +23,7 @@ from sipcore.node.config import Listener, WorkerConfig
 from sipcore.proxy import Branch, ResponseContext
 from sipcore.routing import Target
 from sipcore.transaction import ClientTransaction, ServerTransaction, TimerHeap, TransactionTable
-from sipcore.transport.flow import Flow, bracketed
+from sipcore.transport.flow import Flow, bracketed, is_address
 from sipcore.transport.way_back import response_flow, stamp_source
 
 if TYPE_CHECKING:
@@ -379,27 +379,29 @@ class Worker:
     # --- ProxyHost ---------------------------------------------------------------------------
     def flow_to(self, uri_text: str) -> Flow | None:
         uri = parse_uri(uri_text)
-        host = uri.params.get("maddr") or uri.host
-        bare = host.strip("[]")
-        if not (bare[:1].isdigit() and bare.replace(".", "").isdigit()) and ":" not in bare:
+        bare = (uri.params.get("maddr") or uri.host).strip("[]")
+        if not is_address(bare):
             return None
         transport = (uri.transport or "UDP").upper()
-        port = uri.port or DEFAULT_PORTS.get(transport, 5060)
-        return Flow(transport, self.local_address(transport, ":" in bare), (bare, port))
+        local = self.local_address(transport, ":" in bare)
+        if not local[1]:
+            return None  # what we do not speak, TLS above all, is not replaced by something else
+        return Flow(transport, local, (bare, uri.port or DEFAULT_PORTS.get(transport, 5060)))
 
     def local_address(self, transport: str, ipv6: bool) -> tuple[str, int]:
         """The address we send from towards this kind of address."""
         for listener in self.config.listeners:
             if listener.transport == transport and (":" in listener.local[0]) == ipv6:
                 return listener.local
-        return ("::" if ipv6 else "0.0.0.0", 0)  # noqa: S104 (no listener: sending will fail)
+        return ("::" if ipv6 else "0.0.0.0", 0)  # noqa: S104 (no listener)
 
     def look_up(self, branch: Branch, uri_text: str) -> None:
         uri = parse_uri(uri_text)
         self._counter += 1
         self._lookups[self._counter] = branch
         transport = (uri.transport or "UDP").upper()
-        self.out.lookups.append((self._counter, uri.host, uri.port, transport))
+        host = (uri.params.get("maddr") or uri.host).strip("[]")
+        self.out.lookups.append((self._counter, host, uri.port, transport))
 
     def via_value(self, flow: Flow, branch_id: str) -> str:
         head = self._via_heads.get((flow.transport, flow.local))

@@ -5,6 +5,8 @@ Where a message came from is a flow, and an answer can go back on it.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from ipaddress import ip_address
 from typing import NamedTuple
 
 Address = tuple[str, int]
@@ -25,6 +27,20 @@ class Flow(NamedTuple):
     def reliable(self) -> bool:
         """True where the transport itself retransmits (RFC 3261 §17)."""
         return self.transport != "UDP"
+
+
+@lru_cache(maxsize=4096)
+def is_address(host: str) -> bool:
+    """Whether this is an IP address (IPv6 without brackets) that means the same to everybody.
+
+    Not so `127.1` or `1.2.3.4.5`: a socket would take those for short forms, or ask the DNS for
+    them and keep the event loop waiting.
+    """
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return "%" not in host
 
 
 def bracketed(host: str) -> str:

@@ -169,6 +169,8 @@ class Node:
             )
         for home, note in out.notes:
             network.after(BUS_DELAY_S, lambda now, h=home, n=note: self.world.note(h, n, now))  # type: ignore[misc]
+        for ticket, *_ in out.lookups:  # no name leads anywhere in this world
+            network.after(BUS_DELAY_S, lambda now, t=ticket: self._not_found(slot, worker, t, now))  # type: ignore[misc]
         if out.writes:
             changes = list(out.writes)
             network.after(STORE_DELAY_S, lambda now: self._commit(slot, worker, changes, now))
@@ -192,6 +194,11 @@ class Node:
         if self.slots[slot].worker is worker:
             pairs = [(c.line_id, r) for c, r in zip(changes, results, strict=True)]
             worker.stored(pairs, now, world.network.at)
+            self.flush(slot)
+
+    def _not_found(self, slot: int, worker: Worker, ticket: int, now: float) -> None:
+        if self.slots[slot].worker is worker:
+            worker.looked_up(ticket, None, now, self.world.network.at)
             self.flush(slot)
 
     def _set_timer(self, slot: int) -> None:
