@@ -46,7 +46,7 @@ class UasDialog:
         self.remote_cseq = invite.cseq_number
         self.local_cseq = 0
         contacts = invite.contacts
-        self.remote_target = contacts[0].uri_text if contacts else invite.from_.uri_text
+        self.remote_target = contacts[0].uri.text if contacts else invite.from_.uri_text
         self.routes = list(invite.record_routes)
         self.flow = flow
         """Where responses to the INVITE go."""

@@ -228,8 +228,16 @@ class Worker:
             else:
                 self.application.handle(tx, request, flow, now)
         except MalformedMessage as error:
-            if not tx.last_status or tx.last_status < 200:
-                tx.respond(request.respond(error.status, error.reason, to_tag=self.new_tag()), now)
+            self._give_up(tx, request, error.status, error.reason, now)
+        except Exception:
+            self._give_up(tx, request, 500, "", now)  # an INVITE would wait here for ever
+            raise
+
+    def _give_up(
+        self, tx: ServerTransaction, request: Request, status: int, reason: str, now: float
+    ) -> None:
+        if tx.last_status < 200:
+            tx.respond(request.respond(status, reason, to_tag=self.new_tag()), now)
 
     def _cancel(self, tx: ServerTransaction, request: Request, now: float) -> None:
         invite = self.transactions.find_invite(request)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sipcore.errors import MalformedMessage
 from sipcore.message import Request, Response
 from sipcore.proxy.fork_strategy import best_response, merge_challenges
 from sipcore.proxy.forward import forwarded_request, next_hop_text
@@ -162,10 +163,13 @@ class ResponseContext:
         self.group_deadline = None
         if group.ring_s is not None and self.next_group < len(self.groups):
             self.group_deadline = now + group.ring_s
-        for target in group.targets:
-            branch = Branch(self, target, now + TIMER_C_S)
-            self.branches.append(branch)
-            self._launch(branch, now)
+        fresh = [Branch(self, target, now + TIMER_C_S) for target in group.targets]
+        self.branches += fresh
+        for branch in fresh:
+            try:
+                self._launch(branch, now)
+            except MalformedMessage:  # a Path, say: that one phone cannot be reached
+                self._branch_failed(branch, 480, now)
 
     def add_targets(self, targets: Sequence[Target], now: float) -> None:
         """Fork to more targets while the context runs (RFC 3261 §16.5)."""
@@ -247,7 +251,11 @@ class ResponseContext:
         branch.final = response
         if self.final_sent and not self.is_invite:
             return
-        self._forward(branch, response, now)
+        try:
+            self._forward(branch, response, now)
+        except MalformedMessage:  # whoever cannot write the dialog's headers has not answered
+            self._branch_failed(branch, 502, now)
+            return
         self._cancel_pending(now)
         self._settle(now)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sipcore.calls import Call, CallToken, Dialog
+from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
 from sipcore.message import Request, Response
 from sipcore.proxy import Branch, ResponseContext
@@ -135,8 +136,12 @@ def _own_position(worker: Worker, response: Response) -> tuple[int, int]:
 
 
 def _contact(message: Request | Response) -> str:
-    contacts = message.contacts
-    return contacts[0].uri_text if contacts else ""
+    """The remote target; "" when there is none, or none that anybody could send to."""
+    try:
+        contacts = message.contacts
+        return contacts[0].uri.text if contacts else ""
+    except MalformedMessage:
+        return ""
 
 
 def _refresh_target(account: MidDialog, request: Request, response: Response) -> None:

@@ -22,6 +22,7 @@ from sipcore.bindings import Binding, StoreResult
 from sipcore.calls import Call, CallToken, bye_requests
 from sipcore.calls.token import PARAMETER
 from sipcore.directory import AccountState
+from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
 from sipcore.message import Request, Response
 from sipcore.proxy import (
@@ -205,6 +206,8 @@ class CampusService:
             self._refuse(tx, request, plan, None, now)
             return
         callee = plan.callee if isinstance(plan, Fork | Refuse) else None
+        pinned = caller.account is None or isinstance(plan, Relay)
+        caller_flow = flow if pinned else flow_behind_contact(request, flow)
         call = Call(
             context=worker.new_context(),
             call_id=request.call_id,
@@ -228,10 +231,12 @@ class CampusService:
             "node": worker.config.node,
         }
         worker.calls.begin(call, fields)
-        pinned = caller.account is None or isinstance(plan, Relay)
-        caller_flow = flow if pinned else flow_behind_contact(request, flow)
         attempt = Attempt(call, caller_flow, pinned=pinned)
-        self._carry_out(tx, request, flow, caller, plan, attempt, now)
+        try:
+            self._carry_out(tx, request, flow, caller, plan, attempt, now)
+        except Exception:  # whatever it was: what began must end
+            end_attempt(worker, attempt, 500, now, "")
+            raise
 
     def record_route(self, context: ResponseContext, target: Target, flow: Flow) -> str | None:
         """Stay on the path of a call; its token names the flows that contacts do not."""
@@ -275,7 +280,10 @@ class CampusService:
         worker = self._worker
         if not request.uri_text:
             return  # the other side is a service of ours, and its dialog ends with the call
-        flow = flow or worker.flow_to(next_hop_text(request))
+        try:
+            flow = flow or worker.flow_to(next_hop_text(request))
+        except MalformedMessage:  # the Record-Route or Contact of a peer
+            flow = None
         if flow is None:
             return
         request.push("Via", worker.via_value(flow, worker.new_branch("0")))

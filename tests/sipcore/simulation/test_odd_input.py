@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.sipcore.simulation.phone import Phone
+from sipcore.directory import AccountState
+from sipcore.eventlog import Kind
+from sipcore.message import Request
+from sipcore.transaction import ServerTransaction
+from tests.sipcore.simulation.phone import Answer, Phone
 from tests.sipcore.simulation.test_calls import end_of, make_world, registered
-from tests.sipcore.simulation.test_rules import sent
+from tests.sipcore.simulation.test_rules import sent, stranger
 from tests.sipcore.simulation.world import DOMAIN, SIZES, Size
 
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
@@ -42,3 +48,106 @@ def test_a_phone_with_an_odd_address_is_not_reached_and_does_no_harm(size: Size)
     call = sent(anna, anna.build("INVITE", f"sip:bob@{DOMAIN}"))
     assert call.status == 500
     end_of(world)
+
+
+BAD_CONTACTS = ['"open <sip:anna@10.1.0.1>', "<sip:anna @10.1.0.1>", "<anna>"]
+
+
+def answers_with(*headers: tuple[str, str]) -> Answer:
+    """A 200 with these headers before the Record-Route, and nothing else of a user agent."""
+
+    def answer(phone: Phone, tx: ServerTransaction, request: Request, now: float) -> None:
+        rows = [("Record-Route", row) for row in request.rows("record-route")]
+        tx.respond(request.respond(200, to_tag="t", headers=[*headers, *rows]), now)
+
+    return answer
+
+
+@pytest.mark.parametrize("contact", BAD_CONTACTS)
+@pytest.mark.parametrize("who", ["bob", "echo"])
+def test_an_invite_with_an_odd_contact_leaves_no_call_behind(
+    size: Size, who: str, contact: str
+) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    bob = registered(world, "bob", "10.1.0.2")
+    bob.on_invite = answers_with(("Contact", f"<{bob.contact}>"))
+    for phone in (anna, stranger(world)):
+        request = phone.build("INVITE", f"sip:{who}@{DOMAIN}", body=b"v=0\r\n")
+        request.set("Contact", contact)
+        call = sent(phone, request)
+        assert call.status in (200, 400)
+        for dialog in call.dialogs.values():
+            phone.hang_up(dialog)
+    world.run(400)
+    world.check_calls()
+    world.check_nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("header", "answered"),
+    [
+        (("Contact", BAD_CONTACTS[0]), 1),
+        (("Contact", BAD_CONTACTS[1]), 1),
+        (("Record-Route", "<sip:x, <sip:y"), 0),
+        (("Record-Route", "<a b>"), 1),
+    ],
+)
+def test_an_answer_with_odd_headers_can_still_be_ended(
+    size: Size, header: tuple[str, str], answered: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    bob.on_invite = answers_with(header)
+    monkeypatch.setattr(anna, "_established", lambda *_: None)
+    call = sent(anna, anna.build("INVITE", f"sip:bob@{DOMAIN}"))
+    assert call.status == (200 if answered else 502)
+    assert len(world.records_of(Kind.CALL_ANSWER)) == answered
+    account = world.directory.account(1)
+    assert account is not None
+    gone = replace(account, state=AccountState.SUSPENDED, end_calls=True)
+    world.change_directory(world.directory.changed(version=2, accounts=[gone]), [1])
+    assert end_of(world)["cause"] == ("terminated" if answered else "failed")
+
+
+def test_one_phone_with_an_odd_path_does_not_silence_the_others(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    for worker in world.workers:
+        [binding] = worker.bindings.bindings(2, world.network.at)
+        odd = replace(binding, key="odd", contact="sip:bob@10.1.0.9", path=("<sip:broken",))
+        worker.bindings.replace(2, worker.bindings.version(2), [odd, binding])
+    call = sent(anna, anna.build("INVITE", f"sip:bob@{DOMAIN}"))
+    assert call.status == 200
+    assert bob.received
+    [dialog] = call.dialogs.values()
+    anna.hang_up(dialog)
+    assert end_of(world)["cause"] == "completed"
+
+
+@pytest.mark.source
+def test_a_mistake_of_our_own_answers_500_and_ends_the_call(
+    size: Size, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    registered(world, "bob", "10.1.0.2")
+
+    def broken(*args: object, **kw: object) -> None:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr("sipcore.apps.campus.service.ResponseContext.start", broken)
+    call = anna.start(anna.build("INVITE", f"sip:bob@{DOMAIN}"), world.nodes[0].address)
+    raised = 0
+    while world.network.pending and raised < 10:
+        try:
+            world.run(400)
+        except RuntimeError:
+            raised += 1
+            for node in world.nodes:
+                for slot in range(len(node.slots)):
+                    node.flush(slot)
+    assert raised == 1
+    assert call.status == 500
+    world.check_calls()
+    world.check_nothing_left()
