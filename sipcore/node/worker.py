@@ -217,8 +217,12 @@ class Worker:
             return
         stamp_source(request, flow)
         back = response_flow(request, flow)
-        if self.application.answer_without_state(request, back):
-            return
+        try:
+            if self.application.answer_without_state(request, back):
+                return
+        except MalformedMessage as error:
+            error.partial = request
+            raise
         tx = self.transactions.receive_request(request, back, now)
         if tx is None:
             return

@@ -224,6 +224,10 @@ class ResponseContext:
         """A response of a branch's client transaction, its Via still on top (§16.7)."""
         response.pop("Via")
         status = response.status
+        if not response.has("via"):  # ours was the only one: never forwarded (§16.7 step 3)
+            if status >= 200 and branch.final is None and not self.done:
+                self._branch_failed(branch, 502, now)
+            return
         if self.done:
             if 200 <= status < 300 and self.is_invite:  # every 2xx of a fork is a dialog
                 self._forward(branch, response, now)

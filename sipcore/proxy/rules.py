@@ -24,7 +24,7 @@ def refusal(
     if request.uri.scheme not in ROUTABLE_SCHEMES:
         return request.respond(416, to_tag=new_tag())
     max_forwards = request.max_forwards
-    if max_forwards is not None and max_forwards <= 0 and request.method != "ACK":
+    if max_forwards is not None and max_forwards <= 0:
         return request.respond(483, to_tag=new_tag())
     if is_loop(request, is_own_via):
         return request.respond(482, to_tag=new_tag())

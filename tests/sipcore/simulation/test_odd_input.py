@@ -151,3 +151,48 @@ def test_a_mistake_of_our_own_answers_500_and_ends_the_call(
     assert call.status == 500
     world.check_calls()
     world.check_nothing_left()
+
+
+@pytest.mark.parametrize(
+    "header", [("Max-Forwards", "many"), ("From", "<sip:x y@z>;tag=1"), ("From", "anna")]
+)
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_what_cannot_be_read_is_answered_400_even_before_who_it_is(
+    size: Size, method: str, header: tuple[str, str]
+) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    request = anna.build(method, f"sip:bob@{DOMAIN}")
+    request.set(*header)
+    assert sent(anna, request).status == 400
+
+
+def test_an_ack_without_hops_left_ends_here(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    call = sent(anna, anna.build("INVITE", f"sip:bob@{DOMAIN}"))
+    [dialog] = call.dialogs.values()
+    assert dialog.ack is not None
+    arrived: list[bytes] = []
+    world.network.attach(bob.address, lambda data, source, now: arrived.append(data))
+    for hops, expected in (("0", 0), ("1", 1)):
+        ack = dialog.ack.copy()
+        ack.set("Max-Forwards", hops)
+        world.network.send(ack.to_bytes(), anna.address, world.nodes[0].address)
+        world.run(1)
+        assert len(arrived) == expected
+
+
+def test_a_response_whose_other_vias_are_gone_is_not_passed_on(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+
+    def answer(phone: Phone, tx: ServerTransaction, request: Request, now: float) -> None:
+        response = request.respond(486, to_tag="t")
+        response.set("Via", request.values("via")[0])
+        tx.respond(response, now)
+
+    bob.on_invite = answer
+    call = sent(anna, anna.build("INVITE", f"sip:bob@{DOMAIN}"))
+    assert call.status == 502
+    assert end_of(world)["cause"] == "failed"
