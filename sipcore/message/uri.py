@@ -226,7 +226,7 @@ def parse_host_port(text: str, header: str) -> tuple[str, int | None]:
     else:
         host, colon, after = text.partition(":")
         port_text = after if colon else None
-    host = host.strip().lower()
+    host = host.strip().lower().removesuffix(".")  # of a name, the dot of the root says nothing
     if not host or not (host[0] == "[" or _HOST_CHARS.issuperset(host)):
         raise MalformedMessage("no host", header=header)
     if port_text is None:

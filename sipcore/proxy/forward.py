@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sipcore.message import Request, parse_name_addr
+from sipcore.message import Message, Request, parse_name_addr
 
 DEFAULT_MAX_FORWARDS: Final = 70
 
@@ -28,12 +28,26 @@ def forwarded_request(
     copy.set("Max-Forwards", str(DEFAULT_MAX_FORWARDS if hops is None else hops - 1))
     if consumed_credentials:
         copy.remove("Proxy-Authorization")
+    remove_assertions(copy)
     if record_route is not None:
         copy.push("Record-Route", record_route)
     for value in reversed(path):
         copy.push("Route", value)
     _prepare_strict_router(copy)
     return copy
+
+
+def remove_assertions(message: Message) -> None:
+    """Take out what says who somebody is in our name: we trust no peer to say so (RFC 3325 §5)."""
+    for key, name in _ASSERTIONS:
+        if message.has(key):
+            message.remove(name)
+
+
+_ASSERTIONS = (
+    ("p-asserted-identity", "P-Asserted-Identity"),
+    ("remote-party-id", "Remote-Party-ID"),
+)
 
 
 def next_hop_text(copy: Request) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sipcore.errors import MalformedMessage
 from sipcore.message import Request, Response
 from sipcore.proxy.fork_strategy import best_response, merge_challenges
-from sipcore.proxy.forward import forwarded_request, next_hop_text
+from sipcore.proxy.forward import forwarded_request, next_hop_text, remove_assertions
 from sipcore.proxy.rules import loop_hash
 from sipcore.routing.plan import Group, Target
 from sipcore.transport.flow import Flow
@@ -317,6 +317,7 @@ class ResponseContext:
 
     def _forward(self, branch: Branch | None, response: Response, now: float) -> None:
         self.host.going_upstream(self, branch, response, now)
+        remove_assertions(response)
         if response.status >= 200:
             self.final_sent = response.status
         self.tx.respond(response, now)

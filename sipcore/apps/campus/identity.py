@@ -57,7 +57,11 @@ class Identity:
         from_uri = request.from_.uri
         domain = worker.domain_of(from_uri)
         if domain is None:
-            return STRANGER
+            if from_uri.scheme in ("sip", "sips"):
+                return STRANGER
+            # A number without a domain would look like one of ours on the phone that rings.
+            tx.respond(request.respond(403, "From Names No Domain", to_tag=worker.new_tag()), now)
+            return None
         verdict = self.verify(request, flow, proxy=True, bound_to=request.call_id, domain=domain)
         if verdict.kind is not VerdictKind.OK:
             self.challenge(tx, request, verdict, request.call_id, domain, now, proxy=True)

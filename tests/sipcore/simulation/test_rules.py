@@ -8,6 +8,7 @@ import pytest
 
 from sipcore.directory import AccountState
 from sipcore.message import Request
+from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Address, Flow
 from tests.sipcore.simulation.phone import Outgoing, Phone, ring_forever
 from tests.sipcore.simulation.test_calls import make_world, registered
@@ -299,3 +300,43 @@ def test_a_phone_whose_connection_is_gone_is_unavailable(size: Size) -> None:
     call = anna.call("bob")
     world.run(2)
     assert call.status == 480
+
+
+@pytest.mark.parametrize(
+    ("sender", "status"),
+    [
+        (f"sip:clara@{DOMAIN}.", 403),
+        (f"sip:clara@{DOMAIN.upper()}.", 403),
+        ("tel:1002", 403),
+        ("tel:1002;phone-context=+46", 403),
+        ("urn:service:sos", 403),
+        (f"sip:anna@{DOMAIN}.", 200),
+    ],
+)
+def test_no_spelling_of_from_makes_somebody_else_of_me(
+    size: Size, sender: str, status: int
+) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    request = anna.build("MESSAGE", f"sip:bob@{DOMAIN}")
+    request.set("From", f"<{sender}>;tag=x")
+    assert sent(anna, request).status == status
+    assert len(bob.received) == (status == 200)
+
+
+@pytest.mark.parametrize("name", ["P-Asserted-Identity", "Remote-Party-ID"])
+def test_what_a_peer_asserts_of_itself_is_not_passed_on(size: Size, name: str) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    clara = f"<sip:clara@{DOMAIN}>"
+
+    def answer(phone: Phone, tx: ServerTransaction, request: Request, now: float) -> None:
+        tx.respond(request.respond(486, to_tag="t", headers=[(name, clara)]), now)
+
+    bob.on_invite = answer
+    request = anna.build("INVITE", f"sip:bob@{DOMAIN}")
+    request.append(name, clara)
+    request.append(name, "<tel:1002>")
+    call = sent(anna, request)
+    assert not bob.received[-1].has(name.lower())
+    assert not call.finals[-1].has(name.lower())
