@@ -308,6 +308,13 @@ class Worker:
             uri.port in (lt.local[1], lt.advertised[1]) for lt in self.config.listeners
         )
 
+    def leads_back(self, uri: Uri) -> bool:
+        """Whether a request to this URI would be sent to ourselves."""
+        port = uri.port or 5060
+        return self.is_ours(uri) and any(
+            port in (lt.local[1], lt.advertised[1]) for lt in self.config.listeners
+        )
+
     def is_own_via(self, value: str) -> bool:
         """Whether a Via value was written by this node."""
         return any(value.startswith(head) for head in self._via_heads.values())

@@ -7,9 +7,9 @@ is called again with what the store holds: so two nodes never overwrite each oth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sipcore.bindings import Binding, BindingChange
 from sipcore.directory import Account, Device
@@ -30,6 +30,10 @@ from sipcore.registrar.wanted import (
     read_user_agent,
 )
 from sipcore.transport.flow import Flow
+
+MOST_CONTACTS: Final = 50
+"""Contact values of one REGISTER, removals among them: each is compared with each."""
+MAX_PATH_VALUES: Final = 10
 
 
 class Reply(NamedTuple):
@@ -60,12 +64,13 @@ def process(
     at: float,
     policy: RegistrarPolicy,
     node: str,
+    leads_back: Callable[[Uri], bool] | None = None,
 ) -> Outcome:
     """What a REGISTER of this account's address-of-record does.
 
     The caller has authenticated `device` and found it entitled (`refuse_other_owner`). `flow` is
     where the request came from; `bindings` are the live ones of the line at `version`; `node` is
-    our own name.
+    our own name; `leads_back` tells whether a URI would be sent to ourselves.
     """
     refusal = refuse_unsupported(request, policy)
     if refusal is not None:
@@ -74,7 +79,7 @@ def process(
         return Reply(answer(request, bindings, at, policy))
     try:
         draft = Draft(_source(request, account, device, at, node), bindings)
-        refusal = _apply(request, draft, flow, policy)
+        refusal = _apply(request, draft, flow, policy, leads_back)
         if refusal is not None:
             return Reply(refusal)
         change = draft.change(version, policy)
@@ -120,12 +125,18 @@ def refuse_other_owner(
 
 
 def _apply(
-    request: Request, draft: Draft, flow: Flow | None, policy: RegistrarPolicy
+    request: Request,
+    draft: Draft,
+    flow: Flow | None,
+    policy: RegistrarPolicy,
+    leads_back: Callable[[Uri], bool] | None,
 ) -> Response | None:
     """Put every Contact of the request into the draft, or say why it is refused."""
     values = request.values("contact")
     if "*" in values:
         return _apply_star(request, draft, alone=len(values) == 1)
+    if len(values) > MOST_CONTACTS:
+        return refuse(request, 403, "Too Many Contacts")
     contacts = [parse_name_addr(value, "contact") for value in values]
     reads_reg_id = any("reg-id" in contact.params for contact in contacts)
     outbound = reads_reg_id and _outbound_applies(request, flow, policy)
@@ -143,7 +154,11 @@ def _apply(
         if contact.uri.scheme not in ("sip", "sips"):
             return refuse(request, 403, "Contact Is No SIP Address")
         if contact.expires_s:
-            draft.put(contact, _way_back(request, contact.uri, flow))
+            way_back = _way_back(request, contact.uri, flow)
+            if way_back is None and leads_back is not None and leads_back(contact.uri):
+                # Ten of these fork into ten times nine times eight ... requests (RFC 5393 §3).
+                return refuse(request, 403, "Contact Leads Back Here")
+            draft.put(contact, way_back)
         else:
             draft.remove(contact)
     return None
@@ -172,8 +187,18 @@ def _source(
         0 if device is None else device.id,
         read_user_agent(request),
         node,
-        tuple(request.values("path")) if "path" in request.keys else (),
+        _read_path(request) if "path" in request.keys else (),
     )
+
+
+def _read_path(request: Request) -> tuple[str, ...]:
+    """The Path values; they must be fit to be the Route of a call to this phone."""
+    path = tuple(request.values("path"))
+    if len(path) > MAX_PATH_VALUES or not all(map(is_storable, path)):
+        raise MalformedMessage("not to be kept", header="path")
+    for value in path:
+        parse_name_addr(value, "path").uri  # noqa: B018 (raises)
+    return path
 
 
 def _path_allowed(request: Request, policy: RegistrarPolicy) -> bool:

@@ -118,6 +118,7 @@ class Registrations:
             worker.at,
             worker.config.registrar,
             worker.config.node,
+            worker.leads_back,
         )
         if isinstance(outcome, Reply):
             pending.tx.respond(outcome.response, now)

@@ -216,3 +216,18 @@ def test_registrar_without_outbound_neither_offers_nor_applies_it() -> None:
     assert node.register(a_register(OUTBOUND, headers=TAGS, vias=2, cseq=2)).status == 200
     required = [("Require", "outbound")]
     assert node.register(a_register(CONTACT, headers=required, cseq=3)).status == 420
+
+
+@pytest.mark.parametrize(
+    "path", ["<sip:open", "sip:p1.example>", "<sip:a b@p1.example>", "<p1>", "<sip:p\udcff;lr>"]
+)
+def test_a_path_no_call_could_be_sent_by_is_400(node: Node, path: str) -> None:
+    response = node.register(a_register(CONTACT, headers=[("Path", path), PATHS[1]], vias=2))
+    assert response.status == 400
+    assert node.bindings() == []
+
+
+def test_a_long_path_is_400(node: Node) -> None:
+    long = ", ".join(f"<sip:p{i}.example;lr>" for i in range(11))
+    response = node.register(a_register(CONTACT, headers=[("Path", long), PATHS[1]], vias=2))
+    assert response.status == 400

@@ -538,3 +538,11 @@ def test_whatever_comes_the_answer_lists_what_is_held_and_refusals_change_nothin
         held = {b.key: b for b in stored[ANNA.id].bindings if b.expires_at > node.at}
         assert held == {b.key: b for b in node.bindings()}
         assert stored[ANNA.id].version == node.table.version(ANNA.id)
+
+
+def test_a_crowd_of_contacts_is_refused_before_each_is_compared_with_each() -> None:
+    node = Node()
+    crowd = ",".join(f"<sip:{i}@h>" for i in range(1000))
+    response = node.register(a_register(crowd, crowd))
+    assert response.status == 403
+    assert node.bindings() == []

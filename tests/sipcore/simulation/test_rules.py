@@ -340,3 +340,18 @@ def test_what_a_peer_asserts_of_itself_is_not_passed_on(size: Size, name: str) -
     call = sent(anna, request)
     assert not bob.received[-1].has(name.lower())
     assert not call.finals[-1].has(name.lower())
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "10.0.0.1:5060", DOMAIN, f"{DOMAIN.upper()}.:5060"])
+def test_a_contact_that_leads_back_to_us_is_refused(size: Size, host: str) -> None:
+    world = make_world(size)
+    bob = Phone(world, "bob", ("10.0.0.1", 5070))  # on the machine of the server
+    outgoing = bob.register(contact=f"<sip:bob@{host};transport=udp;x=1>")
+    world.run(2)
+    assert outgoing.status == 403
+    taken_away = bob.register(contact=f"<sip:bob@{host}>;expires=0")
+    world.run(2)
+    assert taken_away.status == 200
+    beside = bob.register()
+    world.run(2)
+    assert beside.status == 200
