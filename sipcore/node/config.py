@@ -19,6 +19,24 @@ class Listener:
 
 
 @dataclass(slots=True, frozen=True)
+class StreamLimits:
+    """What stream connections may cost; times in seconds, watched every `sweep_s`."""
+
+    connections: int = 40_000
+    connections_per_source: int = 1_000
+    """Accepted from one IPv4 address or one IPv6 /64. A hall of residence may be one address."""
+    message_s: float = 32.0
+    """How long a message may take from first byte to last, and a new connection to its first."""
+    idle_s: float = 8_000.0
+    """How long nothing needs to arrive: longer than the longest registration, whose phone waits
+    for calls on its connection and need not say anything before the next one."""
+    waiting_bytes: int = 1 << 20
+    """Bytes that may wait for one slow reader or one connection being opened."""
+    connect_s: float = 5.0
+    sweep_s: float = 4.0
+
+
+@dataclass(slots=True, frozen=True)
 class WorkerConfig:
     """Names, keys and sizes of one worker."""
 
@@ -35,5 +53,6 @@ class WorkerConfig:
     registrar: RegistrarPolicy = field(default_factory=RegistrarPolicy)
     timers: Timers = field(default_factory=Timers)
     nonce_lifetime_s: float = 300.0
+    streams: StreamLimits = field(default_factory=StreamLimits)
     max_refusal_sources: int = 10_000
     """How many (source, username) pairs are remembered to throttle `auth.refused` records."""

@@ -13,6 +13,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 import time
@@ -26,7 +27,7 @@ from sipcore.apps.campus import CampusService
 from sipcore.apps.echo import Echo
 from sipcore.bindings import BindingTable, LineBindings
 from sipcore.directory import Directory
-from sipcore.node.config import Listener, WorkerConfig
+from sipcore.node.config import Listener, StreamLimits, WorkerConfig
 from sipcore.node.entropy import PooledRandom
 from sipcore.node.journal import Journal
 from sipcore.node.server import Node
@@ -41,6 +42,9 @@ from voip_portal.bridge.keeper import Keeper
 from voip_portal.bridge.writer import BindingWriter
 
 log = logging.getLogger("voip_portal.sipd")
+
+OWN_FILES = 256
+"""Open files for spool, journals and databases, which no number of connections may take away."""
 
 
 def worker_config(config: dict[str, Any], incarnation: int) -> WorkerConfig:
@@ -58,7 +62,20 @@ def worker_config(config: dict[str, Any], incarnation: int) -> WorkerConfig:
         listeners=listeners,
         own_hosts=frozenset(own),
         incarnation=incarnation,
+        streams=stream_limits(),
     )
+
+
+def stream_limits() -> StreamLimits:
+    """As many connections as there may be open files, some of which are kept for our own."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limits = StreamLimits()
+    if files == resource.RLIM_INFINITY:
+        return limits
+    return replace(limits, connections=max(1, min(limits.connections, files - OWN_FILES)))
 
 
 class Sipd:

@@ -1,0 +1,173 @@
+"""Connections on real sockets: what they may cost, and whose they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from sipcore.node.config import Listener, StreamLimits
+from sipcore.node.streams import StreamSet, source_of
+from sipcore.transport.flow import Flow
+from tests.support.ports import free_port
+
+MESSAGE = b"OPTIONS sip:x SIP/2.0\r\nContent-Length: 0\r\n\r\n"
+QUICK = StreamLimits(message_s=0.2, idle_s=1.0, sweep_s=0.05, connections_per_source=3)
+PATIENCE_S = 5.0
+
+
+class Served:
+    """A set that listens, and what came out of it."""
+
+    def __init__(self, limits: StreamLimits) -> None:
+        self.messages: list[tuple[bytes, Flow]] = []
+        self.failures: list[bytes] = []
+        self.port = free_port()
+        self.local = ("127.0.0.1", self.port)
+        self.streams = StreamSet(
+            lambda data, flow: self.messages.append((data, flow)), self.failures.append, limits
+        )
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(*self.local)
+
+    async def until(self, true: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while not true():  # noqa: ASYNC110 (what is waited for knows no events)
+                await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def serving(limits: StreamLimits = QUICK) -> AsyncIterator[Served]:
+    served = Served(limits)
+    loop = asyncio.get_running_loop()
+    await served.streams.listen(Listener("TCP", served.local, served.local), loop)
+    try:
+        yield served
+    finally:
+        await served.streams.close()
+        await asyncio.sleep(0)
+
+
+async def closed_after(reader: asyncio.StreamReader) -> float:
+    """Seconds until the other side ends the connection."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    async with asyncio.timeout(PATIENCE_S):
+        try:
+            while await reader.read(65536):
+                pass
+        except ConnectionResetError:
+            pass
+    return loop.time() - begun
+
+
+async def test_who_says_nothing_is_not_waited_for_long() -> None:
+    async with serving() as served:
+        reader, writer = await served.connect()
+        assert await closed_after(reader) < QUICK.idle_s
+        assert len(served.streams) == 0
+        writer.close()
+
+
+@pytest.mark.parametrize("start", [b"OPTIONS sip:x SIP/2.0\r\n", MESSAGE + b"OPTIONS"])
+async def test_a_message_that_never_ends_ends_its_connection(start: bytes) -> None:
+    async with serving() as served:
+        reader, writer = await served.connect()
+        writer.write(start)
+
+        async def drip() -> None:
+            while True:
+                await asyncio.sleep(0.02)
+                writer.write(b"x")
+
+        dripping = asyncio.create_task(drip())
+        assert await closed_after(reader) < QUICK.idle_s
+        dripping.cancel()
+        writer.close()
+
+
+async def test_a_phone_may_be_silent_for_as_long_as_it_is_registered() -> None:
+    async with serving() as served:
+        reader, writer = await served.connect()
+        writer.write(MESSAGE + b"\r\n")  # half a ping is no message begun
+        assert QUICK.idle_s * 0.8 < await closed_after(reader) < QUICK.idle_s * 3
+        writer.close()
+
+
+@pytest.mark.parametrize("alive", [b"\r\n\r\n", b"\r\n", MESSAGE])
+async def test_keep_alives_keep_it(alive: bytes) -> None:
+    async with serving() as served:
+        reader, writer = await served.connect()
+        for _ in range(16):
+            writer.write(alive)
+            await asyncio.sleep(0.1)
+        assert len(served.streams) == 1
+        assert not reader.at_eof()
+        writer.close()
+
+
+async def test_one_source_has_its_share_and_gets_it_back() -> None:
+    async with serving() as served:
+        held = [await served.connect() for _ in range(3)]
+        for _, writer in held:
+            writer.write(MESSAGE)
+        await served.until(lambda: len(served.messages) == 3)
+        reader, fourth = await served.connect()
+        assert await closed_after(reader) < QUICK.message_s
+        held[0][1].close()
+        await served.until(lambda: len(served.streams) == 2)
+        _, fifth = await served.connect()
+        fifth.write(MESSAGE)
+        await served.until(lambda: len(served.messages) == 4)
+        for _, writer in (*held, (None, fourth), (None, fifth)):
+            writer.close()
+
+
+async def test_who_pings_and_never_reads_fills_no_memory() -> None:
+    limits = StreamLimits(waiting_bytes=100_000)
+    async with serving(limits) as served:
+        reader, writer = await asyncio.open_connection(*served.local, limit=1)
+        await served.until(lambda: len(served.streams) == 1)
+
+        async def ping() -> None:
+            while True:
+                writer.write(b"\r\n\r\n" * 100_000)
+                await writer.drain()
+
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(ping(), 60)
+        await served.until(lambda: len(served.streams) == 0)
+        assert reader is not None
+
+
+async def test_a_number_of_an_earlier_life_is_nobodys_connection() -> None:
+    async with serving() as served:
+        reader, writer = await served.connect()
+        writer.write(MESSAGE)
+        await served.until(lambda: len(served.messages) == 1)
+        flow = served.messages[0][1]
+        loop = asyncio.get_running_loop()
+        stale = flow._replace(remote=("127.0.0.1", flow.remote[1] ^ 1))
+        served.streams.send(stale, b"not for you", loop)
+        served.streams.send(flow, b"for you", loop)
+        assert await reader.readexactly(7) == b"for you"
+        await served.until(lambda: served.failures == [b"not for you"])
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8::1", "2001:db8:0:0:ffff::2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("fe80::1%eth0", "fe80::2", True),
+    ],
+)
+def test_a_source_is_an_address_or_a_network(one: str, other: str, same: bool) -> None:
+    assert (source_of(one) == source_of(other)) is same
+
+
