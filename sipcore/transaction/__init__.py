@@ -6,6 +6,7 @@ from sipcore.transaction.client import (
     InviteClientTransaction,
     NonInviteClientTransaction,
 )
+from sipcore.transaction.merged import MergedRequests
 from sipcore.transaction.server import (
     InviteServerTransaction,
     NonInviteServerTransaction,
@@ -21,6 +22,7 @@ __all__ = [
     "Input",
     "InviteClientTransaction",
     "InviteServerTransaction",
+    "MergedRequests",
     "NonInviteClientTransaction",
     "NonInviteServerTransaction",
     "ServerTransaction",

@@ -18,6 +18,7 @@ from sipcore.directory import Account, AccountState, Device
 from sipcore.eventlog import Kind, Record
 from sipcore.message import Request
 from sipcore.registrar import Reply, answer, process, refuse_unsupported
+from sipcore.transaction import MergedRequests
 
 if TYPE_CHECKING:
     from sipcore.node.worker import Worker
@@ -44,9 +45,10 @@ class Pending(NamedTuple):
 class Registrations:
     """The registrar's place in a worker."""
 
-    def __init__(self, worker: Worker, identity: Identity) -> None:
+    def __init__(self, worker: Worker, identity: Identity, merged: MergedRequests) -> None:
         self._worker = worker
         self._identity = identity
+        self._merged = merged
         self._waiting: dict[int, deque[Pending]] = {}
         self._changes: dict[int, BindingChange] = {}
 
@@ -76,6 +78,7 @@ class Registrations:
             # Third-party registration: only the owner of an address-of-record may bind it.
             tx.respond(request.respond(403, "To Not Yours", to_tag=worker.new_tag()), now)
             return
+        self._merged.accept(tx, request, now)
         self._enqueue(Pending(tx, request, account, verdict.device, flow), now)
 
     def _enqueue(self, pending: Pending, now: float) -> None:

@@ -35,6 +35,7 @@ from sipcore.proxy import (
 )
 from sipcore.proxy.forward import next_hop_text
 from sipcore.routing import Fork, Group, Plan, Query, Refuse, Relay, Service, Target, decide
+from sipcore.transaction import MergedRequests
 from sipcore.transport.flow import Flow, bracketed
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class CampusService:
     def __init__(self, worker: Worker, agents: Sequence[type[UserAgent]] = ()) -> None:
         self._worker = worker
         self._identity = Identity(worker)
-        self._registrations = Registrations(worker, self._identity)
+        self._merged = MergedRequests()
+        self._registrations = Registrations(worker, self._identity, self._merged)
         self._services = {agent.name: agent(worker, end_attempt) for agent in agents}
         self._service_names = frozenset(self._services)
         self._attempts: dict[str, ResponseContext] = {}
@@ -91,6 +93,8 @@ class CampusService:
         own = self._take_own_routes(request)
         if request.to_tag:
             self._handle_in_dialog(tx, request, flow, own, now)
+        elif self._merged.has_other(request):
+            tx.respond(request.respond(482, "Merged Request", to_tag=worker.new_tag()), now)
         elif request.first("route") is not None:
             # Where a request goes is decided here; a Route of the sender's own opens nothing.
             tx.respond(request.respond(403, "Route Not Allowed", to_tag=worker.new_tag()), now)
@@ -150,6 +154,7 @@ class CampusService:
             groups = (Group((plan.target,)),)
         elif isinstance(plan, Service):
             agent = self._services[plan.name]
+            self._merged.accept(tx, request, now)
             if attempt is None:
                 agent.handle(tx, request, flow, now)
             else:
