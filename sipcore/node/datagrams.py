@@ -43,7 +43,11 @@ class DatagramSocket:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         sock.setblocking(False)
-        sock.bind(local)
+        try:
+            sock.bind(local)
+        except OSError:
+            sock.close()
+            raise
         self._socket = sock
         self._local = local
         self._receive = receive

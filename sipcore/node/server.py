@@ -83,8 +83,10 @@ class Node:
         adopted = self.worker.calls.adopt(rows, self._clock(), self._wall())
         if rows:
             log.info("adopted %d calls from the journal", adopted)
+        lost = self.worker.take().records
+        if lost:
+            self._spool.append(lost)  # before the journal forgets them: the next lines may fail
         self._journal.rewrite(journal_row(c) for c in self.worker.calls)
-        self.worker.out.journal.clear()
         for listener in self.worker.config.listeners:
             if listener.transport == "UDP":
                 self._datagrams[listener.local] = DatagramSocket(
@@ -140,14 +142,15 @@ class Node:
 
     def _on_timer(self) -> None:
         self._timer = None
+        self.want_flush()  # whatever happens: it is there that the next timer is set
         self.worker.advance(self._clock(), self._wall())
-        self.want_flush()
 
     def _tick(self) -> None:
         if self._closing:
             return
         self.worker.bindings.expire(self._wall())
         if self._journal.grown:
+            self.flush()  # the records of calls that just ended
             self._journal.rewrite(journal_row(c) for c in self.worker.calls)
         self._loop.call_later(TICK_S, self._tick)
 
