@@ -22,6 +22,8 @@ class Journal:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._fd = -1
         self._size = 0
+        self._behind = False
+        """Whether rows are missing because they could not be written."""
 
     def read(self) -> list[dict[str, Any]]:
         """All rows; a last line cut short by a crash is left out."""
@@ -38,19 +40,23 @@ class Journal:
         return rows
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Write rows in one system call."""
-        if self._fd < 0:
-            self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            self._size = os.fstat(self._fd).st_size
-            self._end_cut_line()
-        data = b"".join(map(json_line, rows))
-        write_all(self._fd, data)
-        self._size += len(data)
+        """Write rows in one system call. Where the disk is full they are left to `rewrite`."""
+        try:
+            if self._fd < 0:
+                self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+                self._size = os.fstat(self._fd).st_size
+                self._end_cut_line()
+            data = b"".join(map(json_line, rows))
+            write_all(self._fd, data)
+            self._size += len(data)
+        except OSError:
+            self._behind = True
+            self.close()
 
     @property
     def grown(self) -> bool:
         """Whether it is time to `rewrite`."""
-        return self._size > COMPACT_BYTES
+        return self._behind or self._size > COMPACT_BYTES
 
     def rewrite(self, rows: Iterable[dict[str, Any]]) -> None:
         """Replace everything by these rows, atomically."""
@@ -62,6 +68,7 @@ class Journal:
         finally:
             os.close(fd)
         fresh.replace(self.path)
+        self._behind = False
 
     def close(self) -> None:
         """Close the file."""

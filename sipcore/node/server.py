@@ -86,7 +86,8 @@ class Node:
         lost = self.worker.take().records
         if lost:
             self._spool.append(lost)  # before the journal forgets them: the next lines may fail
-        self._journal.rewrite(journal_row(c) for c in self.worker.calls)
+        if not self._spool.waiting:
+            self._rewrite_journal()
         for listener in self.worker.config.listeners:
             if listener.transport == "UDP":
                 self._datagrams[listener.local] = DatagramSocket(
@@ -148,11 +149,20 @@ class Node:
     def _tick(self) -> None:
         if self._closing:
             return
+        self._loop.call_later(TICK_S, self._tick)
         self.worker.bindings.expire(self._wall())
+        if self._spool.waiting:
+            self._spool.append(())
         if self._journal.grown:
             self.flush()  # the records of calls that just ended
+            if not self._spool.waiting:
+                self._rewrite_journal()
+
+    def _rewrite_journal(self) -> None:
+        try:
             self._journal.rewrite(journal_row(c) for c in self.worker.calls)
-        self._loop.call_later(TICK_S, self._tick)
+        except OSError as error:
+            log.error("the journal of calls cannot be written: %s", error)
 
     # --- the end of a turn -------------------------------------------------------------------
     def want_flush(self) -> None:

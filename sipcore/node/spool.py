@@ -7,6 +7,8 @@ recorded. Surviving power loss is the operating system's matter; a killed proces
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +16,11 @@ from typing import Final
 
 from sipcore.eventlog import Record, encode_line
 
+log = logging.getLogger("sipcore.node")
+
 SEGMENT_BYTES: Final = 1 << 20
+MAX_WAITING = 100_000
+"""Records kept in memory while the disk is full; what comes later is lost, and said to be."""
 
 
 class Spool:
@@ -25,11 +31,25 @@ class Spool:
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.written = 0
         """Number of the last record written."""
+        self.waiting: list[Record] = []
+        """What could not be written yet; the next `append` tries again."""
         self._fd = -1
         self._size = SEGMENT_BYTES
 
     def append(self, records: Iterable[Record]) -> None:
-        """Number and write these records in one system call."""
+        """Number and write these records in one system call.
+
+        A full disk is no reason not to telephone: the records wait in memory for room.
+        """
+        records = [*self.waiting, *records]
+        try:
+            self._write(records)
+        except OSError as error:
+            self._keep(records, error)
+        else:
+            self.waiting.clear()
+
+    def _write(self, records: list[Record]) -> None:
         if self._size >= SEGMENT_BYTES:
             self._open_segment()
         n = self.written
@@ -41,6 +61,15 @@ class Spool:
         write_all(self._fd, data)
         self.written = n
         self._size += len(data)
+
+    def _keep(self, records: list[Record], error: OSError) -> None:
+        lost = max(0, len(records) - MAX_WAITING)
+        if lost or not self.waiting:
+            log.error("%d records wait for the disk, %d are lost: %s", len(records), lost, error)
+        self.waiting = records[:MAX_WAITING]
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):  # the half of a line that had room
+                os.ftruncate(self._fd, self._size)
 
     def close(self) -> None:
         """Close the current segment."""

@@ -1,0 +1,102 @@
+"""Spool and journal on a disk that is full for a while."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from sipcore.calls.call import journal_row
+from sipcore.eventlog import Kind, Record
+from sipcore.node import journal as journal_module
+from sipcore.node import spool as spool_module
+from sipcore.node.journal import Journal
+from sipcore.node.spool import Spool
+from tests.sipcore.node.test_server import ringing
+
+
+class Disk:
+    """Takes the place of `write_all`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.room: int | None = None
+        for module in (spool_module, journal_module):
+            monkeypatch.setattr(module, "write_all", self.write)
+
+    def write(self, fd: int, data: bytes) -> None:
+        if self.room is not None and len(data) > self.room:
+            os.write(fd, data[: self.room])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        os.write(fd, data)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(monkeypatch)
+
+
+def a_record(name: str) -> Record:
+    return Record(Kind.CALL_RING, name, 1.0, {})
+
+
+def rows(folder: Path) -> list[tuple[int, str]]:
+    data = b"".join(path.read_bytes() for path in sorted(folder.glob("*.jsonl")))
+    return [(row["n"], row["c"]) for row in map(json.loads, data.splitlines())]
+
+
+@pytest.mark.parametrize("room", [0, 10, 60, 100])
+def test_records_wait_for_room_and_none_is_cut_or_doubled(
+    disk: Disk, tmp_path: Path, room: int
+) -> None:
+    spool = Spool(tmp_path, "s")
+    spool.append([a_record("one")])
+    disk.room = room
+    spool.append([a_record("two"), a_record("three"), a_record("four")])
+    spool.append([a_record("five")])
+    assert len(spool.waiting) == 4
+    assert rows(spool.path) == [(1, "one")]
+    disk.room = None
+    spool.append([])
+    assert rows(spool.path) == [(1, "one"), (2, "two"), (3, "three"), (4, "four"), (5, "five")]
+    assert not spool.waiting
+    assert spool.written == 5
+
+
+def test_a_file_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, "s")
+    spool.path.rmdir()
+    spool.append([a_record("one")])
+    spool.path.mkdir()
+    spool.append([a_record("two")])
+    assert rows(spool.path) == [(1, "one"), (2, "two")]
+
+
+def test_what_waits_is_bounded_and_the_loss_is_said(
+    disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(spool_module, "MAX_WAITING", 3)
+    spool = Spool(tmp_path, "s")
+    disk.room = 0
+    for name in ("one", "two", "three", "four"):
+        spool.append([a_record(name)])
+    disk.room = None
+    spool.append([])
+    assert rows(spool.path) == [(1, "one"), (2, "two"), (3, "three")]
+    assert "1 are lost" in caplog.text
+
+
+def test_a_journal_that_missed_rows_asks_to_be_written_anew(disk: Disk, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.jsonl")
+    journal.append([{"op": "end", "c": "a"}])
+    disk.room = 5
+    journal.append([{"op": "end", "c": "b"}])
+    assert journal.grown
+    disk.room = None
+    journal.append([{"op": "end", "c": "c"}])
+    assert [row["c"] for row in journal.read()] == ["a", "c"]
+    assert journal.grown
+    journal.rewrite([journal_row(ringing())])
+    assert not journal.grown
