@@ -111,6 +111,10 @@ class Registrations:
         version = worker.bindings.version(line_id)
         if pending.request is None or pending.tx is None:
             return self._removal(pending, bindings, version)
+        account = worker.directory.account(line_id)
+        if account is not pending.account and not _may_register(account, pending.device):
+            self._refuse(pending, 403, now)
+            return None
         outcome = process(
             pending.request,
             pending.account,
@@ -141,6 +145,9 @@ class Registrations:
             worker.bindings.apply(change)
             self._record(pending, change, before)
             self._acknowledge(pending, now)
+            if worker.directory.account(line_id) is not pending.account:
+                # Suspended or revoked while the store was writing: what it wrote goes again.
+                self._enqueue_removal(line_id, queue)
         elif result.bindings is None or pending.attempt >= MAX_ATTEMPTS:
             self._refuse(pending, 500 if result.bindings is not None else 503, now)
         else:
@@ -190,8 +197,14 @@ class Registrations:
             account = worker.directory.account(account_id)
             live = worker.bindings.bindings(account_id, worker.at)
             if any(not allowed(account, b) for b in live):
-                holder = account or Account(account_id, "", "", AccountState.CLOSING)
+                holder = _holder(account_id, account)
                 self._enqueue(Pending(None, None, holder, None, None), now)
+
+    def _enqueue_removal(self, line_id: int, queue: deque[Pending]) -> None:
+        account = self._worker.directory.account(line_id)
+        live = self._worker.bindings.bindings(line_id, self._worker.at)
+        if any(not allowed(account, binding) for binding in live):
+            queue.appendleft(Pending(None, None, _holder(line_id, account), None, None))
 
     def _removal(
         self, pending: Pending, bindings: list[Binding], version: int
@@ -204,8 +217,20 @@ class Registrations:
         return BindingChange(line_id, version, version + 1, (), (), gone)
 
 
+def _holder(line_id: int, account: Account | None) -> Account:
+    return account or Account(line_id, "", "", AccountState.CLOSING)
+
+
 def allowed(account: Account | None, binding: Binding) -> bool:
     """Whether this binding's account is active and its device not revoked."""
+    return _holds(account, binding.device_id)
+
+
+def _may_register(account: Account | None, device: Device | None) -> bool:
+    return device is not None and _holds(account, device.id)
+
+
+def _holds(account: Account | None, device_id: int) -> bool:
     if account is None or account.state is not AccountState.ACTIVE:
         return False
-    return any(device.id == binding.device_id for device in account.devices)
+    return any(device.id == device_id for device in account.devices)

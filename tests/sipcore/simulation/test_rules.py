@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from sipcore.bindings import BindingChange
 from sipcore.directory import AccountState
 from sipcore.message import Request
+from sipcore.node.worker import Worker
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Address, Flow
 from tests.sipcore.simulation.phone import Outgoing, Phone, ring_forever
@@ -355,3 +357,27 @@ def test_a_contact_that_leads_back_to_us_is_refused(size: Size, host: str) -> No
     beside = bob.register()
     world.run(2)
     assert beside.status == 200
+
+
+def test_a_device_revoked_while_it_registers_is_not_registered(size: Size) -> None:
+    world = make_world(size)
+    bob = Phone(world, "bob", ("10.1.0.2", 5060))
+    account = world.directory.account(2)
+    assert account is not None
+    bare = world.directory.changed(version=2, accounts=[replace(account, devices=())])
+    spread = world.spread
+
+    def revoke_first(change: BindingChange, writer: Worker) -> None:
+        if world.directory is not bare:  # the store has the binding, the worker waits to hear it
+            world.change_directory(bare, [2])
+        spread(change, writer)
+
+    world.spread = revoke_first  # type: ignore[method-assign]
+    bob.register()
+    bob.register()
+    world.run(2)
+    assert len(world.store) == 0
+    for worker in world.workers:
+        assert not worker.bindings.bindings(2, world.network.at)
+    world.run(60)
+    world.check_nothing_left()
