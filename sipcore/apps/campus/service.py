@@ -264,8 +264,12 @@ class CampusService:
     ) -> None:
         """Account for a response that is about to be forwarded."""
         account_response(self._worker, context, branch, response, now)
-        if response.status >= 200 and isinstance(context.account, Attempt):
-            self._attempts.pop(context.account.call.context, None)
+        attempt = context.account
+        if response.status >= 200 and isinstance(attempt, Attempt):
+            self._attempts.pop(attempt.call.context, None)
+            if attempt.terminated and response.status < 300:
+                # Our CANCEL came too late. The BYE goes after the 2xx, not before.
+                self._worker.wake(_EndOf(self, attempt.call), now)
 
     def end_call(self, call: Call, now: float) -> None:
         """End an ongoing call: cancel what rings, BYE to both sides of what was answered."""
@@ -371,6 +375,20 @@ class CampusService:
             if account is None or (account.state is not AccountState.ACTIVE and account.end_calls):
                 for call in worker.calls.of_line(line_id):
                     self.end_call(call, now)
+
+
+class _EndOf:
+    """Ends a call as soon as what is being sent is out."""
+
+    __slots__ = ("_call", "_service")
+
+    def __init__(self, service: CampusService, call: Call) -> None:
+        self._service = service
+        self._call = call
+
+    def advance(self, now: float) -> None:
+        self._service._worker.sleep(self)
+        self._service.end_call(self._call, now)
 
 
 def flow_behind_contact(request: Request, flow: Flow) -> Flow | None:

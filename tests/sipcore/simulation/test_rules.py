@@ -12,7 +12,7 @@ from sipcore.message import Request
 from sipcore.node.worker import Worker
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Address, Flow
-from tests.sipcore.simulation.phone import Outgoing, Phone, ring_forever
+from tests.sipcore.simulation.phone import Outgoing, Phone, answer_after, ring_forever
 from tests.sipcore.simulation.test_calls import make_world, registered
 from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World
 
@@ -381,3 +381,25 @@ def test_a_device_revoked_while_it_registers_is_not_registered(size: Size) -> No
         assert not worker.bindings.bindings(2, world.network.at)
     world.run(60)
     world.check_nothing_left()
+
+
+def test_a_call_answered_while_its_caller_is_suspended_ends_all_the_same(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    bob.on_invite = answer_after(1.0)
+    bob._cancelled = lambda tx, request: bob.respond(tx, request, 200, "c")  # type: ignore[method-assign]
+    call = anna.call("bob")
+    world.run(0.9)
+    account = world.directory.account(1)
+    assert account is not None
+    gone = replace(account, state=AccountState.SUSPENDED, end_calls=True)
+    world.change_directory(world.directory.changed(version=2, accounts=[gone]), [1])
+    world.run(3)
+    assert call.status == 200
+    assert [r.method for r in bob.received][-1] == "BYE"
+    assert [r.method for r in anna.received][-1] == "BYE"
+    world.run(300)
+    world.check_calls()
+    world.check_nothing_left()
+    [end] = [r for r in world.records if r.kind == "call.end"]
+    assert end.fields["cause"] == "terminated"
