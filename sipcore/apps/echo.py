@@ -11,7 +11,10 @@ class Echo(UserAgent):
     name = "echo"
 
     def on_call(self, call: IncomingCall) -> None:
-        if call.request.body:
+        content_type = (call.request.content_type or "").partition(";")[0].strip().lower()
+        if call.request.body and content_type not in ("application/sdp", ""):
+            call.refuse(415, headers=[("Accept", "application/sdp")])
+        elif call.request.body:
             call.answer(call.request.body)
         else:
             call.refuse(488)  # no offer, and we have nothing of our own to offer

@@ -9,7 +9,7 @@ Subclass `UserAgent`, say what a call and a message get, and register it under a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipcore.calls import Call, Dialog
@@ -67,10 +67,12 @@ class IncomingCall:
         self._done = True
         self._agent.established(self._tx, self.request, response, self._attempt, self._now)
 
-    def refuse(self, status: int, reason: str = "") -> None:
+    def refuse(
+        self, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
         """Reject the call with a final status of 300 or more."""
         self._done = True
-        response = self.request.respond(status, reason, to_tag=self._tag)
+        response = self.request.respond(status, reason, to_tag=self._tag, headers=headers)
         self._agent.refused(self._attempt, status, self._now)
         self._tx.respond(response, self._now)
 
@@ -99,14 +101,24 @@ class UserAgent:
     """A service that is the called party. Subclasses override `on_call` and `on_message`."""
 
     name = "service"
+    max_call_s = 3_600.0
+    """Longer calls are ended: whoever forgets to hang up must not fill the memory."""
+    max_stranger_calls = 20
+    """Open calls of people without an account, all together; their addresses may be forged."""
 
     def __init__(self, worker: Worker, end_attempt: CallOutcome) -> None:
         self.worker = worker
         self._end_attempt = end_attempt
-        self._dialogs: dict[tuple[str, str, str], tuple[UasDialog, Call]] = {}
+        self._dialogs: dict[tuple[str, str, str], tuple[UasDialog, Call, _Repeat]] = {}
 
     def __len__(self) -> int:
         return len(self._dialogs)
+
+    @property
+    def takes_strangers(self) -> bool:
+        """Whether there is room for one more call of a stranger."""
+        strangers = sum(call.caller_line is None for _, call, _ in self._dialogs.values())
+        return strangers < self.max_stranger_calls
 
     # --- to override -----------------------------------------------------------------------
     def on_call(self, call: IncomingCall) -> None:
@@ -123,14 +135,20 @@ class UserAgent:
         """A new call."""
         call = IncomingCall(self, tx, request, flow, attempt, now)
         tx.owner = call
-        self.on_call(call)
+        if request.require:
+            call.refuse(420, headers=[("Unsupported", ", ".join(request.require))])
+        else:
+            self.on_call(call)
 
     def handle(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> bool:
         """Another request for this service, or one inside a dialog; False when not ours."""
         if request.to_tag:
             return self._in_dialog(tx, request, now)
         tag = self.worker.new_tag()
-        if request.method == "MESSAGE":
+        if request.require:
+            headers = [("Unsupported", ", ".join(request.require))]
+            tx.respond(request.respond(420, to_tag=tag, headers=headers), now)
+        elif request.method == "MESSAGE":
             tx.respond(request.respond(200, to_tag=tag), now)
             self.on_message(IncomingMessage(self, request, flow, now))
         elif request.method == "OPTIONS":
@@ -143,12 +161,12 @@ class UserAgent:
         found = self._dialogs.get((request.call_id, request.to_tag, request.from_tag))
         if found is None:
             return False
-        dialog, call = found
+        dialog, call, _ = found
         if not dialog.in_order(request):
             tx.respond(request.respond(500, "CSeq Out Of Order"), now)
         elif request.method == "BYE":
             tx.respond(request.respond(200), now)
-            self._forget(dialog)
+            self.forget(*dialog.key)
             worker = self.worker
             worker.calls.hang_up(call, dialog.local_tag, Side.CALLER, now, worker.at)
         elif request.method == "INVITE":
@@ -186,7 +204,8 @@ class UserAgent:
         worker = self.worker
         dialog = UasDialog(request, response, tx.flow, now)
         call = attempt.call
-        self._dialogs[dialog.key] = (dialog, call)
+        waker = _Repeat(self, dialog)
+        self._dialogs[dialog.key] = (dialog, call, waker)
         contacts = request.contacts
         middle = Dialog(
             callee_tag=dialog.local_tag,
@@ -203,31 +222,28 @@ class UserAgent:
         )
         worker.calls.answer(call, middle, None)
         tx.respond(response, now)
-        worker.wake(_Repeat(self, dialog), dialog.next_repeat)
+        worker.wake(waker, dialog.next_repeat)
 
     def refused(self, attempt: Attempt, status: int, now: float) -> None:
         """We refused: the attempt is over."""
         self._end_attempt(self.worker, attempt, status, now, "")
 
     def repeat(self, dialog: UasDialog, waker: _Repeat, now: float) -> None:
-        """Send the 2xx again, or give up the dialog."""
-        if dialog.acknowledged or dialog.key not in self._dialogs:
-            self.worker.sleep(waker)
-            return
-        if dialog.given_up(now):
-            self.worker.sleep(waker)
+        """Send the 2xx again until it is acknowledged; end the dialog when its time is over."""
+        end = dialog.started + self.max_call_s
+        if dialog.given_up(now) or now >= end:
             self._abandon(dialog, now)
             return
         data = dialog.advance(now)
         if data is not None:
             self.worker.send(dialog.flow, data)
-        self.worker.wake(waker, dialog.next_repeat)
+        self.worker.wake(waker, end if dialog.acknowledged else dialog.next_repeat)
 
     def _abandon(self, dialog: UasDialog, now: float) -> None:
-        """No ACK came: end the dialog with a BYE (RFC 3261 §13.3.1.4)."""
+        """No ACK came (RFC 3261 §13.3.1.4), or the call is too long: end it with a BYE."""
         worker = self.worker
-        _, call = self._dialogs[dialog.key]
-        self._forget(dialog)
+        _, call, _ = self._dialogs[dialog.key]
+        self.forget(*dialog.key)
         self.send_own(dialog.request("BYE"), call.dialogs, now)
         worker.calls.hang_up(call, dialog.local_tag, Side.SYSTEM, now, worker.at)
 
@@ -243,8 +259,13 @@ class UserAgent:
     def send_message(
         self, cause: Request, flow: Flow, body: bytes, content_type: str, now: float
     ) -> None:
-        """A MESSAGE back to where one came from."""
+        """A MESSAGE back to where one came from.
+
+        Not to a stranger over UDP: his address may be another's, who would get it eleven times.
+        """
         worker = self.worker
+        if worker.domain_of(cause.from_.uri) is None and not flow.reliable:
+            return
         host = worker.directory.default_domain
         headers = [
             ("Via", worker.via_value(flow, worker.new_branch("0"))),
@@ -258,8 +279,11 @@ class UserAgent:
         request = Request.build("MESSAGE", cause.from_.uri_text, headers, body)
         worker.transactions.request(request, flow, now, None)
 
-    def _forget(self, dialog: UasDialog) -> None:
-        self._dialogs.pop(dialog.key, None)
+    def forget(self, call_id: str, local_tag: str, remote_tag: str) -> None:
+        """A dialog is over, if it is one of ours."""
+        found = self._dialogs.pop((call_id, local_tag, remote_tag), None)
+        if found is not None:
+            self.worker.sleep(found[2])
 
 
 class _Repeat:

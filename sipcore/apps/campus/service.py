@@ -128,6 +128,12 @@ class CampusService:
             self._service_names,
         )
         plan = decide(worker.directory, self._live_bindings, query)
+        if (
+            isinstance(plan, Service)
+            and caller.account is None
+            and not self._services[plan.name].takes_strangers
+        ):
+            plan = Refuse(503, trace=("too many strangers",))
         if request.method == "INVITE":
             self._place_call(tx, request, flow, caller, plan, now)
         else:
@@ -279,6 +285,8 @@ class CampusService:
             context.account.terminated = True
             context.cancel(now, [TERMINATED_REASON])
         for dialog in list(call.dialogs.values()):
+            for agent in self._services.values():
+                agent.forget(call.call_id, dialog.callee_tag, call.caller_tag)
             for side, bye in bye_requests(call, dialog, TERMINATED_REASON):
                 flow = dialog.callee_flow if side is Side.CALLEE else dialog.caller_flow
                 self._send_own(bye, flow, now)
