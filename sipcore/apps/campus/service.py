@@ -24,7 +24,7 @@ from sipcore.calls.token import PARAMETER
 from sipcore.directory import AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
-from sipcore.message import Request, Response
+from sipcore.message import Request, Response, parse_name_addr
 from sipcore.proxy import (
     Branch,
     OwnRoute,
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from sipcore.transaction import ServerTransaction
 
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, REFER, INFO, UPDATE, PRACK"
+AFTER_THE_CALL: Final = frozenset({"BYE", "NOTIFY"})
+"""What may still come when a call is over: the other side's BYE, and news of a transfer."""
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 TERMINATED_REASON: Final = 'SIP;cause=480;text="Ended by the service"'
 
@@ -323,11 +325,44 @@ class CampusService:
             if not self._offer_to_services(tx, request, flow, now):
                 tx.respond(request.respond(481, to_tag=worker.new_tag()), now)
             return
+        refused = self._refusal_in_dialog(request, token)
+        if refused is not None:
+            tx.respond(refused, now)
+            return
         mid_dialog = account_request(worker, token, request, now)
         groups = (Group((self._next_target(request, token, mid_dialog.from_caller),)),)
         context = ResponseContext(worker, tx, request, groups, account=mid_dialog)
         tx.owner = context
         context.start(now)
+
+    def _refusal_in_dialog(self, request: Request, token: CallToken) -> Response | None:
+        """Why a request with a valid token is none of its call.
+
+        Who was in a call keeps its token for ever. It opens that call alone, while it goes on, and
+        nobody says in it to be another one of us.
+        """
+        worker = self._worker
+        call = worker.calls.get(token.context)
+        if call is None:
+            is_over = token.home == worker.home and request.method not in AFTER_THE_CALL
+            stands = not is_over and (
+                token.from_caller(request.from_tag) or token.from_caller(request.to_tag)
+            )
+            return None if stands else request.respond(481)
+        if call.caller_tag not in (request.from_tag, request.to_tag):
+            return request.respond(481)
+        uri = request.from_.uri
+        domain = worker.domain_of(uri)
+        if domain is not None:
+            account = worker.directory.resolve(uri.user_decoded, domain)
+            if account is not None and account.id in (call.caller_line, call.callee_line):
+                return None
+        elif uri.scheme in ("sip", "sips"):
+            return None
+        parties = [parse_name_addr(value).uri_text for value in (call.from_value, call.to_value)]
+        if uri.text in parties:
+            return None
+        return request.respond(403, "From Not Yours")
 
     def _offer_to_services(
         self, tx: ServerTransaction, request: Request, flow: Flow, now: float

@@ -14,7 +14,7 @@ from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Address, Flow
 from tests.sipcore.simulation.phone import Outgoing, Phone, answer_after, ring_forever
 from tests.sipcore.simulation.test_calls import make_world, registered
-from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World
+from tests.sipcore.simulation.world import DOMAIN, SIZES, Node, Size, World
 
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
 
@@ -403,3 +403,58 @@ def test_a_call_answered_while_its_caller_is_suspended_ends_all_the_same(size: S
     world.check_nothing_left()
     [end] = [r for r in world.records if r.kind == "call.end"]
     assert end.fields["cause"] == "terminated"
+
+
+def holder(world: World) -> Node:
+    """The node that holds the only call."""
+    return next(n for n in world.nodes if any(p.worker and len(p.worker.calls) for p in n.slots))
+
+
+@pytest.mark.parametrize(
+    ("sender", "tag", "status"),
+    [
+        (f"sip:clara@{DOMAIN}", "", 403),
+        (f"sip:1002@{DOMAIN}", "", 403),
+        ("tel:1002", "", 403),
+        (f"sip:1000@{DOMAIN}", "", 200),  # anna's number
+        (f"sip:anna@{DOMAIN}", "other", 481),
+        (f"sip:anna@{DOMAIN}", "", 200),
+    ],
+)
+def test_a_token_opens_its_call_to_its_parties_alone(
+    size: Size, sender: str, tag: str, status: int
+) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    call = anna.call("bob")
+    world.run(2)
+    [dialog] = call.dialogs.values()
+    request = anna.in_dialog(dialog, "MESSAGE")
+    request.set("From", f"<{sender}>;tag={tag or call.request.from_tag}")
+    before = len(bob.received)
+    node = holder(world)
+    outgoing = anna.start(request, node.address)
+    world.run(2)
+    assert outgoing.status == status
+    assert len(bob.received) - before == (status == 200)
+
+
+def test_a_token_opens_nothing_when_its_call_is_over(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    call = anna.call("bob")
+    world.run(2)
+    [dialog] = call.dialogs.values()
+    node = holder(world)
+    anna.hang_up(dialog)
+    world.run(2)
+    before = len(bob.received)
+    for method in ("MESSAGE", "INVITE", "REFER"):
+        outgoing = anna.start(anna.in_dialog(dialog, method), node.address)
+        world.run(2)
+        assert outgoing.status == 481
+    assert len(bob.received) == before
+    [other_side] = bob.dialogs.values()
+    crossing = bob.start(bob.in_dialog(other_side, "BYE"), node.address)
+    world.run(2)
+    assert crossing.status == 200
