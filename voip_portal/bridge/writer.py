@@ -112,13 +112,20 @@ class BindingWriter(threading.Thread):
             return self._without_database(changes)
         try:
             return self._store.commit(changes)
-        except self._store.database.errors as error:
-            self._store.database.close()
-            if not self._store.database.is_away(error):
-                log.exception("%d binding changes not written", len(changes))
-                return [_REFUSED] * len(changes)
+        except Exception as error:  # without this thread nobody could register any more
+            database = self._store.database
+            database.close()
+            if not (isinstance(error, database.errors) and database.is_away(error)):
+                return self._one_by_one(changes, error)
             self._go_away(error)
         return self._without_database(changes)
+
+    def _one_by_one(self, changes: list[BindingChange], error: Exception) -> list[StoreResult]:
+        """One of them cannot be written: the others shall not suffer for it."""
+        if len(changes) > 1:
+            return [self._results([change])[0] for change in changes]
+        log.error("a binding change of line %d not written: %s", changes[0].line_id, error)
+        return [_REFUSED]
 
     # --- without the database ------------------------------------------------------------------
     def _go_away(self, error: Exception) -> None:

@@ -6,6 +6,7 @@ import queue
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,16 @@ def test_daemon_outlives_its_database(tmp_path: Path) -> None:
             stop(process)
             deployment.close()
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("poison", ["\udcff", 1 << 70])
+def test_what_cannot_be_written_spoils_nothing_else(
+    path: Path, write: Write, degraded: list[bool], poison: object
+) -> None:
+    make_tables(path)
+    bad = replace(short("b", 2), params=poison)  # type: ignore[arg-type]
+    results = write(add(0, short("a")), add(0, bad), add(0, short("c", 3)))
+    assert [(line, r.ok) for line, r in results] == [(1, True), (2, False), (3, True)]
+    assert [line.line_id for line in stored(path).load()] == [1, 3]
+    assert degraded == []
+    assert write(add(0, short("d", 4)))[0][1].ok
