@@ -29,6 +29,8 @@ from sipcore.transport.way_back import response_flow, stamp_source
 if TYPE_CHECKING:
     from random import Random
 
+MAX_LOOKUPS: Final = 256
+"""Names being looked up at a time; more lead nowhere. A slow DNS server may be anybody's."""
 DEFAULT_PORTS: Final = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
 
 
@@ -363,12 +365,6 @@ class Worker:
         """A fresh call context."""
         return context_from_bits(self.random.getrandbits(96))
 
-    def cancel_lookup(self, branch: Branch) -> None:
-        """Forget a look-up whose branch ended."""
-        for ticket, waiting in list(self._lookups.items()):
-            if waiting is branch:
-                del self._lookups[ticket]
-
     # --- TransactionUser ---------------------------------------------------------------------
     def send(self, flow: Flow, data: bytes) -> None:
         """Leave a message for the node to send at the end of this turn."""
@@ -415,6 +411,9 @@ class Worker:
         return ("::" if ipv6 else "0.0.0.0", 0)  # noqa: S104 (no listener)
 
     def look_up(self, branch: Branch, uri_text: str) -> None:
+        if len(self._lookups) >= MAX_LOOKUPS:
+            branch.context.located(branch, None, self.now)
+            return
         uri = parse_uri(uri_text)
         self._counter += 1
         self._lookups[self._counter] = branch

@@ -196,3 +196,19 @@ def test_a_response_whose_other_vias_are_gone_is_not_passed_on(size: Size) -> No
     call = sent(anna, anna.build("INVITE", f"sip:bob@{DOMAIN}"))
     assert call.status == 502
     assert end_of(world)["cause"] == "failed"
+
+
+@pytest.mark.source
+def test_a_flood_of_names_to_look_up_is_bounded(
+    size: Size, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sipcore.node.worker.MAX_LOOKUPS", 8)
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    for node in world.nodes:
+        node._not_found = lambda *_: None  # type: ignore[method-assign]
+    for i in range(40):
+        request = anna.build("MESSAGE", f"sip:x@n{i}.example")
+        anna.start(request, world.nodes[0].address)
+    world.run(10)
+    assert sum(len(worker._lookups) for worker in world.workers) <= 8 * len(world.nodes[0].slots)
