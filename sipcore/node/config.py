@@ -53,6 +53,8 @@ class WorkerConfig:
     registrar: RegistrarPolicy = field(default_factory=RegistrarPolicy)
     timers: Timers = field(default_factory=Timers)
     nonce_lifetime_s: float = 300.0
+    max_call_s: float = 86_400.0
+    """A call that goes on for so long has lost both its phones: no BYE will ever come."""
     streams: StreamLimits = field(default_factory=StreamLimits)
     max_refusal_sources: int = 10_000
     """How many (source, username) pairs are remembered to throttle `auth.refused` records."""

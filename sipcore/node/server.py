@@ -150,7 +150,8 @@ class Node:
         if self._closing:
             return
         self._loop.call_later(TICK_S, self._tick)
-        self.worker.bindings.expire(self._wall())
+        self.worker.sweep(self._clock(), self._wall())
+        self.want_flush()
         if self._spool.waiting:
             self._spool.append(())
         if self._journal.grown:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 MAX_LOOKUPS: Final = 256
 """Names being looked up at a time; more lead nowhere. A slow DNS server may be anybody's."""
+SWEEP_CALLS_S: Final = 60.0
 DEFAULT_PORTS: Final = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
 
 
@@ -63,6 +64,9 @@ class Application(Protocol):
 
     def stored(self, line_id: int, result: StoreResult, now: float) -> None:
         """The store answered to the change of this line that was written last."""
+
+    def end_old_calls(self, older_than: float, now: float) -> None:
+        """End the calls that began before this time."""
 
     def directory_changed(self, changed: Iterable[int] | None, now: float) -> None:
         """The worker decides by a new directory; `changed` account ids, None for all."""
@@ -113,6 +117,7 @@ class Worker:
             config.cluster_keys[0], config.node, config.incarnation, config.nonce_lifetime_s
         )
         self.authenticator = Authenticator(self.nonces)
+        self._calls_swept = 0.0
         self._wakes = TimerHeap()
         self._sleepers: dict[int, Sleeper] = {}
         self._lookups: dict[int, Branch] = {}
@@ -152,6 +157,14 @@ class Worker:
             sleeper = self._sleepers.get(key)
             if sleeper is not None:
                 sleeper.advance(now)
+
+    def sweep(self, now: float, at: float) -> None:
+        """Every second or so: look for what nobody has ended."""
+        self.now, self.at = now, at
+        self.bindings.expire(at)
+        if now - self._calls_swept >= SWEEP_CALLS_S:
+            self._calls_swept = now
+            self.application.end_old_calls(now - self.config.max_call_s, now)
 
     def next_deadline(self) -> float | None:
         """When `advance` wants to be called, on the clock of `now`."""

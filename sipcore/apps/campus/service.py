@@ -295,6 +295,15 @@ class CampusService:
         if call.dialogs:
             worker.calls.end(call, Cause.TERMINATED, Side.SYSTEM, now, worker.at)
 
+    def end_old_calls(self, older_than: float, now: float) -> None:
+        """End the calls that began before this time."""
+        worker = self._worker
+        for call in worker.calls:
+            if call.begun_now < older_than:
+                self.end_call(call, now)
+                if call.context not in self._attempts:
+                    worker.calls.end(call, Cause.LOST, Side.SYSTEM, now, worker.at)
+
     def _send_own(self, request: Request, flow: Flow | None, now: float) -> None:
         worker = self._worker
         if not request.uri_text:
