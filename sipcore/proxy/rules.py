@@ -119,6 +119,8 @@ def take_own_routes(
 def _undo_strict_routing(request: Request) -> None:
     """The Request-URI is one we record-routed with: the real one is the last Route value."""
     values = request.values("route")
+    if not values:
+        return  # a row without a value
     last = request.routes[-1].uri_text
     request.remove("Route")
     for value in values[:-1]:
@@ -130,7 +132,10 @@ def _take_top(request: Request, is_ours: Callable[[Uri], bool]) -> Uri | None:
     first: Uri | None = None
     while True:
         routes = request.routes
-        if not routes or not is_ours(routes[0].uri):
+        if not routes:
+            request.remove("Route")  # rows without a value say nothing
+            return first
+        if not is_ours(routes[0].uri):
             return first
         if first is None:
             first = routes[0].uri

@@ -212,3 +212,29 @@ def test_a_flood_of_names_to_look_up_is_bounded(
         anna.start(request, world.nodes[0].address)
     world.run(10)
     assert sum(len(worker._lookups) for worker in world.workers) <= 8 * len(world.nodes[0].slots)
+
+
+@pytest.mark.parametrize("route", ["", ",", " , ,"])
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("method", ["INFO", "ACK"])
+def test_a_route_without_a_value_is_none(
+    size: Size, method: str, strict: bool, route: str
+) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    registered(world, "bob", "10.1.0.2")
+    call = sent(anna, anna.build("INVITE", f"sip:bob@{DOMAIN}"))
+    [dialog] = call.dialogs.values()
+    request = anna.in_dialog(dialog, method)
+    request.remove("Route")
+    request.append("Route", route)
+    if strict:
+        request.uri_text = dialog.routes[0].strip("<>")
+    if method == "ACK":
+        request.push("Via", "SIP/2.0/UDP 10.1.0.1;branch=z9hG4bKack")
+        world.network.send(request.to_bytes(), anna.address, world.nodes[0].address)
+        world.run(1)
+    else:
+        assert sent(anna, request).status in (481, 482, 483, 500, 480)
+    anna.hang_up(dialog)
+    end_of(world)
