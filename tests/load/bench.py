@@ -64,12 +64,15 @@ def cost(runs: list[dict[str, Any]], phase: str) -> float:
 
 def report(results: dict[str, list[dict[str, Any]]]) -> None:
     """A table for people, then one line for programs."""
-    print("\n| operation | ours ms | Kamailio ms | ratio | failed (ours) |\n|---|---|---|---|---|")
+    print("\n| operation | ours ms | Kamailio ms | ratio | failed (ours) | beside: web, shipper, Celery ms |")
+    print("|---|---|---|---|---|---|")
     last: dict[str, float] = {}
     for phase in PHASES:
         ours, theirs = cost(results["sipd"], phase), cost(results["kamailio"], phase)
         failed = sum(r[phase]["failed"] for r in results["sipd"])
-        print(f"| {phase} | {ours:.3f} | {theirs:.3f} | {ours / theirs:.2f} | {failed} |")
+        beside = median(r[phase]["beside_ms_per_op"] for r in results["sipd"])
+        ratio = ours / theirs
+        print(f"| {phase} | {ours:.3f} | {theirs:.3f} | {ratio:.2f} | {failed} | {beside:.3f} |")
         last[f"{phase}_ratio"] = round(ours / theirs, 2)
     last["pss_mb_30k"] = median(r["register"]["after"]["pss_mb"] for r in results["sipd"])
     print(json.dumps(last))

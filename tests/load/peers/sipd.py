@@ -1,4 +1,7 @@
-"""Our daemon: SQLite, records and durable bindings on, one worker; the realm is the bench's domain."""
+"""Our daemon: SQLite, records and durable bindings on, one worker; the realm is the bench's domain.
+
+Shipper, Celery worker and beat, and the web server run beside it as `make run` starts them.
+"""
 
 import json
 import os
@@ -29,6 +32,9 @@ class SipdPeer(Peer):
             check=True, env=self.env, cwd=ROOT,
         )
         self.spawn(manage + ["sipd", "--node", "bench", "--host", c.host], env=self.env, cwd=ROOT)
+        subprocess.run(manage + ["collectstatic", "--noinput"], check=True, env=self.env, stdout=subprocess.DEVNULL)
+        for command in beside_commands(self.var):
+            self.spawn(command, beside=True, env=self.env, cwd=ROOT)
 
     def bindings(self):
         return self.durable()
@@ -50,6 +56,21 @@ class SipdPeer(Peer):
     def describe(self):
         config = json.loads((self.var / "run" / "sipd-bench.json").read_text())
         return {"listen": config["listen"], "database": "sqlite", "workers": 1}
+
+
+def beside_commands(var):
+    """What `make run` starts besides sipd, on ports that the bench has for itself."""
+    sys.path.insert(0, str(ROOT))
+    from voip_portal.supervisor.__main__ import WORKER_OPTIONS
+
+    celery = [sys.executable, "-m", "celery", "-A", "voip_portal.celery"]
+    web = ["-m", "gunicorn", "voip_portal.wsgi:application", "-c", "python:voip_portal.supervisor.gunicorn_conf"]
+    return [
+        [sys.executable, *web, f"--bind=unix:{var}/run/web.sock"],
+        [sys.executable, str(ROOT / "manage.py"), "shipper"],
+        [*celery, "worker", "-l", "INFO", *WORKER_OPTIONS],
+        [*celery, "beat", "-l", "INFO", "--pidfile="],
+    ]
 
 
 PEER = SipdPeer
