@@ -44,7 +44,7 @@ def remove_assertions(message: Message) -> None:
             message.remove(name)
 
 
-_ASSERTIONS = (
+_ASSERTIONS: Final = (
     ("p-asserted-identity", "P-Asserted-Identity"),
     ("remote-party-id", "Remote-Party-ID"),
 )

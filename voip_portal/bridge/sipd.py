@@ -23,6 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import sipcore.node.worker
 from sipcore.apps.campus import CampusService
 from sipcore.apps.echo import Echo
 from sipcore.bindings import BindingTable, LineBindings
@@ -125,7 +126,8 @@ class Sipd:
         self._writer.start()
         await self.node.start()
         self._keeper.start()
-        log.info("%s serves %s", self._config["node"], self._config["listen"])
+        core = "source" if str(sipcore.node.worker.__file__).endswith(".py") else "compiled"
+        log.info("%s serves %s (sipcore: %s)", self._config["node"], self._config["listen"], core)
         await stop.wait()
         self._keeper.stop()
         await self.node.stop()
