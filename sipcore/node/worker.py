@@ -19,6 +19,7 @@ from sipcore.directory import Directory
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Record, context_from_bits
 from sipcore.message import Request, Response, Uri, parse_message, parse_uri
+from sipcore.message.uri import CACHED_LENGTH
 from sipcore.node.config import Listener, WorkerConfig
 from sipcore.proxy import Branch, ResponseContext
 from sipcore.routing import Target
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 MAX_LOOKUPS: Final = 256
 """Names being looked up at a time; more lead nowhere. A slow DNS server may be anybody's."""
+MAX_REMEMBERED_FLOWS: Final = 20_000
 SWEEP_CALLS_S: Final = 60.0
 DEFAULT_PORTS: Final = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
 
@@ -121,6 +123,8 @@ class Worker:
         self._wakes = TimerHeap()
         self._sleepers: dict[int, Sleeper] = {}
         self._lookups: dict[int, Branch] = {}
+        self._flows: dict[str, Flow] = {}
+        """To contacts given by address: a phone's is the same for a long time."""
         self._counter = 0
         self._branch_prefix = f"z9hG4bK{random.getrandbits(40):010x}"
         self._via_heads = {(lt.transport, lt.local): _via_head(lt) for lt in config.listeners}
@@ -406,6 +410,10 @@ class Worker:
 
     # --- ProxyHost ---------------------------------------------------------------------------
     def flow_to(self, uri_text: str) -> Flow | None:
+        flow = self._flows.get(uri_text)
+        return self._find_flow(uri_text) if flow is None else flow
+
+    def _find_flow(self, uri_text: str) -> Flow | None:
         uri = parse_uri(uri_text)
         bare = (uri.params.get("maddr") or uri.host).strip("[]")
         if not is_address(bare):
@@ -414,7 +422,12 @@ class Worker:
         local = self.local_address(transport, ":" in bare)
         if not local[1]:
             return None  # what we do not speak, TLS above all, is not replaced by something else
-        return Flow(transport, local, (bare, uri.port or DEFAULT_PORTS.get(transport, 5060)))
+        flow = Flow(transport, local, (bare, uri.port or DEFAULT_PORTS.get(transport, 5060)))
+        if len(self._flows) >= MAX_REMEMBERED_FLOWS:
+            self._flows.clear()
+        if len(uri_text) <= CACHED_LENGTH:
+            self._flows[uri_text] = flow
+        return flow
 
     def local_address(self, transport: str, ipv6: bool) -> tuple[str, int]:
         """The address we send from towards this kind of address."""
