@@ -66,9 +66,7 @@ class Node:
         self._wall = wall
         self._loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]
         self._datagrams: dict[tuple[str, int], DatagramSocket] = {}
-        self._streams = StreamSet(
-            self._stream_message, self._stream_failed, worker.config.streams
-        )
+        self._streams = StreamSet(self._stream_message, self._stream_failed, worker.config.streams)
         self._flush_wanted = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0

@@ -19,7 +19,7 @@ from sipcore.eventlog import Record, encode_line
 log = logging.getLogger("sipcore.node")
 
 SEGMENT_BYTES: Final = 1 << 20
-MAX_WAITING = 100_000
+MAX_WAITING: Final = 100_000
 """Records kept in memory while the disk is full; what comes later is lost, and said to be."""
 
 
@@ -33,6 +33,7 @@ class Spool:
         """Number of the last record written."""
         self.waiting: list[Record] = []
         """What could not be written yet; the next `append` tries again."""
+        self._is_full = False
         self._fd = -1
         self._size = SEGMENT_BYTES
 
@@ -41,13 +42,18 @@ class Spool:
 
         A full disk is no reason not to telephone: the records wait in memory for room.
         """
-        records = [*self.waiting, *records]
+        waiting = self.waiting
+        waiting += records
         try:
-            self._write(records)
+            if self._is_full:  # one record finds out whether there is room again
+                self._write(waiting[:1])
+                del waiting[0]
+            self._write(waiting)
         except OSError as error:
-            self._keep(records, error)
+            self._keep(error)
         else:
-            self.waiting.clear()
+            waiting.clear()
+            self._is_full = False
 
     def _write(self, records: list[Record]) -> None:
         if self._size >= SEGMENT_BYTES:
@@ -62,11 +68,17 @@ class Spool:
         self.written = n
         self._size += len(data)
 
-    def _keep(self, records: list[Record], error: OSError) -> None:
-        lost = max(0, len(records) - MAX_WAITING)
-        if lost or not self.waiting:
-            log.error("%d records wait for the disk, %d are lost: %s", len(records), lost, error)
-        self.waiting = records[:MAX_WAITING]
+    def _keep(self, error: OSError) -> None:
+        lost = len(self.waiting) - MAX_WAITING
+        if lost > 0 or not self._is_full:
+            log.error(
+                "%d records wait for the disk, %d are lost: %s",
+                len(self.waiting),
+                max(0, lost),
+                error,
+            )
+        self._is_full = True
+        del self.waiting[MAX_WAITING:]
         if self._fd >= 0:
             with contextlib.suppress(OSError):  # the half of a line that had room
                 os.ftruncate(self._fd, self._size)

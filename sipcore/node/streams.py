@@ -27,9 +27,7 @@ OnFailure = Callable[[bytes], None]
 class StreamSet:
     """All TCP connections of a worker, by number and by remote address."""
 
-    def __init__(
-        self, on_message: OnMessage, on_failure: OnFailure, limits: StreamLimits
-    ) -> None:
+    def __init__(self, on_message: OnMessage, on_failure: OnFailure, limits: StreamLimits) -> None:
         self._on_message = on_message
         self._on_failure = on_failure
         self.limits = limits
