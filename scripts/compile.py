@@ -22,9 +22,7 @@ INTERPRETED = (
     "sipcore/apps/user_agent.py",  # applications of others inherit from it
     "sipcore/apps/echo.py",  # inherits from it
     "sipcore/transport/memory.py",  # for tests
-    "sipcore/node/server.py",  # asyncio, sockets and files: nothing to gain
-    "sipcore/node/datagrams.py",
-    "sipcore/node/streams.py",
+    "sipcore/node/streams.py",  # asyncio and files: nothing to gain
     "sipcore/node/spool.py",
     "sipcore/node/journal.py",
     "sipcore/node/entropy.py",
