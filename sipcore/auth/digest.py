@@ -144,15 +144,14 @@ class Authenticator:
 
 
 def _matching_device(sent: Credentials, request: Request, account: Account | None) -> Device | None:
-    """The device whose HA1 gives this response; `MAX_DEVICES` hashes and one, come what may."""
+    """The device whose HA1 gives this response.
+
+    Where there is none, `MAX_DEVICES` hashes and one were made, come what may: an unknown user
+    takes as long as a wrong secret, with one device or ten.
+    """
     devices = account.devices[:MAX_DEVICES] if account is not None else ()
-    if sent.algorithm == "MD5":
-        digest = md5
-        keys = [device.ha1_md5 for device in devices]
-    else:
-        digest = sha256
-        keys = [device.ha1_sha256 for device in devices]
-    keys += [_NO_DEVICE[sent.algorithm]] * (MAX_DEVICES - len(keys))
+    is_md5 = sent.algorithm == "MD5"
+    digest = md5 if is_md5 else sha256
     a2 = f"{request.method}:{sent.uri}".encode("utf-8", "surrogateescape")
     if sent.qop == "auth-int":
         a2 += b":" + digest(request.body).hexdigest().encode()
@@ -162,9 +161,12 @@ def _matching_device(sent: Credentials, request: Request, account: Account | Non
     else:
         text = f":{sent.nonce}:{ha2}"
     tail = text.encode("utf-8", "surrogateescape")
-    found = MAX_DEVICES
-    for index, key in enumerate(keys):
+    for device in devices:
+        key = device.ha1_md5 if is_md5 else device.ha1_sha256
         if compare_digest(digest(key + tail).hexdigest(), sent.response):
-            found = index
-    # The filling is no secret: whoever computes with it finds no device behind it.
-    return devices[found] if found < len(devices) else None
+            return device
+    filling = _NO_DEVICE[sent.algorithm] + tail
+    for _ in range(MAX_DEVICES - len(devices)):
+        # What it gives is no secret: whoever computes with it finds no device behind it.
+        compare_digest(digest(filling).hexdigest(), sent.response)
+    return None
