@@ -1,0 +1,117 @@
+"""UDP sockets of a node, on real sockets: what comes alone, closely together, and after an error."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from sipcore.node.datagrams import BURST, DatagramSocket
+from sipcore.transport.flow import Flow
+from tests.support.ports import free_port
+
+MANY: Final = 5 * BURST
+
+
+class Turns:
+    """What the socket gave: the datagrams of each turn."""
+
+    def __init__(self) -> None:
+        self.turns: list[list[bytes]] = [[]]
+        self.flows: list[Flow] = []
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        self.turns[-1].append(data)
+        self.flows.append(flow)
+
+    def turn_over(self) -> None:
+        self.turns.append([])
+
+    @property
+    def all(self) -> list[bytes]:
+        return [data for turn in self.turns for data in turn]
+
+    async def until(self, count: int) -> None:
+        while len(self.all) < count:
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def phone() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield sock
+
+
+async def test_what_comes_closely_together_shares_turns_and_keeps_its_order(
+    phone: socket.socket,
+) -> None:
+    turns, local = Turns(), ("127.0.0.1", free_port())
+    server = DatagramSocket(local, turns.receive, turns.turn_over, asyncio.get_running_loop())
+    sent = [b"%d" % n for n in range(MANY)]
+    try:
+        for data in sent:
+            phone.sendto(data, local)
+        async with asyncio.timeout(5):
+            await turns.until(MANY)
+    finally:
+        server.close()
+    assert turns.all == sent
+    assert max(map(len, turns.turns)) == BURST  # others of the loop have their turn too
+    assert len(turns.turns) < MANY // 10
+    assert {id(flow) for flow in turns.flows} == {id(turns.flows[0])}
+    assert turns.flows[0].remote == phone.getsockname()
+
+
+async def test_single_datagrams_are_handled_at_once_also_after_a_busy_time(
+    phone: socket.socket,
+) -> None:
+    turns, local = Turns(), ("127.0.0.1", free_port())
+    server = DatagramSocket(local, turns.receive, turns.turn_over, asyncio.get_running_loop())
+    try:
+        for _ in range(3):
+            for _ in range(BURST):
+                phone.sendto(b"closely", local)
+            async with asyncio.timeout(5):
+                await turns.until(BURST)
+            await asyncio.sleep(0.05)
+            del turns.turns[:-1]
+            for _ in range(2):
+                phone.sendto(b"alone", local)
+                async with asyncio.timeout(5):
+                    await turns.until(1)
+                assert turns.turns == [[b"alone"], []]
+                turns.turns = [[]]
+                await asyncio.sleep(0.05)
+    finally:
+        server.close()
+
+
+async def test_an_error_of_something_sent_before_hides_no_datagram(phone: socket.socket) -> None:
+    turns, local = Turns(), ("127.0.0.1", free_port())
+    server = DatagramSocket(local, turns.receive, turns.turn_over, asyncio.get_running_loop())
+    try:
+        assert server.send(b"nobody there", ("127.0.0.1", free_port()))
+        for n in range(3):
+            phone.sendto(b"%d" % n, local)
+        async with asyncio.timeout(5):
+            await turns.until(3)
+    finally:
+        server.close()
+    assert turns.all == [b"0", b"1", b"2"]
+
+
+async def test_nothing_is_read_after_closing(phone: socket.socket) -> None:
+    turns, local = Turns(), ("127.0.0.1", free_port())
+    server = DatagramSocket(local, turns.receive, turns.turn_over, asyncio.get_running_loop())
+    for _ in range(2):
+        phone.sendto(b"closely", local)
+    async with asyncio.timeout(5):
+        await turns.until(1)
+    server.close()  # between two looks at the socket
+    before = len(turns.all)
+    await asyncio.sleep(0.05)
+    assert len(turns.all) == before
