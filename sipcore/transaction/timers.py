@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush, heapreplace
 from typing import Any, Final
 
 NEVER: Final = float("inf")
@@ -75,21 +76,36 @@ class Timers:
 
 
 REBUILD_FROM: Final = 1024
-"""Smaller heaps are not worth rebuilding."""
+"""Fewer entries are not worth looking through."""
+LANES: Final = 6
+"""Nearly all deadlines are now and one of a few waits (T1, T4, 64*T1, timer C …)."""
+
+
+NO_LANE: Final = -1
 
 
 class TimerHeap:
     """Deadlines with keys; whatever is waited for in one worker can share one.
 
-    Cancelling is lazy: the entry stays in the heap as two numbers, and what it was for is let go at
-    once. When most entries are cancelled the heap is rebuilt, so it stays in proportion.
+    Those of one wait come in the order of their deadlines. So nearly all stand in a few lanes, each
+    in order by itself, and the heap holds the first of each lane and what fits none: it stays small
+    however many wait.
+
+    Cancelling is lazy: the entry stays in its place as three numbers, and what it was for is let go
+    at once. When most entries are cancelled all are looked through, so they stay in proportion.
     """
 
-    __slots__ = ("_heap", "_keys", "_rebuild_from", "_token")
+    __slots__ = ("_entries", "_heap", "_keys", "_lanes", "_rebuild_from", "_tails", "_token")
 
     def __init__(self, rebuild_from: int = REBUILD_FROM) -> None:
         self._rebuild_from = rebuild_from
-        self._heap: list[tuple[float, int]] = []
+        self._heap: list[tuple[float, int, int]] = []
+        """(deadline, token, lane that the next one comes from)."""
+        self._lanes: list[deque[tuple[float, int, int]]] = [deque() for _ in range(LANES)]
+        """What follows the first of each lane."""
+        self._tails = [-NEVER] * LANES
+        """The deadline of each lane's last; `-NEVER` where the lane has not even a first."""
+        self._entries = 0
         self._keys: dict[int, Any] = {}
         self._token = 0
 
@@ -98,22 +114,48 @@ class TimerHeap:
         return len(self._keys)
 
     def __repr__(self) -> str:
-        return f"<TimerHeap {len(self._keys)} of {len(self._heap)} next={self.next_deadline()}>"
+        return f"<TimerHeap {len(self._keys)} of {self._entries} next={self.next_deadline()}>"
 
     def schedule(self, deadline: float, key: Any) -> int:
         """Have `pop_due` give `key` back at `deadline`; the token returned is for `cancel`."""
         token = self._token = self._token + 1
         self._keys[token] = key
-        heappush(self._heap, (deadline, token))
+        self._insert(deadline, token)
         return token
+
+    def _insert(self, deadline: float, token: int) -> None:
+        self._entries += 1
+        # The lane that it follows most closely, so that others stay open to shorter waits.
+        best, nearest = NO_LANE, -NEVER
+        for lane, tail in enumerate(self._tails):
+            if nearest <= tail <= deadline:
+                best, nearest = lane, tail
+        if best == NO_LANE:
+            heappush(self._heap, (deadline, token, NO_LANE))
+            return
+        self._tails[best] = deadline
+        if nearest == -NEVER:
+            heappush(self._heap, (deadline, token, best))
+        else:
+            self._lanes[best].append((deadline, token, best))
 
     def cancel(self, token: int) -> None:
         """Forget a deadline; one that has passed or was cancelled before is no mistake."""
-        keys, heap = self._keys, self._heap
-        keys.pop(token, None)
-        if len(heap) >= self._rebuild_from and len(heap) > 4 * len(keys):
-            heap[:] = [entry for entry in heap if entry[1] in keys]
-            heapify(heap)
+        self._keys.pop(token, None)
+        if self._entries >= self._rebuild_from and self._entries > 4 * len(self._keys):
+            self._forget_cancelled()
+
+    def _forget_cancelled(self) -> None:
+        keys = self._keys
+        waiting = [entry for entry in self._heap if entry[1] in keys]
+        for lane in self._lanes:
+            waiting += [entry for entry in lane if entry[1] in keys]
+            lane.clear()
+        self._heap.clear()
+        self._tails[:] = [-NEVER] * LANES
+        self._entries = 0
+        for deadline, token, _ in sorted(waiting):
+            self._insert(deadline, token)
 
     def pop_due(self, now: float) -> Iterator[Any]:
         """The keys whose deadline has come, earliest first, those of the same time in order.
@@ -122,7 +164,7 @@ class TimerHeap:
         """
         heap, keys = self._heap, self._keys
         while heap and heap[0][0] <= now:
-            token = heappop(heap)[1]
+            token = self._pop()
             if token in keys:
                 yield keys.pop(token)
 
@@ -130,5 +172,17 @@ class TimerHeap:
         """The earliest deadline, None when nothing is waited for."""
         heap, keys = self._heap, self._keys
         while heap and heap[0][1] not in keys:
-            heappop(heap)
+            self._pop()
         return heap[0][0] if heap else None
+
+    def _pop(self) -> int:
+        """Take the first entry out, and let the next of its lane come first; its token."""
+        _, token, lane = self._heap[0]
+        self._entries -= 1
+        if lane != NO_LANE and self._lanes[lane]:
+            heapreplace(self._heap, self._lanes[lane].popleft())
+        else:
+            heappop(self._heap)
+            if lane != NO_LANE:
+                self._tails[lane] = -NEVER
+        return token
