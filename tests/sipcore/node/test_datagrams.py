@@ -22,6 +22,7 @@ class Turns:
     def __init__(self) -> None:
         self.turns: list[list[bytes]] = [[]]
         self.flows: list[Flow] = []
+        self.came = asyncio.Event()
 
     def receive(self, data: bytes, flow: Flow) -> None:
         self.turns[-1].append(data)
@@ -29,14 +30,17 @@ class Turns:
 
     def turn_over(self) -> None:
         self.turns.append([])
+        self.came.set()
 
     @property
     def all(self) -> list[bytes]:
         return [data for turn in self.turns for data in turn]
 
     async def until(self, count: int) -> None:
+        """Wait for so many."""
         while len(self.all) < count:
-            await asyncio.sleep(0.001)
+            self.came.clear()
+            await self.came.wait()
 
 
 @pytest.fixture
