@@ -6,7 +6,7 @@ PEERS ?= 1
 BIN := .venv/bin
 export PYTHON PEERS
 
-.PHONY: help run test test-long lint types cover bench compile programs requirements
+.PHONY: help run test test-long lint types cover bench compile conformance programs requirements
 
 help:
 	@echo "make run        start the whole service here (LAN=1: for the local network)"
@@ -16,6 +16,7 @@ help:
 	@echo "make types      the type checker"
 	@echo "make cover      branch coverage with its floors"
 	@echo "make compile    the SIP server's core as C: a third less CPU (needs gcc and python3-dev)"
+	@echo "make conformance  which lines of the RFC checklist are proven, and by which tests"
 	@echo "make bench      CPU per operation beside Kamailio"
 
 run: .venv/.runtime
@@ -38,6 +39,10 @@ cover: programs .venv/.tests
 	@sh scripts/with_var.sh $(BIN)/pytest -q -n 2 -m "not bench and not long" --cov --cov-report=
 	@$(BIN)/coverage report --fail-under=90
 	@$(BIN)/coverage report --include="sipcore/message/*,sipcore/transaction/*" --fail-under=100
+
+# The tests that name lines of the checklist; their outcome is written to docs/conformance.md.
+conformance: programs .venv/.tests
+	@sh scripts/conformance.sh
 
 compile: .venv/.tests
 	@$(BIN)/python scripts/compile.py

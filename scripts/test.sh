@@ -18,7 +18,12 @@ echo "== sipcore compiled: the same tests once more; all that follows runs on it
 $bin/python scripts/compile.py
 SIPCORE=compiled $bin/pytest -q -n 2 -m "$quick and not source" tests/sipcore
 echo "== Tests, on SQLite"
+CONFORMANCE_REPORT=$(mktemp)
+export CONFORMANCE_REPORT
+trap "rm -f $CONFORMANCE_REPORT" EXIT
 sh scripts/with_var.sh $bin/pytest -q -n 2 -m "$quick"
+$bin/python scripts/conformance.py --check "$CONFORMANCE_REPORT"
+unset CONFORMANCE_REPORT
 echo "== Tests that touch SQL, on PostgreSQL"
 sh scripts/with_var.sh $bin/python -m tests.support.postgresql -- \
     $bin/pytest -q -n 2 -m "$quick and sql and not peers"

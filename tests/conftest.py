@@ -1,4 +1,4 @@
-"""For all tests: the marker `sql`, and which sipcore they are of.
+"""For all tests: the markers `sql` and `rfc`, and which sipcore they are of.
 
 `SIPCORE=compiled` takes the one that `make compile` made, instead of its source.
 
@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support import conformance
+
 if os.environ.get("SIPCORE") == "compiled":
     sys.path.insert(0, str(Path(__file__).parent.parent / "build" / "compiled"))
 
@@ -31,9 +33,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "source: reaches into a module or inherits from its classes; for the source only"
     )
+    config.addinivalue_line("markers", conformance.MARKER)
+    conformance.register(config)
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    conformance.note_ids(items)
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & _DATABASE_FIXTURES or item.get_closest_marker("django_db"):

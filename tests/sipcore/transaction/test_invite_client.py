@@ -25,7 +25,7 @@ def user() -> User:
 
 
 # --- timers --------------------------------------------------------------------------------------
-@pytest.mark.rfc("3261 17.1.1.2")
+@pytest.mark.section("3261 17.1.1.2")
 def test_timer_a_doubles_without_limit_until_timer_b(user: User) -> None:
     user.ask("INVITE")
     user.until(100)
@@ -34,7 +34,7 @@ def test_timer_a_doubles_without_limit_until_timer_b(user: User) -> None:
     assert len(user.table) == 0
 
 
-@pytest.mark.rfc("3261 17.1.1.2")
+@pytest.mark.section("3261 17.1.1.2")
 def test_timer_b_is_64_times_t1(user: User) -> None:
     user = User(Timers(t1=1.0))
     user.ask("INVITE")
@@ -44,7 +44,7 @@ def test_timer_b_is_64_times_t1(user: User) -> None:
     assert user.told.timed_out == [64.0]
 
 
-@pytest.mark.rfc("3261 17.1.1.2")
+@pytest.mark.section("3261 17.1.1.2")
 def test_over_a_stream_there_is_no_timer_a_but_a_timer_b(user: User) -> None:
     user.ask("INVITE", TCP)
     user.until(100)
@@ -52,7 +52,7 @@ def test_over_a_stream_there_is_no_timer_a_but_a_timer_b(user: User) -> None:
     assert user.told.timed_out == [32.0]
 
 
-@pytest.mark.rfc("3261 17.1.1.2")
+@pytest.mark.section("3261 17.1.1.2")
 def test_a_provisional_ends_timer_a_and_timer_b_and_each_is_passed_up(user: User) -> None:
     tx = user.ask("INVITE")
     user.until(0.6)
@@ -66,7 +66,7 @@ def test_a_provisional_ends_timer_a_and_timer_b_and_each_is_passed_up(user: User
     assert user.table.next_deadline() is None
 
 
-@pytest.mark.rfc("3261 17.1.1.2")
+@pytest.mark.section("3261 17.1.1.2")
 @pytest.mark.parametrize(
     ("timers", "ends"), [(Timers(), 32.0), (Timers(t1=0.1), 32.0), (Timers(t1=1.0), 64.0)]
 )
@@ -84,7 +84,7 @@ def test_timer_d_is_at_least_32_s_and_acks_what_comes_again(timers: Timers, ends
     assert user.hear(486, "INVITE") is False
 
 
-@pytest.mark.rfc("3261 17.1.1.2")
+@pytest.mark.section("3261 17.1.1.2")
 def test_over_a_stream_timer_d_is_zero_and_the_ack_is_sent_all_the_same(user: User) -> None:
     user.ask("INVITE", TCP)
     user.hear(486, "INVITE")
@@ -93,7 +93,7 @@ def test_over_a_stream_timer_d_is_zero_and_the_ack_is_sent_all_the_same(user: Us
     assert len(user.table) == 0
 
 
-@pytest.mark.rfc("6026 7.2")
+@pytest.mark.section("6026 7.2")
 @pytest.mark.parametrize("flow", [UDP, TCP])
 @pytest.mark.parametrize("first", [[], [180]])
 def test_timer_m_keeps_passing_up_every_2xx_for_64_times_t1(
@@ -116,7 +116,7 @@ def test_timer_m_keeps_passing_up_every_2xx_for_64_times_t1(
     assert user.hear(200, "INVITE") is False
 
 
-@pytest.mark.rfc("3261 9.1")
+@pytest.mark.section("3261 9.1")
 def test_a_cancelled_invite_is_given_up_after_64_times_t1(user: User) -> None:
     user.ask("INVITE")
     user.hear(180, "INVITE")
@@ -132,7 +132,7 @@ def test_a_cancelled_invite_is_given_up_after_64_times_t1(user: User) -> None:
     assert len(user.table) == 0
 
 
-@pytest.mark.rfc("3261 9.1")
+@pytest.mark.section("3261 9.1")
 def test_a_cancelled_invite_that_ends_in_time_ends_as_ever(user: User) -> None:
     user.ask("INVITE")
     user.hear(180, "INVITE")
@@ -161,7 +161,7 @@ def test_a_cancel_of_nothing_is_a_transaction_by_itself(user: User) -> None:
 
 
 # --- ACK -----------------------------------------------------------------------------------------
-@pytest.mark.rfc("3261 17.1.1.3")
+@pytest.mark.section("3261 17.1.1.3")
 def test_the_ack_of_a_failure_is_made_of_the_invite_and_the_responses_to(user: User) -> None:
     invite = a_request("INVITE", BRANCH, ("CSeq", "77 INVITE"), ("Content-Type", "text/plain"))
     invite.push("Route", "<sip:second;lr>")
@@ -226,7 +226,7 @@ def test_after_a_2xx_only_a_2xx_is_passed_up(user: User, late: int) -> None:
 
 
 # --- transport -----------------------------------------------------------------------------------
-@pytest.mark.rfc("3261 17.1.4")
+@pytest.mark.section("3261 17.1.4")
 @pytest.mark.parametrize("flow", [UDP, TCP])
 def test_a_transport_failure_is_told_once_and_ends_it(user: User, flow: Flow) -> None:
     user.ask("INVITE", flow)
@@ -238,7 +238,7 @@ def test_a_transport_failure_is_told_once_and_ends_it(user: User, flow: Flow) ->
     assert user.told.timed_out == []
 
 
-@pytest.mark.rfc("3261 17.1.1.2")
+@pytest.mark.section("3261 17.1.1.2")
 def test_an_ack_that_cannot_be_sent_is_told_too(user: User) -> None:
     user.ask("INVITE")
     user.hear(486, "INVITE")
@@ -247,7 +247,7 @@ def test_an_ack_that_cannot_be_sent_is_told_too(user: User) -> None:
     assert len(user.table) == 0
 
 
-@pytest.mark.rfc("3261 17.1.1.2")
+@pytest.mark.section("3261 17.1.1.2")
 @pytest.mark.parametrize("status", [180, 200])
 def test_an_invite_that_was_answered_has_been_sent(user: User, status: int) -> None:
     tx = user.ask("INVITE")

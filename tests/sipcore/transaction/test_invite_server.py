@@ -24,7 +24,7 @@ def user() -> User:
 
 
 # --- the automatic 100 ---------------------------------------------------------------------------
-@pytest.mark.rfc("3261 17.2.1")
+@pytest.mark.section("3261 17.2.1")
 @pytest.mark.parametrize("flow", [UDP, TCP])
 def test_an_invite_nobody_answers_gets_one_100_within_200_ms(user: User, flow: Flow) -> None:
     tx = user.serve("INVITE", flow)
@@ -38,7 +38,7 @@ def test_an_invite_nobody_answers_gets_one_100_within_200_ms(user: User, flow: F
     assert user.table.next_deadline() is None  # from here it waits for its user
 
 
-@pytest.mark.rfc("3261 17.2.1")
+@pytest.mark.section("3261 17.2.1")
 @pytest.mark.parametrize("status", [100, 180, 200, 486])
 def test_an_invite_answered_in_time_gets_no_100_of_ours(user: User, status: int) -> None:
     tx = user.serve("INVITE", TCP)
@@ -56,7 +56,7 @@ def test_the_100_comes_when_it_is_told_to() -> None:
 
 
 # --- repetitions ---------------------------------------------------------------------------------
-@pytest.mark.rfc("3261 17.2.1")
+@pytest.mark.section("3261 17.2.1")
 def test_a_repeated_invite_gets_the_last_provisional_again(user: User) -> None:
     tx = user.serve("INVITE")
     assert user.receive(a_request("INVITE")) is None
@@ -70,7 +70,7 @@ def test_a_repeated_invite_gets_the_last_provisional_again(user: User) -> None:
     assert user.sent[3][1] == user.sent[4][1]
 
 
-@pytest.mark.rfc("3261 17.2.1")
+@pytest.mark.section("3261 17.2.1")
 def test_a_repeated_invite_gets_the_failure_again_until_the_ack(user: User) -> None:
     tx = user.serve("INVITE")
     user.answer(tx, 486)
@@ -83,7 +83,7 @@ def test_a_repeated_invite_gets_the_failure_again_until_the_ack(user: User) -> N
 
 
 # --- timers --------------------------------------------------------------------------------------
-@pytest.mark.rfc("3261 17.2.1")
+@pytest.mark.section("3261 17.2.1")
 def test_timer_g_doubles_up_to_t2_until_timer_h(user: User) -> None:
     tx = user.serve("INVITE")
     user.answer(tx, 486)
@@ -93,7 +93,7 @@ def test_timer_g_doubles_up_to_t2_until_timer_h(user: User) -> None:
     assert len(user.table) == 0
 
 
-@pytest.mark.rfc("3261 17.2.1")
+@pytest.mark.section("3261 17.2.1")
 def test_timer_h_is_64_times_t1_over_streams_too_where_nothing_is_sent_again() -> None:
     user = User(Timers(t1=1.0))
     tx = user.serve("INVITE", TCP)
@@ -104,7 +104,7 @@ def test_timer_h_is_64_times_t1_over_streams_too_where_nothing_is_sent_again() -
     assert user.told.ended == [64.0]
 
 
-@pytest.mark.rfc("3261 17.2.1")
+@pytest.mark.section("3261 17.2.1")
 def test_timer_i_absorbs_acks_and_ends(user: User) -> None:
     tx = user.serve("INVITE")
     user.answer(tx, 486)
@@ -121,7 +121,7 @@ def test_timer_i_absorbs_acks_and_ends(user: User) -> None:
     assert len(user.table) == 0
 
 
-@pytest.mark.rfc("3261 17.2.1")
+@pytest.mark.section("3261 17.2.1")
 def test_over_a_stream_timer_i_is_zero(user: User) -> None:
     tx = user.serve("INVITE", TCP)
     user.answer(tx, 486)
@@ -132,7 +132,7 @@ def test_over_a_stream_timer_i_is_zero(user: User) -> None:
     assert len(user.table) == 0
 
 
-@pytest.mark.rfc("6026 7.1")
+@pytest.mark.section("6026 7.1")
 @pytest.mark.parametrize("flow", [UDP, TCP])
 def test_timer_l_keeps_absorbing_the_invite_and_passing_its_acks_up(user: User, flow: Flow) -> None:
     tx = user.serve("INVITE", flow)
@@ -152,7 +152,7 @@ def test_timer_l_keeps_absorbing_the_invite_and_passing_its_acks_up(user: User, 
 
 
 # --- responses after the final -------------------------------------------------------------------
-@pytest.mark.rfc("6026 7.1")
+@pytest.mark.section("6026 7.1")
 def test_further_2xx_are_sent_and_do_not_put_timer_l_off(user: User) -> None:
     tx = user.serve("INVITE")
     user.answer(tx, 200)
@@ -163,7 +163,7 @@ def test_further_2xx_are_sent_and_do_not_put_timer_l_off(user: User) -> None:
     assert len(user.table) == 0
 
 
-@pytest.mark.rfc("3261 16.7")
+@pytest.mark.section("3261 16.7")
 def test_a_2xx_after_a_failure_is_sent_and_the_failure_goes_on(user: User) -> None:
     tx = user.serve("INVITE")
     user.answer(tx, 487)
@@ -179,7 +179,7 @@ def test_a_2xx_after_a_failure_is_sent_and_the_failure_goes_on(user: User) -> No
     assert tx.last_status == 487
 
 
-@pytest.mark.rfc("6026 8.3")
+@pytest.mark.section("6026 8.3")
 @pytest.mark.parametrize("first", [200, 487])
 def test_a_2xx_after_the_end_is_dropped(user: User, first: int) -> None:
     tx = user.serve("INVITE")
@@ -215,7 +215,7 @@ def test_anything_else_after_a_final_is_our_own_mistake(
     assert len(user.sent) == sent
 
 
-@pytest.mark.rfc("3261 17.2.1")
+@pytest.mark.section("3261 17.2.1")
 def test_an_ack_before_the_final_is_absorbed(user: User) -> None:
     tx = user.serve("INVITE")
     assert user.receive(a_request("ACK")) is None

@@ -34,7 +34,7 @@ def old(method: str, *rows: tuple[str, str], branch: str = "old") -> Request:
 
 
 # --- requests with the magic cookie --------------------------------------------------------------
-@pytest.mark.rfc("3261 17.2.3")
+@pytest.mark.section("3261 17.2.3")
 @pytest.mark.parametrize(
     "same",
     [
@@ -50,7 +50,7 @@ def test_the_same_branch_sent_by_and_method_are_the_same_transaction(user: User,
     assert len(user.table) == 1
 
 
-@pytest.mark.rfc("3261 17.2.3")
+@pytest.mark.section("3261 17.2.3")
 @pytest.mark.parametrize(
     "other",
     [
@@ -66,21 +66,21 @@ def test_another_branch_or_sent_by_is_another_transaction(user: User, other: str
     assert len(user.table) == 2
 
 
-@pytest.mark.rfc("3261 17.2.3")
+@pytest.mark.section("3261 17.2.3")
 def test_sent_by_is_compared_without_case(user: User) -> None:
     assert user.receive(a_request("BYE", BRANCH, via("SIP/2.0/UDP Phone.X;branch=z9hG4bKa")))
     again = a_request("BYE", BRANCH, via("SIP/2.0/UDP phone.x;branch=z9hG4bKa"))
     assert user.receive(again) is None
 
 
-@pytest.mark.rfc("3261 17.2.3")
+@pytest.mark.section("3261 17.2.3")
 def test_another_method_is_another_transaction(user: User) -> None:
     kinds = {method: type(user.serve(method)) for method in ("INVITE", "CANCEL", "MESSAGE")}
     assert len(user.table) == 3
     assert [kind is InviteServerTransaction for kind in kinds.values()] == [True, False, False]
 
 
-@pytest.mark.rfc("3261 17.2.3")
+@pytest.mark.section("3261 17.2.3")
 def test_an_ack_belongs_to_the_invite_of_its_branch(user: User) -> None:
     first, second = user.serve("INVITE"), user.serve("INVITE", branch="z9hG4bKtwo")
     user.answer(first, 486)
@@ -90,7 +90,7 @@ def test_an_ack_belongs_to_the_invite_of_its_branch(user: User) -> None:
     expect_state(second, State.CONFIRMED)
 
 
-@pytest.mark.rfc("3261 17.1.1.3")
+@pytest.mark.section("3261 17.1.1.3")
 def test_an_ack_with_a_branch_of_its_own_is_passed_up(user: User) -> None:
     user.answer(user.serve("INVITE"), 200)
     ack = a_request("ACK", "z9hG4bKack")
@@ -106,7 +106,7 @@ def test_a_repetition_over_another_flow_is_answered_where_the_first_came_from(us
 
 
 # --- CANCEL --------------------------------------------------------------------------------------
-@pytest.mark.rfc("3261 9.2")
+@pytest.mark.section("3261 9.2")
 @pytest.mark.parametrize("status", [0, 180, 200, 486])
 def test_a_cancel_finds_its_invite_whatever_it_was_answered(user: User, status: int) -> None:
     invite = user.serve("INVITE")
@@ -115,14 +115,14 @@ def test_a_cancel_finds_its_invite_whatever_it_was_answered(user: User, status: 
     assert user.table.find_invite(a_request("CANCEL")) is invite
 
 
-@pytest.mark.rfc("3261 9.2")
+@pytest.mark.section("3261 9.2")
 def test_a_cancel_finds_nothing_when_there_is_no_such_invite(user: User) -> None:
     user.serve("MESSAGE")
     user.serve("INVITE", branch="z9hG4bKtwo")
     assert user.table.find_invite(a_request("CANCEL")) is None
 
 
-@pytest.mark.rfc("3261 9.2")
+@pytest.mark.section("3261 9.2")
 def test_a_repeated_cancel_gets_its_answer_again(user: User) -> None:
     user.serve("INVITE")
     user.answer(user.serve("CANCEL"), 200)
@@ -137,7 +137,7 @@ def start_old(user: User, method: str, *rows: tuple[str, str]) -> ServerTransact
     return tx
 
 
-@pytest.mark.rfc("3261 17.2.3")
+@pytest.mark.section("3261 17.2.3")
 @pytest.mark.parametrize("branch", OLD_BRANCHES)
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
 def test_without_the_cookie_the_same_headers_are_the_same_transaction(
@@ -148,14 +148,14 @@ def test_without_the_cookie_the_same_headers_are_the_same_transaction(
     assert len(user.table) == 1
 
 
-@pytest.mark.rfc("3261 17.2.3")
+@pytest.mark.section("3261 17.2.3")
 @pytest.mark.parametrize("branch", OLD_BRANCHES)
 def test_a_branch_of_the_old_kind_alone_tells_nothing(user: User, branch: str) -> None:
     assert user.receive(old("MESSAGE", branch=branch)) is not None
     assert user.receive(old("MESSAGE", ("Call-ID", "c2"), branch=branch)) is not None
 
 
-@pytest.mark.rfc("3261 17.2.3")
+@pytest.mark.section("3261 17.2.3")
 def test_a_via_without_any_branch_is_of_the_old_kind(user: User) -> None:
     bare = via("SIP/2.0/UDP 10.0.0.2")
     assert user.receive(old("BYE", bare)) is not None
@@ -163,7 +163,7 @@ def test_a_via_without_any_branch_is_of_the_old_kind(user: User) -> None:
     assert user.receive(old("BYE", via("SIP/2.0/UDP 10.0.0.4"))) is not None
 
 
-@pytest.mark.rfc("3261 17.2.3")
+@pytest.mark.section("3261 17.2.3")
 @pytest.mark.parametrize(
     "difference",
     [
@@ -184,7 +184,7 @@ def test_without_the_cookie_any_difference_is_another_transaction(
     assert len(user.table) == 2
 
 
-@pytest.mark.rfc("3261 17.2.3")
+@pytest.mark.section("3261 17.2.3")
 def test_without_the_cookie_another_request_uri_is_another_transaction(user: User) -> None:
     start_old(user, "INVITE")
     other = old("INVITE")
@@ -192,7 +192,7 @@ def test_without_the_cookie_another_request_uri_is_another_transaction(user: Use
     assert user.receive(other) is not None
 
 
-@pytest.mark.rfc("3261 17.2.3")
+@pytest.mark.section("3261 17.2.3")
 @pytest.mark.parametrize(("to_tag", "state"), [("t", State.CONFIRMED), ("other", State.COMPLETED)])
 def test_without_the_cookie_an_ack_has_the_to_tag_of_our_response(
     user: User, to_tag: str, state: State
@@ -204,7 +204,7 @@ def test_without_the_cookie_an_ack_has_the_to_tag_of_our_response(
     assert len(user.told.acks) == (to_tag == "other")
 
 
-@pytest.mark.rfc("3261 17.2.3")
+@pytest.mark.section("3261 17.2.3")
 def test_without_the_cookie_an_ack_inside_a_dialog_has_the_to_tag_of_its_invite(user: User) -> None:
     inside = ("To", "<sip:boris@x>;tag=b")
     invite = start_old(user, "INVITE", inside)
@@ -213,7 +213,7 @@ def test_without_the_cookie_an_ack_inside_a_dialog_has_the_to_tag_of_its_invite(
     expect_state(invite, State.CONFIRMED)
 
 
-@pytest.mark.rfc("6026 7.1")
+@pytest.mark.section("6026 7.1")
 def test_without_the_cookie_the_ack_of_a_2xx_is_passed_up(user: User) -> None:
     user.answer(start_old(user, "INVITE"), 200)
     user.receive(old("ACK", ("To", "<sip:boris@x>;tag=t")))
@@ -225,7 +225,7 @@ def test_without_the_cookie_an_ack_of_nothing_is_passed_up(user: User) -> None:
     assert len(user.told.acks) == 1
 
 
-@pytest.mark.rfc("3261 9.2")
+@pytest.mark.section("3261 9.2")
 def test_without_the_cookie_a_cancel_finds_its_invite(user: User) -> None:
     invite = start_old(user, "INVITE")
     assert user.table.find_invite(old("CANCEL")) is invite
@@ -240,7 +240,7 @@ def test_an_old_key_cannot_be_made_to_look_like_a_new_one(user: User) -> None:
 
 
 # --- responses -----------------------------------------------------------------------------------
-@pytest.mark.rfc("3261 17.1.3")
+@pytest.mark.section("3261 17.1.3")
 def test_a_response_belongs_to_the_request_of_its_branch_and_cseq_method(user: User) -> None:
     invite, cancel = user.ask("INVITE"), user.ask("CANCEL")
     user.hear(200, "CANCEL")
@@ -250,7 +250,7 @@ def test_a_response_belongs_to_the_request_of_its_branch_and_cseq_method(user: U
     expect_state(invite, State.COMPLETED)
 
 
-@pytest.mark.rfc("6026 8.2")
+@pytest.mark.section("6026 8.2")
 @pytest.mark.parametrize(
     ("method", "branch"),
     [("MESSAGE", "z9hG4bKtwo"), ("BYE", BRANCH), ("CANCEL", BRANCH), ("INVITE", BRANCH)],

@@ -14,7 +14,7 @@ def user() -> User:
     return User()
 
 
-@pytest.mark.rfc("3261 17.1.2.2")
+@pytest.mark.section("3261 17.1.2.2")
 def test_timer_e_doubles_up_to_t2_until_timer_f(user: User) -> None:
     user.ask("MESSAGE")
     user.until(100)
@@ -23,7 +23,7 @@ def test_timer_e_doubles_up_to_t2_until_timer_f(user: User) -> None:
     assert len(user.table) == 0
 
 
-@pytest.mark.rfc("3261 17.1.2.2")
+@pytest.mark.section("3261 17.1.2.2")
 def test_after_a_provisional_timer_e_is_t2_and_timer_f_goes_on(user: User) -> None:
     user.ask("MESSAGE")
     user.until(0.1)
@@ -35,7 +35,7 @@ def test_after_a_provisional_timer_e_is_t2_and_timer_f_goes_on(user: User) -> No
     assert user.told.timed_out == [32.0]
 
 
-@pytest.mark.rfc("3261 17.1.2.2")
+@pytest.mark.section("3261 17.1.2.2")
 def test_timer_f_is_64_times_t1_over_streams_too_where_nothing_is_sent_again() -> None:
     user = User(Timers(t1=0.25))
     user.ask("MESSAGE", TCP)
@@ -44,7 +44,7 @@ def test_timer_f_is_64_times_t1_over_streams_too_where_nothing_is_sent_again() -
     assert user.told.timed_out == [16.0]
 
 
-@pytest.mark.rfc("3261 17.1.2.2")
+@pytest.mark.section("3261 17.1.2.2")
 @pytest.mark.parametrize("status", [200, 302, 404, 503, 603])
 @pytest.mark.parametrize("first", [[], [100]])
 def test_timer_k_absorbs_what_comes_again(user: User, status: int, first: list[int]) -> None:
@@ -64,7 +64,7 @@ def test_timer_k_absorbs_what_comes_again(user: User, status: int, first: list[i
     assert user.times("MESSAGE") == [0]
 
 
-@pytest.mark.rfc("3261 17.1.2.2")
+@pytest.mark.section("3261 17.1.2.2")
 def test_over_a_stream_timer_k_is_zero(user: User) -> None:
     user.ask("MESSAGE", TCP)
     user.hear(404, "MESSAGE")
@@ -73,7 +73,7 @@ def test_over_a_stream_timer_k_is_zero(user: User) -> None:
     assert user.table.next_deadline() is None
 
 
-@pytest.mark.rfc("3261 17.1.4")
+@pytest.mark.section("3261 17.1.4")
 @pytest.mark.parametrize("flow", [UDP, TCP])
 @pytest.mark.parametrize("first", [[], [100]])
 def test_a_transport_failure_is_told_before_the_final(

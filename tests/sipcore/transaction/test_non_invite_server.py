@@ -16,7 +16,7 @@ def user() -> User:
 
 
 # --- timers --------------------------------------------------------------------------------------
-@pytest.mark.rfc("3261 17.2.2")
+@pytest.mark.section("3261 17.2.2")
 @pytest.mark.parametrize("status", [200, 302, 404, 500, 603])
 def test_timer_j_repeats_the_final_for_64_times_t1(user: User, status: int) -> None:
     tx = user.serve("MESSAGE")
@@ -32,7 +32,7 @@ def test_timer_j_repeats_the_final_for_64_times_t1(user: User, status: int) -> N
     assert len(user.table) == 0
 
 
-@pytest.mark.rfc("3261 17.2.2")
+@pytest.mark.section("3261 17.2.2")
 def test_over_a_stream_timer_j_is_zero(user: User) -> None:
     tx = user.serve("MESSAGE", TCP)
     user.answer(tx, 200)
@@ -41,7 +41,7 @@ def test_over_a_stream_timer_j_is_zero(user: User) -> None:
     assert user.table.next_deadline() is None
 
 
-@pytest.mark.rfc("4320 4.2")
+@pytest.mark.section("4320 4.2")
 @pytest.mark.parametrize("flow", [UDP, TCP])
 def test_a_request_nobody_answers_ends_unanswered(user: User, flow: Flow) -> None:
     tx = user.serve("MESSAGE", flow)
@@ -56,7 +56,7 @@ def test_a_request_nobody_answers_ends_unanswered(user: User, flow: Flow) -> Non
 
 
 # --- RFC 4320 ------------------------------------------------------------------------------------
-@pytest.mark.rfc("4320 4.1")
+@pytest.mark.section("4320 4.1")
 @pytest.mark.parametrize("flow", [UDP, TCP])
 def test_the_100_comes_when_timer_e_of_the_client_is_set_to_t2(user: User, flow: Flow) -> None:
     tx = user.serve("MESSAGE", flow)
@@ -80,14 +80,14 @@ def test_when_timer_e_reaches_t2_follows_from_the_base_timers(
     assert timers.unreliable.other_trying == pytest.approx(seconds)
 
 
-@pytest.mark.rfc("4320 4.1")
+@pytest.mark.section("4320 4.1")
 def test_an_answer_in_time_spares_the_100(user: User) -> None:
     user.answer(user.serve("MESSAGE"), 200)
     user.until(30)
     assert user.times("SIP/2.0") == [0]
 
 
-@pytest.mark.rfc("4320 4.1")
+@pytest.mark.section("4320 4.1")
 def test_over_udp_a_100_of_our_own_is_sent_only_when_it_may(user: User) -> None:
     tx = user.serve("MESSAGE")
     user.until(3.4)
@@ -102,7 +102,7 @@ def test_over_udp_a_100_of_our_own_is_sent_only_when_it_may(user: User) -> None:
     assert user.times("SIP/2.0 100") == [3.6, 10, 10]
 
 
-@pytest.mark.rfc("4320 4.1")
+@pytest.mark.section("4320 4.1")
 def test_over_a_stream_a_100_may_be_sent_at_any_time(user: User) -> None:
     tx = user.serve("MESSAGE", TCP)
     user.answer(tx, 100)
@@ -110,7 +110,7 @@ def test_over_a_stream_a_100_may_be_sent_at_any_time(user: User) -> None:
     assert user.times("SIP/2.0 100") == [0]
 
 
-@pytest.mark.rfc("4320 4.1")
+@pytest.mark.section("4320 4.1")
 @pytest.mark.parametrize("flow", [UDP, TCP])
 @pytest.mark.parametrize("status", [180, 183, 199])
 def test_no_other_provisional_is_ever_sent(user: User, flow: Flow, status: int) -> None:
@@ -122,7 +122,7 @@ def test_no_other_provisional_is_ever_sent(user: User, flow: Flow, status: int) 
     assert tx.last_status == 100
 
 
-@pytest.mark.rfc("4320 4.2")
+@pytest.mark.section("4320 4.2")
 def test_a_408_is_never_sent_and_repetitions_stay_absorbed(user: User) -> None:
     tx = user.serve("MESSAGE")
     user.until(32)
@@ -134,7 +134,7 @@ def test_a_408_is_never_sent_and_repetitions_stay_absorbed(user: User) -> None:
 
 
 # --- repetitions and mistakes --------------------------------------------------------------------
-@pytest.mark.rfc("3261 17.2.2")
+@pytest.mark.section("3261 17.2.2")
 def test_a_repeated_request_is_dropped_while_nothing_was_sent(user: User) -> None:
     user.serve("MESSAGE")
     assert user.receive(a_request("MESSAGE")) is None

@@ -1,0 +1,145 @@
+"""What of the checklist is proven, by the report of a test run.
+
+    conformance.py REPORT           print the table and write docs/conformance.md
+    conformance.py --check REPORT   print the last line; docs/conformance.md must say the same
+
+Both fail when an id that docs/conformance.md lists as proven has lost its proof.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.support.conformance import CHECKLIST, checklist_ids  # noqa: E402
+
+PAGE: Final = ROOT / "docs" / "conformance.md"
+HEAD: Final = """# What is proven of the checklist
+
+Written by `make conformance` from the tests that ran; not to be edited. Each id is a line of
+[conformance-checklist.md](conformance-checklist.md), proven when all tests that name it have passed. `make test` fails when an id
+listed here loses its proof.
+"""
+REASONS: Final = {
+    "EVT": "presence and event packages are not there yet; SUBSCRIBE, NOTIFY and PUBLISH pass through",
+    "WSK": "SIP over WebSocket is not there yet",
+    "MSG-02": "messages are not stored yet: one that reaches nobody is answered 480",
+    "MSG-06": "messages are not stored yet",
+    "REG-27": "GRUU is not there yet",
+    "REG-28": "GRUU is not there yet",
+    "REG-29": "GRUU is not there yet",
+    "REG-30": "GRUU is not there yet",
+    "REG-31": "GRUU is not there yet",
+    "REG-34": "push is not there yet; its parameters are kept as they came",
+    "SEC-12": "STIR is not there yet; Identity passes untouched",
+}
+"""Why there is no proof: by id, or by the letters of a section."""
+NO_REASON: Final = "no test names it yet"
+
+
+class Proof(NamedTuple):
+    """The tests of one id."""
+
+    passed: list[str]
+    others: list[str]
+    """`outcome test` of those that failed, were skipped or are expected to fail."""
+
+    @property
+    def holds(self) -> bool:
+        """All its tests passed, and there is one."""
+        return bool(self.passed) and not self.others
+
+
+def read_report(path: Path) -> dict[str, Proof]:
+    """Id → proof, parameters of tests left out."""
+    passed: defaultdict[str, set[str]] = defaultdict(set)
+    others: defaultdict[str, set[str]] = defaultdict(set)
+    for node, entry in json.loads(path.read_text()).items():
+        test = node.partition("[")[0]
+        for name in entry["ids"]:
+            if entry["outcome"] == "passed":
+                passed[name].add(test)
+            else:
+                others[name].add(f"{entry['outcome']} {node}")
+    return {
+        name: Proof(sorted(passed[name]), sorted(others[name])) for name in {*passed, *others}
+    }
+
+
+def reason(name: str) -> str:
+    """Why this id has no proof."""
+    return REASONS.get(name) or REASONS.get(name[:3]) or NO_REASON
+
+
+def page(proofs: dict[str, Proof]) -> str:
+    """The text of docs/conformance.md."""
+    ids = checklist_ids()
+    proven = [name for name in ids if name in proofs and proofs[name].holds]
+    lines = [HEAD, f"**{len(proven)} of {len(ids)} proven.**"]
+    sections = re.split(r"^## ", CHECKLIST.read_text(), flags=re.MULTILINE)[1:]
+    for section in sections:
+        lines += ["", f"## {section.splitlines()[0]}", "", "| id | proven by |", "|---|---|"]
+        lines += [
+            f"| {name} | {shown(name, proofs)} |"
+            for name in re.findall(r"^- ([A-Z]{3}-\d\d) \|", section, re.MULTILINE)
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def shown(name: str, proofs: dict[str, Proof]) -> str:
+    """A row's right side."""
+    if name not in proofs or not proofs[name].holds:
+        return f"not proven: {reason(name)}"
+    by_file: defaultdict[str, list[str]] = defaultdict(list)
+    for test in proofs[name].passed:
+        file, _, function = test.partition("::")
+        by_file[file.removeprefix("tests/")].append(function)
+    return "; ".join(f"{file}: {', '.join(tests)}" for file, tests in sorted(by_file.items()))
+
+
+def proven_on(text: str) -> set[str]:
+    """The ids that a page lists as proven."""
+    rows = re.findall(r"^\| ([A-Z]{3}-\d\d) \| (.*) \|$", text, re.MULTILINE)
+    return {name for name, by in rows if not by.startswith("not proven")}
+
+
+def table(proofs: dict[str, Proof]) -> None:
+    """Print id, tests, passed."""
+    print(f"{'id':8} {'tests':>5} {'passed':>6}")
+    for name in checklist_ids():
+        proof = proofs.get(name, Proof([], []))
+        tests = len(proof.passed) + len(proof.others)
+        note = "" if proof.holds else f"  {', '.join(proof.others) or reason(name)}"
+        print(f"{name:8} {tests:5} {len(proof.passed):6}{note}")
+
+
+def main() -> int:
+    """0: as it should be; 1: a proof is lost, or the page is out of date."""
+    check = "--check" in sys.argv
+    proofs = read_report(Path(sys.argv[-1]))
+    before = PAGE.read_text() if PAGE.exists() else ""
+    after = page(proofs)
+    ids = checklist_ids()
+    if not check:
+        table(proofs)
+    lost = sorted(proven_on(before) - proven_on(after))
+    for name in lost:
+        others = proofs.get(name, Proof([], [])).others
+        print(f"{name} has lost its proof: {', '.join(others) or 'no test names it any more'}")
+    if check and not lost and before != after:
+        print("docs/conformance.md is out of date: run make conformance, and commit it")
+    if not check and not lost:
+        PAGE.write_text(after)
+    print(f"{len(proven_on(after))} of {len(ids)} proven")
+    return 1 if lost or (check and before != after) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
