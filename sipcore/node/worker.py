@@ -320,8 +320,14 @@ class Worker:
         return None
 
     def is_ours(self, uri: Uri) -> bool:
-        """Whether a URI's host and port are this service (not some phone on the same machine)."""
-        if uri.host not in self.config.own_hosts and uri.host not in self.directory.domains:
+        """Whether a URI's host and port are this service (not some phone on the same machine).
+
+        A maddr of somebody else's has a request sent there, whatever the host says (§16.5).
+        """
+        host = uri.host
+        if "maddr" in uri.params:
+            host = (uri.params["maddr"] or "").lower()
+        if host not in self.config.own_hosts and host not in self.directory.domains:
             return False
         return uri.port is None or any(
             uri.port in (lt.local[1], lt.advertised[1]) for lt in self.config.listeners
@@ -332,6 +338,14 @@ class Worker:
         port = uri.port or 5060
         return self.is_ours(uri) and any(
             port in (lt.local[1], lt.advertised[1]) for lt in self.config.listeners
+        )
+
+    def listens_at(self, host: str, port: int, transport: str) -> bool:
+        """Whether this is one of our sockets, as the outside names them."""
+        is_own = host in self.config.own_hosts or host in self.directory.domains
+        return is_own and any(
+            transport == lt.transport and port in (lt.local[1], lt.advertised[1])
+            for lt in self.config.listeners
         )
 
     def is_own_via(self, value: str) -> bool:

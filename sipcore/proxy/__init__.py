@@ -3,7 +3,7 @@
 from sipcore.proxy.fork_strategy import best_response, merge_challenges
 from sipcore.proxy.forward import forwarded_request
 from sipcore.proxy.response_context import Branch, ProxyHost, ResponseContext
-from sipcore.proxy.rules import OwnRoute, loop_hash, refusal, take_own_routes
+from sipcore.proxy.rules import OwnRoute, loop_hash, refusal, strip_own_maddr, take_own_routes
 
 __all__ = [
     "Branch",
@@ -15,5 +15,6 @@ __all__ = [
     "loop_hash",
     "merge_challenges",
     "refusal",
+    "strip_own_maddr",
     "take_own_routes",
 ]

@@ -116,6 +116,21 @@ def take_own_routes(
     return NO_OWN_ROUTE if first is None else OwnRoute(True, first.params.get(parameter))
 
 
+def strip_own_maddr(request: Request, listens_at: Callable[[str, int, str], bool]) -> None:
+    """Take a maddr that names us out of the Request-URI (RFC 3261 §16.4).
+
+    `listens_at(host, port, transport)` tells whether that is one of our sockets.
+    """
+    uri = request.uri
+    maddr, transport = uri.params.get("maddr") or "", uri.transport or "UDP"
+    port = uri.port or (5061 if transport == "TLS" else 5060)
+    if not listens_at(maddr.lower(), port, transport):
+        return
+    params = {n: v for n, v in uri.params.items() if n not in ("maddr", "transport")}
+    stripped = Uri(uri.scheme, uri.user, uri.host, None, params, password=uri.password)
+    request.uri_text = stripped.text
+
+
 def _undo_strict_routing(request: Request) -> None:
     """The Request-URI is one we record-routed with: the real one is the last Route value."""
     values = request.values("route")

@@ -3,6 +3,10 @@
 The order of the rules is the order of the code: emergency numbers, foreign domains, our own
 services, our users by name or number. Strangers get one and the same answer whether a user is
 unknown, suspended or not registered.
+
+A tel URI, or a SIP URI with user=phone, is a telephone number: it is looked up as the plan of the
+domain has it, without what only helps the eye. A local number is one of the domain that its context
+names, a number without context one of the caller's domain (RFC 3966 §5.1).
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from typing import Final
 
 from sipcore.bindings import Binding
 from sipcore.directory import Account, AccountState, Directory
-from sipcore.message import Uri
+from sipcore.message import Uri, parse_uri
 from sipcore.routing.plan import Fork, Group, Plan, Refuse, Relay, Service, Target
 
 EMERGENCY_NUMBERS: Final = frozenset({"112", "911", "999", "sos"})
@@ -40,7 +44,7 @@ class Query:
         self.uri = uri
         self.uri_text = uri_text
         self.domain = domain
-        """The domain of ours the Request-URI names, None when it is foreign."""
+        """The domain of ours the Request-URI names, None when it is foreign or a tel URI."""
         self.caller = caller
         """The authenticated account, None for a stranger."""
         self.services = services
@@ -53,23 +57,66 @@ def decide(
     directory: Directory, bindings: Callable[[int], Sequence[Binding]], query: Query
 ) -> Plan:
     """The plan for a request. `bindings` gives an account's live bindings by its id."""
-    user = query.uri.user_decoded
-    if is_emergency(query.uri):
+    uri, domain = query.uri, query.domain
+    user, context = uri.user_decoded, ""
+    if uri.scheme == "tel" or "user" in uri.params:
+        user, context = _dialled(uri, user)
+        if uri.scheme == "tel":
+            domain = directory.default_domain if query.caller is None else query.caller.domain
+    if user in EMERGENCY_NUMBERS or is_emergency(uri):
         return Refuse(404, "No Emergency Calls Here", EMERGENCY_TEXT, None, ("emergency",))
-    if query.domain is None:
+    if domain is None:
         return _foreign(query)
+    if context:
+        if context not in directory.domains:
+            return _unavailable(query, 404, None, "number of another plan")
+        domain = context
     if not user:
         return Refuse(404, "", "", None, ("no user part",))
     if user in query.services:
         return Service(user, (f"service {user}",))
-    return _our_user(directory, bindings, query, user)
+    return _our_user(directory, bindings, query, user, domain)
 
 
 def is_emergency(uri: Uri) -> bool:
-    """Whether the Request-URI asks for an emergency service (RFC 5031 §4.2)."""
-    if uri.scheme == "urn":
-        return uri.text.lower().startswith("urn:service:sos")
-    return uri.user_decoded in EMERGENCY_NUMBERS
+    """Whether the Request-URI is the URN of an emergency service (RFC 5031 §4.2)."""
+    return uri.scheme == "urn" and uri.text.lower().startswith("urn:service:sos")
+
+
+_FOR_THE_EYE: Final = str.maketrans("", "", "-.()")
+_DIGITS: Final = frozenset("0123456789abcdefABCDEF*#")
+
+
+def _dialled(uri: Uri, user: str) -> tuple[str, str]:
+    """The number of a telephone URI, and the domain that is its context or "" (RFC 3966 §5.1.5).
+
+    A context that is a number is what stands before a local one. A name that somebody marked as a
+    number stays a name.
+    """
+    if uri.scheme == "tel":
+        context = uri.params.get("phone-context") or ""
+    elif (uri.params["user"] or "").lower() == "phone":
+        user, _, tail = user.partition(";")
+        context = _context(tail) if tail else ""
+    else:
+        return user, ""
+    number = user.translate(_FOR_THE_EYE)
+    if not _DIGITS.issuperset(number[1:] if number[:1] == "+" else number):
+        number = user
+    if number[:1] == "+":
+        return number, ""
+    if context[:1] == "+":
+        return context.translate(_FOR_THE_EYE) + number, ""
+    return number, context.lower()
+
+
+def _context(params: str) -> str:
+    """The phone-context among the parameters in the user part of a SIP URI (RFC 3261 §19.1.6)."""
+    for piece in params.split(";"):
+        name, _, value = piece.partition("=")
+        if name.lower() == "phone-context":
+            return value
+    return ""
 
 
 def _foreign(query: Query) -> Plan:
@@ -85,9 +132,9 @@ def _our_user(
     bindings: Callable[[int], Sequence[Binding]],
     query: Query,
     user: str,
+    domain: str,
 ) -> Plan:
-    assert query.domain is not None
-    account = directory.resolve(user, query.domain)
+    account = directory.resolve(user, domain)
     if account is None:
         return _unavailable(query, 404, None, "no such name or number")
     if account.state is not AccountState.ACTIVE:
@@ -116,4 +163,16 @@ def groups_by_q(live: Sequence[Binding]) -> tuple[Group, ...]:
 
 
 def _target(binding: Binding) -> Target:
-    return Target(binding.contact, binding.flow, binding.path, binding.line_id)
+    contact = binding.contact
+    if "=" in contact:  # where nothing is given a value, there is nothing to take out
+        contact = _as_request_uri(contact)
+    return Target(contact, binding.flow, binding.path, binding.line_id)
+
+
+def _as_request_uri(contact: str) -> str:
+    """A contact without what no Request-URI may have: method and headers (RFC 3261 §19.1.1)."""
+    uri = parse_uri(contact)
+    if not uri.headers and "method" not in uri.params:
+        return contact
+    params = {name: value for name, value in uri.params.items() if name != "method"}
+    return Uri(uri.scheme, uri.user, uri.host, uri.port, params, password=uri.password).text

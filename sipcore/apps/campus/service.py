@@ -31,6 +31,7 @@ from sipcore.proxy import (
     ResponseContext,
     forwarded_request,
     refusal,
+    strip_own_maddr,
     take_own_routes,
 )
 from sipcore.proxy.forward import next_hop_text
@@ -93,6 +94,8 @@ class CampusService:
             tx.respond(refused, now)
             return
         own = self._take_own_routes(request)
+        if "maddr" in request.uri.params:
+            strip_own_maddr(request, worker.listens_at)
         if request.to_tag:
             self._handle_in_dialog(tx, request, flow, own, now)
         elif self._merged.has_other(request):
@@ -100,20 +103,13 @@ class CampusService:
         elif request.first("route") is not None:
             # Where a request goes is decided here; a Route of the sender's own opens nothing.
             tx.respond(request.respond(403, "Route Not Allowed", to_tag=worker.new_tag()), now)
-        elif request.method == "REGISTER":
-            self._register(tx, request, flow, now)
+        elif request.method == "REGISTER" and worker.is_ours(request.uri):
+            self._registrations.handle(tx, request, flow, now)
         elif request.method == "OPTIONS" and not request.uri.user and worker.is_ours(request.uri):
             headers = [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", "path")]
             tx.respond(request.respond(200, to_tag=worker.new_tag(), headers=headers), now)
         else:
             self._handle_new(tx, request, flow, now)
-
-    def _register(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
-        worker = self._worker
-        if worker.is_ours(request.uri):
-            self._registrations.handle(tx, request, flow, now)
-        else:
-            tx.respond(request.respond(403, "Relaying Denied", to_tag=worker.new_tag()), now)
 
     def _handle_new(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
         caller = self._identity.caller(tx, request, flow, now)
