@@ -29,7 +29,8 @@ TAG_BYTES: Final = 4
 PARAMETER: Final = "ct"
 """Name of the URI parameter that carries the token."""
 
-_PSTN, _CALLER_FLOW, _CALLEE_FLOW, _PINNED = 1, 2, 4, 8
+_PSTN, _CALLER_FLOW, _CALLEE_FLOW, _PINNED, _CALLER_LINE = 1, 2, 4, 8, 16
+_LINE_BYTES: Final = 4
 _TRANSPORTS: Final = ("UDP", "TCP", "TLS", "WS", "WSS")
 _MAX_TEXT: Final = 200
 
@@ -47,6 +48,8 @@ class CallToken(NamedTuple):
     callee_flow: Flow | None
     pinned: bool
     """Whether requests go by the flows alone, whatever their Route and Request-URI say."""
+    caller_line: int | None = None
+    """The account that placed the call, where the call left for a foreign domain."""
 
     def from_caller(self, from_tag: str) -> bool:
         """Whether a request with this From tag was sent by the party that placed the call."""
@@ -77,6 +80,7 @@ class TokenMaker:
         caller_flow: Flow | None = None,
         callee_flow: Flow | None = None,
         pinned: bool = False,
+        caller_line: int | None = None,
     ) -> str:
         """The token as text for a URI parameter."""
         flags = (
@@ -84,6 +88,7 @@ class TokenMaker:
             | (_CALLER_FLOW if caller_flow else 0)
             | (_CALLEE_FLOW if callee_flow else 0)
             | (_PINNED if pinned else 0)
+            | (_CALLER_LINE if caller_line is not None else 0)
         )
         payload = (
             bytes((VERSION, flags)) + context_to_bytes(context) + tag_hash(caller_tag) + self._home
@@ -92,6 +97,8 @@ class TokenMaker:
             payload += _pack_flow(caller_flow)
         if callee_flow:
             payload += _pack_flow(callee_flow)
+        if caller_line is not None:
+            payload += caller_line.to_bytes(_LINE_BYTES, "big")
         mac = _mac(self._macs[0], payload, call_id)
         return urlsafe_b64encode(payload + mac).rstrip(b"=").decode("ascii")
 
@@ -131,6 +138,9 @@ def _unpack(payload: bytes) -> CallToken:
         caller_flow, offset = _unpack_flow(payload, offset)
     if flags & _CALLEE_FLOW:
         callee_flow, offset = _unpack_flow(payload, offset)
+    caller_line = None
+    if flags & _CALLER_LINE:
+        caller_line = int.from_bytes(payload[offset : offset + _LINE_BYTES], "big")
     return CallToken(
         context,
         caller_tag_hash,
@@ -139,6 +149,7 @@ def _unpack(payload: bytes) -> CallToken:
         caller_flow,
         callee_flow,
         bool(flags & _PINNED),
+        caller_line,
     )
 
 

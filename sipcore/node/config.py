@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sipcore.registrar import RegistrarPolicy
 from sipcore.transaction import Timers
+from sipcore.transaction.table import MAX_SERVER_TRANSACTIONS
 from sipcore.transport.flow import Address
 
 
@@ -56,5 +57,7 @@ class WorkerConfig:
     max_call_s: float = 86_400.0
     """A call that goes on for so long has lost both its phones: no BYE will ever come."""
     streams: StreamLimits = field(default_factory=StreamLimits)
+    max_transactions: int = MAX_SERVER_TRANSACTIONS
+    """Requests being dealt with at a time; more are answered 503 with Retry-After."""
     max_refusal_sources: int = 10_000
     """How many (source, username) pairs are remembered to throttle `auth.refused` records."""

@@ -1,7 +1,7 @@
 """The stateful proxy of RFC 3261 §16: rules, forwarding, forking and the response context."""
 
 from sipcore.proxy.fork_strategy import best_response, merge_challenges
-from sipcore.proxy.forward import forwarded_request
+from sipcore.proxy.forward import assert_identity, forwarded_request
 from sipcore.proxy.response_context import Branch, ProxyHost, ResponseContext
 from sipcore.proxy.rules import OwnRoute, loop_hash, refusal, strip_own_maddr, take_own_routes
 
@@ -10,6 +10,7 @@ __all__ = [
     "OwnRoute",
     "ProxyHost",
     "ResponseContext",
+    "assert_identity",
     "best_response",
     "forwarded_request",
     "loop_hash",

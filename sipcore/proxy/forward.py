@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from sipcore.message import Message, Request, parse_name_addr
+from sipcore.message.grammar import parse_uint
 
 DEFAULT_MAX_FORWARDS: Final = 70
+MAX_BREADTH: Final = 60
+"""What a request gets that says nothing, and the most that is taken (RFC 5393 §5.3.3)."""
 
 
 def forwarded_request(
@@ -28,7 +31,6 @@ def forwarded_request(
     copy.set("Max-Forwards", str(DEFAULT_MAX_FORWARDS if hops is None else hops - 1))
     if consumed_credentials:
         copy.remove("Proxy-Authorization")
-    remove_assertions(copy)
     if record_route is not None:
         copy.push("Record-Route", record_route)
     for value in reversed(path):
@@ -38,14 +40,25 @@ def forwarded_request(
 
 
 def remove_assertions(message: Message) -> None:
-    """Take out what says who somebody is in our name: we trust no peer to say so (RFC 3325 §5)."""
+    """Take out what says who somebody is in our name: we trust no peer to say so (RFC 3325 §5).
+
+    And what he would like us to say, which is for nobody else to read (§6).
+    """
     for key, name in _ASSERTIONS:
         if message.has(key):
             message.remove(name)
 
 
+def assert_identity(request: Request, aor: str) -> None:
+    """Say in our name who sent a request (RFC 3325 §5), unless he asked for any kind of privacy."""
+    privacy = request.first("privacy")
+    if privacy is None or privacy.lower() == "none":
+        request.append("P-Asserted-Identity", f"<sip:{aor}>")
+
+
 _ASSERTIONS: Final = (
     ("p-asserted-identity", "P-Asserted-Identity"),
+    ("p-preferred-identity", "P-Preferred-Identity"),
     ("remote-party-id", "Remote-Party-ID"),
 )
 
@@ -56,6 +69,12 @@ def next_hop_text(copy: Request) -> str:
     if routes is None:
         return copy.uri_text
     return copy.routes[0].uri_text
+
+
+def read_max_breadth(request: Request) -> int:
+    """How many branches at a time the request may still have (RFC 5393 §5.3.3)."""
+    text = request.first("max-breadth")
+    return MAX_BREADTH if text is None else min(parse_uint(text, "max-breadth"), MAX_BREADTH)
 
 
 def _prepare_strict_router(copy: Request) -> None:

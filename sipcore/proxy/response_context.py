@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sipcore.errors import MalformedMessage
 from sipcore.message import Request, Response
 from sipcore.proxy.fork_strategy import best_response, merge_challenges
-from sipcore.proxy.forward import forwarded_request, next_hop_text, remove_assertions
+from sipcore.proxy.forward import (
+    forwarded_request,
+    next_hop_text,
+    read_max_breadth,
+    remove_assertions,
+)
 from sipcore.proxy.rules import loop_hash
 from sipcore.routing.plan import Group, Target
 from sipcore.transport.flow import Flow
@@ -66,6 +71,7 @@ class Branch:
     """One client transaction of a fork, from launch to final response."""
 
     __slots__ = (
+        "breadth",
         "cancel_sent",
         "cancel_wanted",
         "context",
@@ -82,6 +88,8 @@ class Branch:
         self.context = context
         self.target = target
         self.deadline = deadline
+        self.breadth = 0
+        """How many branches this one may become further on (RFC 5393 §5.3)."""
         self.tx: ClientTransaction | None = None
         self.request: Request | None = None
         self.flow: Flow | None = None
@@ -136,6 +144,7 @@ class ResponseContext:
         """Whatever the host keeps with this request (its call)."""
         self.is_invite = request.method == "INVITE"
         self.loop = loop_hash(request)
+        remove_assertions(request)
         self.branches: list[Branch] = []
         self.next_group = 0
         self.group_deadline: float | None = None
@@ -164,12 +173,33 @@ class ResponseContext:
         if group.ring_s is not None and self.next_group < len(self.groups):
             self.group_deadline = now + group.ring_s
         fresh = [Branch(self, target, now + TIMER_C_S) for target in group.targets]
+        self._share_breadth(fresh)
         self.branches += fresh
         for branch in fresh:
+            if not branch.breadth:
+                self._branch_failed(branch, 440, now)
+                continue
             try:
                 self._launch(branch, now)
             except MalformedMessage:  # a Path, say: that one phone cannot be reached
                 self._branch_failed(branch, 480, now)
+
+    def _share_breadth(self, fresh: list[Branch]) -> None:
+        """Divide what the branches may become in all by those that begin (RFC 5393 §5.3.3).
+
+        Where there is too little for all it is 440 for all. One after another they would be as
+        many in the end, and at each of the hops that follow; so the sum is bounded as well.
+        """
+        left = read_max_breadth(self.request)
+        for branch in self.branches:
+            if branch.final is None:
+                left -= branch.breadth
+        count = len(fresh)
+        share, rest = divmod(left, count)
+        if share > 0:
+            for branch in fresh:
+                branch.breadth = share
+            fresh[0].breadth += rest
 
     def add_targets(self, targets: Sequence[Target], now: float) -> None:
         """Fork to more targets while the context runs (RFC 3261 §16.5)."""
@@ -216,6 +246,7 @@ class ResponseContext:
         record_route = self.host.record_route(self, branch.target, flow)
         if record_route is not None:
             copy.push("Record-Route", record_route)
+        copy.set("Max-Breadth", str(branch.breadth))
         copy.push("Via", self.host.via_value(flow, self.host.new_branch(self.loop)))
         branch.tx = self.host.transactions.request(copy, flow, now, branch)
 

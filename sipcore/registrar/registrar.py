@@ -153,6 +153,8 @@ def _apply(
             return refuse(request, 400, "Bad Contact")
         if contact.uri.scheme not in ("sip", "sips"):
             return refuse(request, 403, "Contact Is No SIP Address")
+        if "bnc" in contact.uri.params:  # numbers in bulk (RFC 6140): for who can expand them
+            return refuse(request, 420, "Bad Extension", [("Unsupported", "gin")])
         if contact.expires_s:
             way_back = _way_back(request, contact.uri, flow)
             if way_back is None and leads_back is not None and leads_back(contact.uri):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sipcore.auth import Verdict, VerdictKind
+from sipcore.calls.token import PARAMETER
 from sipcore.directory import Account, AccountState, Device
 from sipcore.eventlog import Kind, Record
 from sipcore.message import Request, Response
@@ -64,6 +65,8 @@ class Identity:
             return None
         verdict = self.verify(request, flow, proxy=True, bound_to=request.call_id, domain=domain)
         if verdict.kind is not VerdictKind.OK:
+            if self._came_back(request, domain):
+                return STRANGER
             self.challenge(tx, request, verdict, request.call_id, domain, now, proxy=True)
             return None
         account = worker.directory.account_by_name(verdict.username)
@@ -72,6 +75,26 @@ class Identity:
             tx.respond(request.respond(403, "From Not Yours", to_tag=worker.new_tag()), now)
             return None
         return Caller(account, verdict.device)
+
+    def _came_back(self, request: Request, domain: str) -> bool:
+        """Whether an INVITE of one of us, sent on to a foreign domain, came back from there.
+
+        Nobody there can answer a challenge. The token of our Record-Route says who placed the call;
+        the From must still be his. What comes from there has no more rights than a stranger has.
+        """
+        if not request.has("record-route") or request.method != "INVITE":
+            return False
+        worker = self._worker
+        owner = worker.directory.resolve(request.from_.uri.user_decoded, domain)
+        if owner is None or owner.state is not AccountState.ACTIVE:
+            return False
+        for value in request.record_routes:
+            _, found, rest = value.partition(f";{PARAMETER}=")
+            text = rest.partition(">")[0].partition(";")[0]
+            token = worker.tokens.check(text, request.call_id) if found else None
+            if token is not None and token.caller_line == owner.id:
+                return token.from_caller(request.from_tag)
+        return False
 
     def verify(
         self, request: Request, flow: Flow, *, proxy: bool, bound_to: str, domain: str
@@ -117,7 +140,7 @@ class Identity:
                 return None
             return self._challenge_response(request, False, worker.aor_of(uri), domain, False)
         domain = worker.domain_of(request.from_.uri)
-        if domain is None or request.max_forwards == 0:
+        if domain is None or request.max_forwards == 0 or self._came_back(request, domain):
             return None
         return self._challenge_response(request, True, request.call_id, domain, False)
 

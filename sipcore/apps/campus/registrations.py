@@ -74,7 +74,10 @@ class Registrations:
             self._identity.challenge(tx, request, verdict, bound_to, domain, now, proxy=False)
             return
         account = worker.directory.resolve(request.to.uri.user_decoded, domain)
-        if account is None or account.username != verdict.username:
+        if account is None:
+            tx.respond(request.respond(404, to_tag=worker.new_tag()), now)
+            return
+        if account.username != verdict.username:
             # Third-party registration: only the owner of an address-of-record may bind it.
             tx.respond(request.respond(403, "To Not Yours", to_tag=worker.new_tag()), now)
             return

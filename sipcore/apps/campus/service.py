@@ -7,6 +7,7 @@ our own methods (REGISTER, OPTIONS), who is calling, the decision, and its plan.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from sipcore.apps.campus.accounting import (
@@ -29,14 +30,16 @@ from sipcore.proxy import (
     Branch,
     OwnRoute,
     ResponseContext,
+    assert_identity,
     forwarded_request,
     refusal,
     strip_own_maddr,
     take_own_routes,
 )
-from sipcore.proxy.forward import next_hop_text
+from sipcore.proxy.forward import next_hop_text, read_max_breadth, remove_assertions
 from sipcore.routing import Fork, Group, Plan, Query, Refuse, Relay, Service, Target, decide
 from sipcore.transaction import MergedRequests
+from sipcore.transaction.key import MAGIC_COOKIE
 from sipcore.transport.flow import Flow, bracketed
 
 if TYPE_CHECKING:
@@ -106,10 +109,22 @@ class CampusService:
         elif request.method == "REGISTER" and worker.is_ours(request.uri):
             self._registrations.handle(tx, request, flow, now)
         elif request.method == "OPTIONS" and not request.uri.user and worker.is_ours(request.uri):
-            headers = [("Allow", ALLOW), ("Accept", "application/sdp"), ("Supported", "path")]
-            tx.respond(request.respond(200, to_tag=worker.new_tag(), headers=headers), now)
+            self._answer_options(tx, request, now)
         else:
             self._handle_new(tx, request, flow, now)
+
+    def _answer_options(self, tx: ServerTransaction, request: Request, now: float) -> None:
+        """What this server can do (RFC 3261 §11.2)."""
+        worker = self._worker
+        tags = worker.config.registrar.option_tags
+        missing = [tag for tag in request.require if tag not in tags]
+        if missing:
+            status, headers = 420, [("Unsupported", ", ".join(missing))]
+        else:
+            status = 200
+            headers = [("Allow", ALLOW), ("Accept", "application/sdp")]
+            headers.append(("Supported", ", ".join(tags)))
+        tx.respond(request.respond(status, to_tag=worker.new_tag(), headers=headers), now)
 
     def _handle_new(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
         caller = self._identity.caller(tx, request, flow, now)
@@ -175,6 +190,8 @@ class CampusService:
             consumed_credentials=caller.account is not None,
             account=attempt,
         )
+        if isinstance(plan, Fork) and caller.account is not None:
+            assert_identity(request, caller.account.aor)
         tx.owner = context
         if attempt is not None:
             self._attempts[attempt.call.context] = context
@@ -260,6 +277,7 @@ class CampusService:
             caller_flow=attempt.caller_flow,
             callee_flow=flow if attempt.pinned else target.flow,
             pinned=attempt.pinned,
+            caller_line=attempt.call.caller_line if attempt.pinned else None,
         )
         return record_route_value(worker, context.tx.flow, flow, token)
 
@@ -399,11 +417,13 @@ class CampusService:
         from_caller = token.from_caller(request.from_tag)
         target = self._next_target(request, token, from_caller)
         copy = forwarded_request(request, uri_text=target.uri_text, record_route=None)
+        remove_assertions(copy)
+        copy.set("Max-Breadth", str(read_max_breadth(request)))
         out = target.flow or worker.flow_to(next_hop_text(copy))
         if out is None:
             worker.count("ack to a name")
             return
-        copy.push("Via", worker.via_value(out, worker.new_branch("0")))
+        copy.push("Via", worker.via_value(out, stateless_branch(request)))
         worker.send(out, copy.to_bytes())
 
     # --- what others tell us -------------------------------------------------------------------
@@ -437,6 +457,16 @@ class _EndOf:
     def advance(self, now: float) -> None:
         self._service._worker.sleep(self)
         self._service.end_call(self._call, now)
+
+
+def stateless_branch(request: Request) -> str:
+    """A branch that is the same for the same request, however often it comes (RFC 3261 §16.11)."""
+    branch = request.branch
+    if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
+        return f"{branch}.ack"  # the sender made it unique, and none of our own ends so
+    text = f"{branch}|{request.from_tag}|{request.to_tag}|{request.call_id}|{request.cseq_number}"
+    digest = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
+    return f"{MAGIC_COOKIE}{digest}.ack"
 
 
 def flow_behind_contact(request: Request, flow: Flow) -> Flow | None:
