@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
@@ -27,14 +28,45 @@ GATHER_S: Final = 0.004
 """How long datagrams gather while the server is busy: when they come closer than that."""
 
 
+ERROR_HEAD_BYTES: Final = 1024
+"""Of a datagram that did not arrive the kernel gives back what the ICMP message quotes."""
+_IP_RECVERR: Final = 11
+_IPV6_RECVERR: Final = 25
+_UNREACHABLE: Final = {2: ((3, 12), 4), 3: ((1, 4), -1)}
+"""By origin (ICMP, ICMPv6): the types that count, and the code that does not. That is "too big",
+which the kernel takes care of. Source quench and TTL exceeded do not count (RFC 3261 §18.4)."""
+
+
+def _ask_for_errors(sock: socket.socket) -> None:
+    """Have ICMP errors kept with what they are about, where the system can (Linux)."""
+    with contextlib.suppress(OSError):
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+
+
+def _says_unreachable(level: int, data: bytes) -> bool:
+    """Whether this is the note of an ICMP error that tells the datagram's fate for good."""
+    if level not in (socket.IPPROTO_IP, socket.IPPROTO_IPV6) or len(data) < 16:
+        return False
+    _, origin, kind, code = struct.unpack_from("=IBBB", data)
+    kinds, but_not = _UNREACHABLE.get(origin, ((), 0))
+    return kind in kinds and code != but_not
+
+
 class DatagramSocket:
-    """One bound UDP socket; `receive` is called for each datagram, `turn_over` after each turn."""
+    """One bound UDP socket; `receive` is called for each datagram, `turn_over` after each turn.
+
+    `unreachable` gets the beginning of a datagram of ours that an ICMP message says did not arrive.
+    """
 
     def __init__(
         self,
         local: tuple[str, int],
         receive: Callable[[bytes, Flow], None],
         turn_over: Callable[[], None],
+        unreachable: Callable[[bytes], None],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         family = socket.AF_INET6 if ":" in local[0] else socket.AF_INET
@@ -43,6 +75,7 @@ class DatagramSocket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        _ask_for_errors(sock)
         sock.setblocking(False)
         try:
             sock.bind(local)
@@ -53,6 +86,7 @@ class DatagramSocket:
         self._local = local
         self._receive = receive
         self._turn_over = turn_over
+        self._unreachable = unreachable
         self._loop = loop
         self._buffer = bytearray(MAX_DATAGRAM_BYTES)
         self._view = memoryview(self._buffer)
@@ -65,14 +99,33 @@ class DatagramSocket:
     def send(self, data: bytes, remote: tuple[str, int]) -> bool:
         """Hand a datagram to the kernel; False where it was not taken, as good as lost on the way.
 
-        What an ICMP error says of an earlier datagram is not known to belong to this one: timers
-        take care of both (RFC 3261 §18.4).
+        An error may be of an earlier datagram: then it has been told now, and this one goes.
         """
         try:
             self._socket.sendto(data, remote)
-        except OSError:
+        except BlockingIOError:
             return False
+        except OSError:
+            self._loop.call_soon(self._take_errors)
+            try:
+                self._socket.sendto(data, remote)
+            except OSError:
+                return False
         return True
+
+    def _take_errors(self) -> None:
+        """Tell of what did not arrive (RFC 3261 §18.4); the kernel wakes us until all is taken."""
+        for _ in range(BURST):
+            if self._socket.fileno() < 0:
+                return
+            try:
+                head, notes, _, _ = self._socket.recvmsg(
+                    ERROR_HEAD_BYTES, ERROR_HEAD_BYTES, socket.MSG_ERRQUEUE
+                )
+            except OSError:
+                return
+            if any(_says_unreachable(level, data) for level, _, data in notes):
+                self._unreachable(head)
 
     def close(self) -> None:
         """Close the socket."""
@@ -114,7 +167,8 @@ class DatagramSocket:
                 size, remote = self._socket.recvfrom_into(self._buffer)
             except BlockingIOError:
                 break
-            except OSError:  # an ICMP error of something sent before (see `send`)
+            except OSError:  # of something sent before
+                self._take_errors()
                 taken += 1
                 continue
             flow = self._flows.get(remote)

@@ -89,7 +89,7 @@ class Node:
         for listener in self.worker.config.listeners:
             if listener.transport == "UDP":
                 self._datagrams[listener.local] = DatagramSocket(
-                    listener.local, self._receive, self.flush, self._loop
+                    listener.local, self._receive, self.flush, self._unreachable, self._loop
                 )
             elif listener.transport == "TCP":
                 await self._streams.listen(listener, self._loop)
@@ -124,6 +124,10 @@ class Node:
 
     def _stream_failed(self, data: bytes) -> None:
         self.worker.send_failed(data, self._clock(), self._wall())
+        self.want_flush()
+
+    def _unreachable(self, head: bytes) -> None:
+        self.worker.unreachable(head, self._clock(), self._wall())
         self.want_flush()
 
     def set_directory(self, directory: Directory, changed: Sequence[int] | None) -> None:

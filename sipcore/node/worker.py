@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MAX_LOOKUPS: Final = 256
 """Names being looked up at a time; more lead nowhere. A slow DNS server may be anybody's."""
 MAX_REMEMBERED_FLOWS: Final = 20_000
+MAX_SENT_AGAIN: Final = 1_000
 SWEEP_CALLS_S: Final = 60.0
 DEFAULT_PORTS: Final = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
 
@@ -112,7 +113,7 @@ class Worker:
         self.out = Outputs()
         self.dropped: dict[str, int] = {}
         self.home = (config.node_number, config.slot)
-        self.transactions = TransactionTable(self, config.timers)
+        self.transactions = TransactionTable(self, config.timers, config.max_transactions)
         self.tokens = TokenMaker(config.cluster_keys, home=self.home)
         self.calls = CallTable(self.record, self._journal)
         self.nonces = Nonces(
@@ -125,9 +126,12 @@ class Worker:
         self._lookups: dict[int, Branch] = {}
         self._flows: dict[str, Flow] = {}
         """To contacts given by address: a phone's is the same for a long time."""
+        self._sent_again: set[int] = set()
+        """Responses on their second way."""
         self._counter = 0
         self._branch_prefix = f"z9hG4bK{random.getrandbits(40):010x}"
         self._via_heads = {(lt.transport, lt.local): _via_head(lt) for lt in config.listeners}
+        self._via_starts = tuple(self._via_heads.values())
         self._listeners = {(lt.transport, lt.local): lt for lt in config.listeners}
         self._owner_key = config.cluster_keys[0][:32]
         self.application = application(self)
@@ -205,7 +209,10 @@ class Worker:
             branch.context.located(branch, flow, now)
 
     def send_failed(self, data: bytes, now: float, at: float) -> None:
-        """A message could not be sent on its stream: tell the transaction it belongs to."""
+        """A message could not be sent on its stream.
+
+        The transaction of a request hears of it, a response is tried once more.
+        """
         self.now, self.at = now, at
         try:
             message = parse_message(data)
@@ -213,6 +220,38 @@ class Worker:
             return
         if isinstance(message, Request):
             self.transactions.transport_failed(message.branch, now)
+        else:
+            self._send_again(message, data)
+
+    def _send_again(self, response: Response, data: bytes) -> None:
+        """A stream is gone before its response: open one to where it came from (§18.2.2).
+
+        Once: what does not arrive there either is lost.
+        """
+        key = hash(data)
+        if key in self._sent_again:
+            self._sent_again.discard(key)
+            return
+        if len(self._sent_again) >= MAX_SENT_AGAIN:
+            self._sent_again.clear()
+        self._sent_again.add(key)
+        via = response.via
+        host = (via.received or via.host).strip("[]")
+        local = self.local_address(via.transport, ":" in host)
+        if is_address(host) and local[1]:
+            port = via.port or DEFAULT_PORTS.get(via.transport, 5060)
+            self.send(Flow(via.transport, local, (host, port)), data)
+
+    def unreachable(self, head: bytes, now: float, at: float) -> None:
+        """The network says that a datagram, of which this is the beginning, did not arrive."""
+        self.now, self.at = now, at
+        if head.startswith(b"SIP/2.0 "):
+            return
+        start = head.find(b"\r\nVia: ")
+        row = head[start + 7 : head.find(b"\r\n", start + 7)].decode("ascii", "replace")
+        branch = row.partition(";branch=")[2].partition(";")[0]
+        if start > 0 and branch:
+            self.transactions.transport_failed(branch, now)
 
     def noted(self, note: Mapping[str, Any], now: float, at: float) -> None:
         """A note from another worker or node."""
@@ -274,8 +313,21 @@ class Worker:
     def _receive_response(self, response: Response, data: bytes, flow: Flow, now: float) -> None:
         if self.config.slots > 1 and not self._is_mine(response, flow, data):
             return
-        if not self.transactions.receive_response(response, now):
+        if not self._is_to_us(response):
+            self.count("response to somebody else")  # RFC 3261 §18.1.2: discarded silently
+        elif not self.transactions.receive_response(response, now):
             self.count("stray response")  # RFC 6026 §7.3: never forwarded
+
+    def _is_to_us(self, response: Response) -> bool:
+        """Whether the sent-by of the topmost Via is one that we write."""
+        if (response.first("via") or "").startswith(self._via_starts):
+            return True
+        via = response.via  # as somebody re-printed it
+        host, port = via.host.strip("[]").lower(), via.port or DEFAULT_PORTS.get(via.transport)
+        return any(
+            lt.transport == via.transport and (host, port) in (lt.advertised, lt.local)
+            for lt in self.config.listeners
+        )
 
     def _is_mine(self, message: Request | Response, flow: Flow, data: bytes) -> bool:
         slot = self.owner_of(message)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Final
 
 from sipcore.message import Request
-from sipcore.transport.flow import Flow
+from sipcore.transport.flow import Flow, is_address
 
 DEFAULT_PORT: Final = 5060
 
@@ -57,7 +58,9 @@ def _split_rport(text: str) -> tuple[str, str, str]:
 def response_flow(request: Request, flow: Flow) -> Flow:
     """The flow on which responses to this request go back (RFC 3261 §18.2.2, RFC 3581 §4).
 
-    Call it after `stamp_source`. Streams answer on their own connection.
+    Call it after `stamp_source`. Streams answer on their own connection. A maddr counts where it is
+    of the sender's own network: whoever asks for answers to be sent to others, or to many, would
+    turn us on them.
     """
     if flow.transport != "UDP":
         return flow
@@ -65,6 +68,22 @@ def response_flow(request: Request, flow: Flow) -> Flow:
     if via.rport is not None:
         return flow
     port = via.port or DEFAULT_PORT
-    if port == flow.remote[1]:
+    host = flow.remote[0]
+    if "maddr" in via.params:
+        maddr = (via.params["maddr"] or "").strip("[]")
+        host = maddr if _is_neighbour(maddr, host) else host
+    elif port == flow.remote[1]:
         return flow
-    return Flow(flow.transport, flow.local, (flow.remote[0], port))
+    return Flow(flow.transport, flow.local, (host, port))
+
+
+def _is_neighbour(host: str, source: str) -> bool:
+    """Whether two addresses are of one network: /24 of IPv4, /64 of IPv6; broadcast is none."""
+    if not is_address(host):
+        return False
+    one, other = ip_address(host), ip_address(source)
+    if one.version != other.version or one.is_multicast:
+        return False
+    shift = 8 if one.version == 4 else 64
+    ends = one.version == 4 and int(one) & 0xFF in (0, 0xFF)
+    return int(one) >> shift == int(other) >> shift and not ends

@@ -22,7 +22,12 @@ class Turns:
     def __init__(self) -> None:
         self.turns: list[list[bytes]] = [[]]
         self.flows: list[Flow] = []
+        self.lost: list[bytes] = []
         self.came = asyncio.Event()
+
+    def listen(self, local: tuple[str, int]) -> DatagramSocket:
+        loop = asyncio.get_running_loop()
+        return DatagramSocket(local, self.receive, self.turn_over, self.unreachable, loop)
 
     def receive(self, data: bytes, flow: Flow) -> None:
         self.turns[-1].append(data)
@@ -31,6 +36,9 @@ class Turns:
     def turn_over(self) -> None:
         self.turns.append([])
         self.came.set()
+
+    def unreachable(self, head: bytes) -> None:
+        self.lost.append(head)
 
     @property
     def all(self) -> list[bytes]:
@@ -54,7 +62,7 @@ async def test_what_comes_closely_together_shares_turns_and_keeps_its_order(
     phone: socket.socket,
 ) -> None:
     turns, local = Turns(), ("127.0.0.1", free_port())
-    server = DatagramSocket(local, turns.receive, turns.turn_over, asyncio.get_running_loop())
+    server = turns.listen(local)
     sent = [b"%d" % n for n in range(MANY)]
     try:
         for data in sent:
@@ -74,7 +82,7 @@ async def test_single_datagrams_are_handled_at_once_also_after_a_busy_time(
     phone: socket.socket,
 ) -> None:
     turns, local = Turns(), ("127.0.0.1", free_port())
-    server = DatagramSocket(local, turns.receive, turns.turn_over, asyncio.get_running_loop())
+    server = turns.listen(local)
     try:
         for _ in range(3):
             for _ in range(BURST):
@@ -96,7 +104,7 @@ async def test_single_datagrams_are_handled_at_once_also_after_a_busy_time(
 
 async def test_an_error_of_something_sent_before_hides_no_datagram(phone: socket.socket) -> None:
     turns, local = Turns(), ("127.0.0.1", free_port())
-    server = DatagramSocket(local, turns.receive, turns.turn_over, asyncio.get_running_loop())
+    server = turns.listen(local)
     try:
         assert server.send(b"nobody there", ("127.0.0.1", free_port()))
         for n in range(3):
@@ -106,11 +114,12 @@ async def test_an_error_of_something_sent_before_hides_no_datagram(phone: socket
     finally:
         server.close()
     assert turns.all == [b"0", b"1", b"2"]
+    assert turns.lost == [b"nobody there"]
 
 
 async def test_nothing_is_read_after_closing(phone: socket.socket) -> None:
     turns, local = Turns(), ("127.0.0.1", free_port())
-    server = DatagramSocket(local, turns.receive, turns.turn_over, asyncio.get_running_loop())
+    server = turns.listen(local)
     for _ in range(2):
         phone.sendto(b"closely", local)
     async with asyncio.timeout(5):
