@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sipcore.apps.user_agent import IncomingCall, IncomingMessage, UserAgent
+from sipcore.apps.user_agent import IncomingCall, IncomingMessage, UserAgent, is_optional
 
 
 class Echo(UserAgent):
@@ -12,9 +12,10 @@ class Echo(UserAgent):
 
     def on_call(self, call: IncomingCall) -> None:
         content_type = (call.request.content_type or "").partition(";")[0].strip().lower()
-        if call.request.body and content_type not in ("application/sdp", ""):
+        is_session = content_type in ("application/sdp", "")
+        if call.request.body and not is_session and not is_optional(call.request):
             call.refuse(415, headers=[("Accept", "application/sdp")])
-        elif call.request.body:
+        elif call.request.body and is_session:
             call.answer(call.request.body)
         else:
             call.refuse(488)  # no offer, and we have nothing of our own to offer

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from sipcore.transaction import ServerTransaction
 
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE"
+MAX_MESSAGE_BYTES: Final = 1_300
+"""The largest MESSAGE that may go where congestion is not controlled (RFC 3428 §8)."""
+MAX_UNANSWERED: Final = 1_000
+"""Messages of a service on their way at a time."""
 
 
 class CallOutcome(Protocol):
@@ -105,11 +109,15 @@ class UserAgent:
     """Longer calls are ended: whoever forgets to hang up must not fill the memory."""
     max_stranger_calls = 20
     """Open calls of people without an account, all together; their addresses may be forged."""
+    message_types: tuple[str, ...] = ("text/plain",)
+    """What `on_message` understands; other messages are answered 415 (RFC 3428 §7)."""
 
     def __init__(self, worker: Worker, end_attempt: CallOutcome) -> None:
         self.worker = worker
         self._end_attempt = end_attempt
         self._dialogs: dict[tuple[str, str, str], tuple[UasDialog, Call, _Repeat]] = {}
+        self._unanswered: set[str] = set()
+        """Who has not answered our last MESSAGE yet: nobody is sent another one meanwhile."""
 
     def __len__(self) -> int:
         return len(self._dialogs)
@@ -148,6 +156,9 @@ class UserAgent:
         if request.require:
             headers = [("Unsupported", ", ".join(request.require))]
             tx.respond(request.respond(420, to_tag=tag, headers=headers), now)
+        elif request.method == "MESSAGE" and not self._understands(request):
+            headers = [("Accept", ", ".join(self.message_types))]
+            tx.respond(request.respond(415, to_tag=tag, headers=headers), now)
         elif request.method == "MESSAGE":
             tx.respond(request.respond(200, to_tag=tag), now)
             self.on_message(IncomingMessage(self, request, flow, now))
@@ -156,6 +167,13 @@ class UserAgent:
         else:
             tx.respond(request.respond(405, to_tag=tag, headers=[("Allow", ALLOW)]), now)
         return True
+
+    def _understands(self, request: Request) -> bool:
+        """Whether the body is of a type of ours, or need not be understood (RFC 3261 §8.2.3)."""
+        if not request.body or is_optional(request):
+            return True
+        plain = (request.first("content-encoding") or "identity").lower() == "identity"
+        return plain and type_of_body(request) in self.message_types
 
     def _in_dialog(self, tx: ServerTransaction, request: Request, now: float) -> bool:
         found = self._dialogs.get((request.call_id, request.to_tag, request.from_tag))
@@ -261,29 +279,65 @@ class UserAgent:
     ) -> None:
         """A MESSAGE back to where one came from.
 
-        Not to a stranger over UDP: his address may be another's, who would get it eleven times.
+        Not to a stranger over UDP: his address may be another's, who would get it eleven times. Nor
+        what is too large for UDP, nor another while the last one is not answered (RFC 3428 §8).
         """
         worker = self.worker
         if worker.domain_of(cause.from_.uri) is None and not flow.reliable:
+            return
+        peer = cause.from_.uri_text
+        if peer in self._unanswered or len(self._unanswered) >= MAX_UNANSWERED:
+            worker.count("message while one was on its way")
             return
         host = worker.directory.default_domain
         headers = [
             ("Via", worker.via_value(flow, worker.new_branch("0"))),
             ("Max-Forwards", "70"),
             ("From", f"<sip:{self.name}@{host}>;tag={worker.new_tag()}"),
-            ("To", f"<{cause.from_.uri_text}>"),
+            ("To", f"<{peer}>"),
             ("Call-ID", f"{worker.new_context()}@{host}"),
             ("CSeq", "1 MESSAGE"),
             ("Content-Type", content_type),
         ]
-        request = Request.build("MESSAGE", cause.from_.uri_text, headers, body)
-        worker.transactions.request(request, flow, now, None)
+        request = Request.build("MESSAGE", peer, headers, body)
+        if not flow.reliable and len(request.to_bytes()) > MAX_MESSAGE_BYTES:
+            worker.count("message too large for UDP")
+            return
+        self._unanswered.add(peer)
+        worker.transactions.request(request, flow, now, _Sent(self, peer))
+
+    def answered(self, peer: str) -> None:
+        """Our last MESSAGE to this peer has come to its end."""
+        self._unanswered.discard(peer)
 
     def forget(self, call_id: str, local_tag: str, remote_tag: str) -> None:
         """A dialog is over, if it is one of ours."""
         found = self._dialogs.pop((call_id, local_tag, remote_tag), None)
         if found is not None:
             self.worker.sleep(found[2])
+
+
+class _Sent:
+    """Owner of the client transaction of a MESSAGE: frees its peer for the next one."""
+
+    def __init__(self, agent: UserAgent, peer: str) -> None:
+        self._agent = agent
+        self._peer = peer
+
+    @property
+    def context(self) -> _Sent:
+        """As a branch names its response context."""
+        return self
+
+    def on_response(self, branch: object, response: Response, now: float) -> None:
+        if response.status >= 200:
+            self._agent.answered(self._peer)
+
+    def on_timeout(self, branch: object, now: float) -> None:
+        self._agent.answered(self._peer)
+
+    def on_transport_failure(self, branch: object, now: float) -> None:
+        self._agent.answered(self._peer)
 
 
 class _Repeat:
@@ -297,6 +351,17 @@ class _Repeat:
 
     def advance(self, now: float) -> None:
         self._agent.repeat(self._dialog, self, now)
+
+
+def type_of_body(request: Request) -> str:
+    """The media type of the body, without parameters; text/plain where none is named."""
+    return (request.content_type or "text/plain").partition(";")[0].strip().lower()
+
+
+def is_optional(request: Request) -> bool:
+    """Whether the sender lets us ignore a body that we do not understand (RFC 5621 §3.3)."""
+    pieces = (request.first("content-disposition") or "").lower().split(";")
+    return any(piece.replace(" ", "") == "handling=optional" for piece in pieces[1:])
 
 
 AgentFactory = Callable[["Worker"], UserAgent]
