@@ -16,7 +16,7 @@ from sipcore.message.uri import Uri, parse_uri
 class Request(Message):
     """A request."""
 
-    __slots__ = ("_uri", "_uri_text", "method")
+    __slots__ = ("_uri", "_uri_text", "is_for_strict_router", "method")
 
     def __init__(
         self,
@@ -31,6 +31,8 @@ class Request(Message):
         self.method = method
         self._uri_text = uri_text
         self._uri: Uri | None = None
+        self.is_for_strict_router = False
+        """Whether the Request-URI is that of the next hop, taken from the Route (§16.6 step 6)."""
 
     @classmethod
     def build(

@@ -35,7 +35,7 @@ def forwarded_request(
         copy.push("Record-Route", record_route)
     for value in reversed(path):
         copy.push("Route", value)
-    _prepare_strict_router(copy)
+    prepare_strict_router(copy)
     return copy
 
 
@@ -64,9 +64,11 @@ _ASSERTIONS: Final = (
 
 
 def next_hop_text(copy: Request) -> str:
-    """The URI the copy is sent to: its first Route, or its Request-URI (RFC 3261 §16.6 step 7)."""
-    routes = copy.first("route")
-    if routes is None:
+    """The URI the copy is sent to: its first Route, or its Request-URI (RFC 3261 §16.6 step 7).
+
+    The Request-URI, too, where a strict router's has been put there.
+    """
+    if copy.is_for_strict_router or copy.first("route") is None:
         return copy.uri_text
     return copy.routes[0].uri_text
 
@@ -77,7 +79,7 @@ def read_max_breadth(request: Request) -> int:
     return MAX_BREADTH if text is None else min(parse_uint(text, "max-breadth"), MAX_BREADTH)
 
 
-def _prepare_strict_router(copy: Request) -> None:
+def prepare_strict_router(copy: Request) -> None:
     """Where the first Route is no loose router, it becomes the Request-URI (§16.6 step 6)."""
     if copy.first("route") is None:
         return
@@ -89,3 +91,4 @@ def _prepare_strict_router(copy: Request) -> None:
     copy.append("Route", f"<{target}>")
     if value is not None:
         copy.uri_text = parse_name_addr(value).uri_text
+        copy.is_for_strict_router = True

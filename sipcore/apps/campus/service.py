@@ -36,7 +36,12 @@ from sipcore.proxy import (
     strip_own_maddr,
     take_own_routes,
 )
-from sipcore.proxy.forward import next_hop_text, read_max_breadth, remove_assertions
+from sipcore.proxy.forward import (
+    next_hop_text,
+    prepare_strict_router,
+    read_max_breadth,
+    remove_assertions,
+)
 from sipcore.routing import Fork, Group, Plan, Query, Refuse, Relay, Service, Target, decide
 from sipcore.transaction import MergedRequests
 from sipcore.transaction.key import MAGIC_COOKIE
@@ -323,6 +328,7 @@ class CampusService:
         if not request.uri_text:
             return  # the other side is a service of ours, and its dialog ends with the call
         try:
+            prepare_strict_router(request)
             flow = flow or worker.flow_to(next_hop_text(request))
         except MalformedMessage:  # the Record-Route or Contact of a peer
             flow = None
