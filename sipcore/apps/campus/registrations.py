@@ -63,7 +63,8 @@ class Registrations:
             tx.respond(refused, now)
             return
         domain = worker.domain_of(request.to.uri)
-        if domain is None:
+        asked = request.uri.host
+        if domain is None or (asked != domain and asked in worker.directory.domains):
             tx.respond(request.respond(404, to_tag=worker.new_tag()), now)
             return
         bound_to = worker.aor_of(request.to.uri)
