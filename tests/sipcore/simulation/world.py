@@ -116,6 +116,7 @@ class Node:
             listeners=(Listener("UDP", self.address, self.address),),
             own_hosts=frozenset(node_address(n)[0] for n in range(world.size.nodes)),
             registrar=world.policy,
+            max_transactions=world.max_transactions,
         )
         table = BindingTable()
         for line in world.store.load():
@@ -230,8 +231,10 @@ class World:
         names: list[str],
         conditions: Conditions = KIND,
         policy: RegistrarPolicy | None = None,
+        max_transactions: int = 100_000,
     ) -> None:
         self.seed = seed
+        self.max_transactions = max_transactions
         self.size = size
         self.random = Random(seed)
         self.network = MemoryNetwork(Random(self.random.getrandbits(64)), conditions)
