@@ -3,18 +3,24 @@
 A call begins when its INVITE is admitted, may be answered by several phones (a dialog for each 2xx
 of a fork) and ends with the last dialog or with the final failure. `CallTable` writes each step as
 a record and keeps a journal row of every open call, from which a restarted worker adopts it.
+
+An answered call has one entry in the worker's timer heap: when to look whether its ends are still
+there (`apps.campus.vanished`), or its session lapses, or it has taken the longest time a call may.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from sipcore.eventlog import Cause, Kind, Record, Side
+from sipcore.transaction import TimerHeap
 from sipcore.transport.flow import Flow
 
 ADOPTED_CSEQ_MARGIN: Final = 1000
-"""Added to the journal's CSeq after a crash: requests since the last journal row are unknown."""
+"""How far a BYE of ours leaps after a crash: requests since the last journal row are unknown."""
+REFRESH_GRACE_S: Final = 32.0
+"""64*T1: how long the answer to a refresh that was sent in time may take."""
 
 
 class Dialog:
@@ -26,12 +32,15 @@ class Dialog:
         "callee_contact",
         "callee_cseq",
         "callee_flow",
+        "callee_misses",
         "callee_routes",
         "callee_tag",
         "caller_contact",
         "caller_cseq",
         "caller_flow",
+        "caller_misses",
         "caller_routes",
+        "session_until",
     )
 
     def __init__(
@@ -47,6 +56,7 @@ class Dialog:
         callee_flow: Flow | None,
         answered_now: float,
         answered_at: float,
+        session_until: float = 0.0,
     ) -> None:
         self.callee_tag = callee_tag
         self.caller_contact = caller_contact
@@ -61,12 +71,56 @@ class Dialog:
         self.callee_flow = callee_flow
         self.answered_now = answered_now
         self.answered_at = answered_at
+        self.session_until = session_until
+        """When the session lapses unless it is refreshed (RFC 4028 §8.2); 0.0: it never does."""
+        self.caller_misses = 0
+        """Probes in a row that the caller has not answered."""
+        self.callee_misses = 0
+
+    def seen(self, from_caller: bool, cseq: int) -> None:
+        """A request of one side passed: it is there, and counts from here."""
+        if from_caller:
+            self.caller_misses = 0
+            self.caller_cseq = max(self.caller_cseq, cseq)
+        else:
+            self.callee_misses = 0
+            self.callee_cseq = max(self.callee_cseq, cseq)
+
+    def refresh(self, caller_contact: str, callee_contact: str, interval_s: int, now: float) -> None:
+        """A 2xx to a target refresh: new remote targets ("": as before), and how long it lasts.
+
+        `interval_s` is the session interval, 0 where the session never lapses, -1: as before.
+        """
+        self.caller_contact = caller_contact or self.caller_contact
+        self.callee_contact = callee_contact or self.callee_contact
+        if interval_s >= 0:
+            self.session_until = now + interval_s + REFRESH_GRACE_S if interval_s else 0.0
+
+
+def seen_note(context: str, callee_tag: str, from_caller: bool, cseq: int) -> dict[str, Any]:
+    """For the holder of a call: a request inside it passed here."""
+    return {"op": "seen", "c": context, "tag": callee_tag, "caller": from_caller, "cseq": cseq}
+
+
+def refreshed_note(
+    context: str, callee_tag: str, caller_contact: str, callee_contact: str, interval_s: int
+) -> dict[str, Any]:
+    """For the holder of a call: what `Dialog.refresh` would have been told."""
+    return {
+        "op": "refreshed",
+        "c": context,
+        "tag": callee_tag,
+        "caller": caller_contact,
+        "callee": callee_contact,
+        "interval_s": interval_s,
+    }
 
 
 class Call:
     """An ongoing call."""
 
     __slots__ = (
+        "adopted",
         "answered_at",
         "answered_now",
         "begun_at",
@@ -80,6 +134,7 @@ class Call:
         "dialogs",
         "from_value",
         "rung_now",
+        "timer",
         "to_value",
     )
 
@@ -115,16 +170,32 @@ class Call:
         self.answered_now = answered_now
         self.answered_at = answered_at
         self.call_ended = call_ended
+        self.adopted = False
+        """Whether it was begun by a worker that was killed."""
+        self.timer = 0
+        """Its entry in the timer heap; 0: none."""
 
 
 class CallTable:
-    """All calls a worker holds. `emit` takes records, `note` takes journal rows."""
+    """All calls a worker holds. `emit` takes records, `note` takes journal rows.
+
+    `wakes` gives an answered call back when it is due: after `probe_s`, when a session of it lapses
+    or after `max_call_s`, whichever comes first.
+    """
 
     def __init__(
-        self, emit: Callable[[Record], None], note: Callable[[dict[str, Any]], None]
+        self,
+        emit: Callable[[Record], None],
+        note: Callable[[dict[str, Any]], None],
+        wakes: TimerHeap,
+        probe_s: float,
+        max_call_s: float,
     ) -> None:
         self._emit = emit
         self._note = note
+        self._wakes = wakes
+        self._probe_s = probe_s
+        self._max_call_s = max_call_s
         self._calls: dict[str, Call] = {}
 
     def __len__(self) -> int:
@@ -165,13 +236,48 @@ class CallTable:
         fields = {"callee_line": callee_line, "tag": dialog.callee_tag[:64]}
         self._emit(Record(Kind.CALL_ANSWER, call.context, dialog.answered_at, fields))
         self._note(journal_row(call))
+        self.plan_next(call, dialog.answered_now)
 
-    def hang_up(self, call: Call, callee_tag: str, by: Side, now: float, at: float) -> None:
-        """A BYE ended one dialog; the last one ends the call."""
+    def refreshed(self, call: Call, now: float) -> None:
+        """A 2xx inside the call changed where its ends are, or when its session lapses."""
+        self._note(journal_row(call))
+        self.plan_next(call, now)
+
+    def is_too_long(self, call: Call, now: float) -> bool:
+        """Whether an answered call has taken the longest time there is."""
+        answered = call.answered_now
+        return answered is not None and now >= answered + self._max_call_s
+
+    def plan_next(self, call: Call, now: float, wait_s: float = -1.0) -> None:
+        """Set the call's timer anew. `wait_s` instead of the usual time between probes."""
+        if call.answered_now is None or call.call_ended:
+            return
+        self._wakes.cancel(call.timer)
+        due = now + (self._probe_s if wait_s < 0 else wait_s)
+        end = call.answered_now + self._max_call_s
+        sessions = [d.session_until for d in call.dialogs.values() if d.session_until]
+        if sessions:
+            if len(sessions) == len(call.dialogs):
+                due = end  # nobody needs to be asked
+            due = min(due, *sessions)
+        call.timer = self._wakes.schedule(min(due, end), call)
+
+    def hang_up(
+        self,
+        call: Call,
+        callee_tag: str,
+        by: Side,
+        now: float,
+        at: float,
+        cause: Cause = Cause.COMPLETED,
+        reason: str = "",
+    ) -> None:
+        """One dialog is over, by a BYE if nothing else is said; the last one ends the call."""
         if call.dialogs.pop(callee_tag, None) is None:
             return
         if not call.dialogs:
-            self.end(call, Cause.COMPLETED, by, now, at, status=200)
+            status = 200 if cause is Cause.COMPLETED else None
+            self.end(call, cause, by, now, at, status=status, reason=reason)
 
     def end(
         self,
@@ -189,6 +295,7 @@ class CallTable:
             return
         call.call_ended = True
         self._calls.pop(call.context, None)
+        self._wakes.cancel(call.timer)
         answered = call.answered_now
         ring_end = now if answered is None else answered
         fields = {
@@ -207,7 +314,25 @@ class CallTable:
         call = self._calls.pop(context, None)
         if call is not None:
             call.call_ended = True
+            self._wakes.cancel(call.timer)
             self._note({"op": "end", "c": context})
+
+    def seen_elsewhere(self, note: Mapping[str, Any]) -> None:
+        """A request inside a call passed another worker or node (`seen_note`)."""
+        dialog = self._dialog_of(note)
+        if dialog is not None:
+            dialog.seen(note["caller"], note["cseq"])
+
+    def refreshed_elsewhere(self, note: Mapping[str, Any], now: float) -> None:
+        """A session was refreshed through another worker or node (`refreshed_note`)."""
+        call, dialog = self._calls.get(note["c"]), self._dialog_of(note)
+        if call is not None and dialog is not None:
+            dialog.refresh(note["caller"], note["callee"], note["interval_s"], now)
+            self.refreshed(call, now)
+
+    def _dialog_of(self, note: Mapping[str, Any]) -> Dialog | None:
+        call = self._calls.get(note["c"])
+        return call.dialogs.get(note["tag"]) if call is not None else None
 
     def end_not_held(self, context: str, by: Side, at: float) -> None:
         """A BYE with our token ended a call that this worker does not hold."""
@@ -240,6 +365,8 @@ class CallTable:
             if any(dialog.callee_contact for dialog in call.dialogs.values()):
                 adopted += 1
                 self._note(journal_row(call))
+                # Not all of them at once, five minutes from now.
+                self.plan_next(call, now, self._probe_s * adopted / len(open_rows))
             else:
                 self.end(call, Cause.LOST, Side.SYSTEM, now, at)
         return adopted
@@ -268,6 +395,7 @@ def journal_row(call: Call) -> dict[str, Any]:
                 d.caller_flow,
                 d.callee_flow,
                 d.answered_at,
+                d.session_until and d.session_until - d.answered_now + d.answered_at,
             ]
             for d in call.dialogs.values()
         ],
@@ -288,6 +416,7 @@ def call_from_row(row: dict[str, Any], now: float, at: float) -> Call:
         begun_now=now - (at - row["at"]),
         begun_at=row["at"],
     )
+    call.adopted = True
     for d in row["dialogs"]:
         call.dialogs[d[0]] = Dialog(
             callee_tag=d[0],
@@ -295,12 +424,13 @@ def call_from_row(row: dict[str, Any], now: float, at: float) -> Call:
             callee_contact=d[2],
             caller_routes=d[3],
             callee_routes=d[4],
-            caller_cseq=d[5] + ADOPTED_CSEQ_MARGIN,
-            callee_cseq=d[6] + ADOPTED_CSEQ_MARGIN,
+            caller_cseq=d[5],
+            callee_cseq=d[6],
             caller_flow=_flow(d[7]),
             callee_flow=_flow(d[8]),
             answered_now=now - (at - d[9]),
             answered_at=d[9],
+            session_until=d[10] - at + now if len(d) > 10 and d[10] else 0.0,
         )
     if row["answered_at"] is not None:
         call.answered_at = row["answered_at"]

@@ -1,62 +1,58 @@
-"""Ending a call from the middle: a BYE to each side, as each side expects it from the other."""
+"""Requests into a call from the middle, as each side expects them from the other.
+
+They carry no Via yet: the sender adds its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sipcore.calls.call import Call, Dialog
+from sipcore.calls.call import ADOPTED_CSEQ_MARGIN, Call, Dialog
 from sipcore.eventlog import Side
 from sipcore.message import Request
 
 
 def bye_requests(call: Call, dialog: Dialog, reason: str) -> Iterator[tuple[Side, Request]]:
-    """The BYE for the callee, then the one for the caller (RFC 3261 §15.1.1).
+    """The BYE for the callee, then the one for the caller.
 
-    They carry no Via yet: the sender adds its own. `reason` is a Reason header value (RFC 3326).
+    `reason` is a Reason header value (RFC 3326).
     """
-    to_value = f"{call.to_value};tag={dialog.callee_tag}"
-    yield (
-        Side.CALLEE,
-        _bye(
-            dialog.callee_contact,
-            dialog.callee_routes,
-            call.from_value,
-            to_value,
-            call.call_id,
-            dialog.caller_cseq + 1,
-            reason,
-        ),
-    )
-    yield (
-        Side.CALLER,
-        _bye(
-            dialog.caller_contact,
-            dialog.caller_routes,
-            to_value,
-            call.from_value,
-            call.call_id,
-            dialog.callee_cseq + 1,
-            reason,
-        ),
-    )
+    for side in (Side.CALLEE, Side.CALLER):
+        yield side, bye_request(call, dialog, side, reason)
 
 
-def _bye(
-    contact: str,
-    routes: list[str],
-    from_value: str,
-    to_value: str,
-    call_id: str,
-    cseq: int,
-    reason: str,
+def bye_request(call: Call, dialog: Dialog, to: Side, reason: str) -> Request:
+    """The BYE for one side (RFC 3261 §15.1.1)."""
+    step = 1 + (ADOPTED_CSEQ_MARGIN if call.adopted else 0)
+    return _inside(call, dialog, to, "BYE", step, ("Reason", reason))
+
+
+def probe_request(call: Call, dialog: Dialog, to: Side) -> Request:
+    """An OPTIONS that asks one side whether it still knows the dialog (RFC 3261 §11).
+
+    Its CSeq is the last one seen in that direction: the other side's next request still counts as
+    newer. Whoever thinks it too low says so, which is an answer.
+    """
+    return _inside(call, dialog, to, "OPTIONS", 0, ("Accept", "application/sdp"))
+
+
+def _inside(
+    call: Call, dialog: Dialog, to: Side, method: str, step: int, header: tuple[str, str]
 ) -> Request:
+    caller, callee = call.from_value, f"{call.to_value};tag={dialog.callee_tag}"
+    if to is Side.CALLEE:
+        target, routes, cseq = dialog.callee_contact, dialog.callee_routes, dialog.caller_cseq
+        from_value, to_value = caller, callee
+    else:
+        target, routes, cseq = dialog.caller_contact, dialog.caller_routes, dialog.callee_cseq
+        from_value, to_value = callee, caller
     headers = [("Route", route) for route in routes]
     headers += [
         ("Max-Forwards", "70"),
         ("From", from_value),
         ("To", to_value),
-        ("Call-ID", call_id),
-        ("CSeq", f"{cseq} BYE"),
-        ("Reason", reason),
+        ("Call-ID", call.call_id),
+        ("CSeq", f"{cseq + step} {method}"),
+        header,
     ]
-    return Request.build("BYE", contact, headers)
+    return Request.build(method, target, headers)

@@ -38,7 +38,11 @@ class Cause(StrEnum):
     LOST = "lost"
     """The worker that held the unanswered call stopped."""
     TERMINATED = "terminated"
-    """Ended by the service: account suspended, an administrator, a limit."""
+    """Ended by the service: account suspended, an administrator."""
+    VANISHED = "vanished"
+    """A phone of the answered call is not there any more, or let its session lapse."""
+    TOO_LONG = "too_long"
+    """Ended by the service after the longest time a call may take."""
 
 
 class Side(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sipcore.proxy import SessionPolicy
 from sipcore.registrar import RegistrarPolicy
 from sipcore.transaction import Timers
 from sipcore.transaction.table import MAX_SERVER_TRANSACTIONS
@@ -55,7 +56,11 @@ class WorkerConfig:
     timers: Timers = field(default_factory=Timers)
     nonce_lifetime_s: float = 300.0
     max_call_s: float = 86_400.0
-    """A call that goes on for so long has lost both its phones: no BYE will ever come."""
+    """An answered call that goes on for so long is ended with a BYE to both sides."""
+    probe_s: float = 300.0
+    """How often the ends of an answered call without session timer are asked for it; one that
+    misses two in a row is gone."""
+    sessions: SessionPolicy = field(default_factory=SessionPolicy)
     streams: StreamLimits = field(default_factory=StreamLimits)
     max_transactions: int = MAX_SERVER_TRANSACTIONS
     """Requests being dealt with at a time; more are answered 503 with Retry-After."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sipcore.auth import Authenticator, Nonces
 from sipcore.bindings import BindingChange, BindingTable, StoreResult
-from sipcore.calls import CallTable, TokenMaker
+from sipcore.calls import Call, CallTable, TokenMaker
 from sipcore.directory import Directory
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Record, context_from_bits
@@ -68,8 +68,11 @@ class Application(Protocol):
     def stored(self, line_id: int, result: StoreResult, now: float) -> None:
         """The store answered to the change of this line that was written last."""
 
+    def call_due(self, call: Call, now: float) -> None:
+        """The timer of an answered call: see what became of its ends."""
+
     def end_old_calls(self, older_than: float, now: float) -> None:
-        """End the calls that began before this time."""
+        """End the calls that began before this time and nobody has answered."""
 
     def directory_changed(self, changed: Iterable[int] | None, now: float) -> None:
         """The worker decides by a new directory; `changed` account ids, None for all."""
@@ -115,13 +118,15 @@ class Worker:
         self.home = (config.node_number, config.slot)
         self.transactions = TransactionTable(self, config.timers, config.max_transactions)
         self.tokens = TokenMaker(config.cluster_keys, home=self.home)
-        self.calls = CallTable(self.record, self._journal)
         self.nonces = Nonces(
             config.cluster_keys[0], config.node, config.incarnation, config.nonce_lifetime_s
         )
         self.authenticator = Authenticator(self.nonces)
         self._calls_swept = 0.0
         self._wakes = TimerHeap()
+        self.calls = CallTable(
+            self.record, self._journal, self._wakes, config.probe_s, config.max_call_s
+        )
         self._sleepers: dict[int, Sleeper] = {}
         self._lookups: dict[int, Branch] = {}
         self._flows: dict[str, Flow] = {}
@@ -162,6 +167,9 @@ class Worker:
         self.now, self.at = now, at
         self.transactions.advance(now)
         for key in self._wakes.pop_due(now):
+            if isinstance(key, Call):
+                self.application.call_due(key, now)
+                continue
             sleeper = self._sleepers.get(key)
             if sleeper is not None:
                 sleeper.advance(now)
@@ -256,8 +264,13 @@ class Worker:
     def noted(self, note: Mapping[str, Any], now: float, at: float) -> None:
         """A note from another worker or node."""
         self.now, self.at = now, at
-        if note.get("op") == "ended":
+        op = note.get("op")
+        if op == "ended":
             self.calls.ended_elsewhere(note["c"])
+        elif op == "seen":
+            self.calls.seen_elsewhere(note)
+        elif op == "refreshed":
+            self.calls.refreshed_elsewhere(note, now)
 
     @property
     def idle(self) -> bool:

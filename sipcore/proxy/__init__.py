@@ -4,18 +4,32 @@ from sipcore.proxy.fork_strategy import best_response, merge_challenges
 from sipcore.proxy.forward import assert_identity, forwarded_request
 from sipcore.proxy.response_context import Branch, ProxyHost, ResponseContext
 from sipcore.proxy.rules import OwnRoute, loop_hash, refusal, strip_own_maddr, take_own_routes
+from sipcore.proxy.session_timer import (
+    REFRESH_METHODS,
+    SessionPolicy,
+    SessionRequest,
+    ask_for_timer,
+    session_interval,
+    too_short,
+)
 
 __all__ = [
+    "REFRESH_METHODS",
     "Branch",
     "OwnRoute",
     "ProxyHost",
     "ResponseContext",
+    "SessionPolicy",
+    "SessionRequest",
+    "ask_for_timer",
     "assert_identity",
     "best_response",
     "forwarded_request",
     "loop_hash",
     "merge_challenges",
     "refusal",
+    "session_interval",
     "strip_own_maddr",
     "take_own_routes",
+    "too_short",
 ]

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sipcore.calls import Call, CallToken, Dialog
+from sipcore.calls.call import refreshed_note, seen_note
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
 from sipcore.message import Request, Response
-from sipcore.proxy import Branch, ResponseContext
+from sipcore.proxy import (
+    REFRESH_METHODS,
+    Branch,
+    ResponseContext,
+    SessionRequest,
+    ask_for_timer,
+    session_interval,
+)
 from sipcore.transport.flow import Flow
 
 if TYPE_CHECKING:
@@ -28,10 +36,13 @@ _CAUSES: Final = {
 }
 
 
+TARGET_REFRESHES: Final = ("INVITE", "UPDATE", "SUBSCRIBE")
+
+
 class Attempt:
     """An initial INVITE on its way; the `account` of its response context."""
 
-    __slots__ = ("call", "caller_flow", "pinned", "terminated")
+    __slots__ = ("call", "caller_flow", "pinned", "session", "terminated")
 
     def __init__(self, call: Call, caller_flow: Flow | None, *, pinned: bool = False) -> None:
         self.call = call
@@ -39,6 +50,8 @@ class Attempt:
         """Where the caller is reached when its Contact cannot be."""
         self.pinned = pinned
         """Whether a side of this call is a stranger: the two reach one another and nobody else."""
+        self.session: SessionRequest | None = None
+        """The session timer asked for, if any."""
         self.terminated = False
         """Whether the service itself cancels this attempt."""
 
@@ -46,9 +59,12 @@ class Attempt:
 class MidDialog(NamedTuple):
     """A request inside a dialog; the `account` of its response context."""
 
+    token: CallToken
+    call: Call | None
     dialog: Dialog | None
     from_caller: bool
     is_target_refresh: bool
+    session: SessionRequest | None
 
 
 def cause_of(status: int) -> Cause:
@@ -68,7 +84,7 @@ def account_response(
     if isinstance(account, Attempt):
         _attempt_response(worker, account, context.request, branch, response, now)
     elif isinstance(account, MidDialog) and account.is_target_refresh:
-        _refresh_target(account, context.request, response)
+        _refresh(worker, account, context.request, response, now)
 
 
 def _attempt_response(
@@ -85,6 +101,7 @@ def _attempt_response(
             worker.calls.ring(call, now, worker.at)
     elif status < 300:
         dialog = dialog_of(worker, attempt, request, branch, response, now)
+        dialog.refresh("", "", session_interval(response, attempt.session), now)
         line_id = branch.target.line_id if branch is not None else None
         worker.calls.answer(call, dialog, line_id)
     else:
@@ -122,10 +139,17 @@ def dialog_of(
         caller_cseq=request.cseq_number,
         callee_cseq=0,
         caller_flow=attempt.caller_flow,
-        callee_flow=branch.target.flow if branch is not None else None,
+        callee_flow=_callee_flow(attempt, branch),
         answered_now=now,
         answered_at=worker.at,
     )
+
+
+def _callee_flow(attempt: Attempt, branch: Branch | None) -> Flow | None:
+    """The flow of requests to the callee, None where Route and Contact lead there."""
+    if branch is None:
+        return None
+    return branch.flow if attempt.pinned else branch.target.flow
 
 
 def _own_position(worker: Worker, response: Response) -> tuple[int, int]:
@@ -144,17 +168,25 @@ def _contact(message: Request | Response) -> str:
         return ""
 
 
-def _refresh_target(account: MidDialog, request: Request, response: Response) -> None:
-    dialog = account.dialog
-    if dialog is None or not 200 <= response.status < 300:
+def _refresh(
+    worker: Worker, account: MidDialog, request: Request, response: Response, now: float
+) -> None:
+    """A 2xx to a target refresh; whoever holds the call hears of it."""
+    if not 200 <= response.status < 300:
         return
-    new_request, new_response = _contact(request), _contact(response)
-    if account.from_caller:
-        dialog.caller_contact = new_request or dialog.caller_contact
-        dialog.callee_contact = new_response or dialog.callee_contact
-    else:
-        dialog.callee_contact = new_request or dialog.callee_contact
-        dialog.caller_contact = new_response or dialog.caller_contact
+    interval_s = -1
+    if request.method in REFRESH_METHODS:
+        interval_s = session_interval(response, account.session)
+    caller, callee = _contact(request), _contact(response)
+    if not account.from_caller:
+        caller, callee = callee, caller
+    token = account.token
+    if account.dialog is not None and account.call is not None:
+        account.dialog.refresh(caller, callee, interval_s, now)
+        worker.calls.refreshed(account.call, now)
+    elif account.call is None and token.home != worker.home:
+        tag = request.to_tag if account.from_caller else request.from_tag
+        worker.note(token.home, refreshed_note(token.context, tag, caller, callee, interval_s))
 
 
 def dialog_for(call: Call | None, request: Request, from_caller: bool) -> Dialog | None:
@@ -172,13 +204,19 @@ def account_request(worker: Worker, token: CallToken, request: Request, now: flo
     call = worker.calls.get(token.context)
     dialog = dialog_for(call, request, from_caller)
     if dialog is not None:
-        if from_caller:
-            dialog.caller_cseq = max(dialog.caller_cseq, request.cseq_number)
-        else:
-            dialog.callee_cseq = max(dialog.callee_cseq, request.cseq_number)
+        dialog.seen(from_caller, request.cseq_number)
     if request.method == "BYE":
         _account_bye(worker, token, call, dialog, from_caller, now)
-    return MidDialog(dialog, from_caller, request.method in ("INVITE", "UPDATE", "SUBSCRIBE"))
+        return MidDialog(token, call, dialog, from_caller, False, None)
+    if call is None and token.home != worker.home:
+        tag = request.to_tag if from_caller else request.from_tag
+        note = seen_note(token.context, tag, from_caller, request.cseq_number)
+        worker.note(token.home, note)
+    session = None
+    if request.method in REFRESH_METHODS:
+        session = ask_for_timer(request, worker.config.sessions)
+    is_refresh = request.method in TARGET_REFRESHES
+    return MidDialog(token, call, dialog, from_caller, is_refresh, session)
 
 
 def _account_bye(

@@ -18,9 +18,10 @@ from sipcore.apps.campus.accounting import (
 )
 from sipcore.apps.campus.identity import Caller, Identity
 from sipcore.apps.campus.registrations import Registrations
+from sipcore.apps.campus.vanished import Watch
 from sipcore.apps.user_agent import UserAgent
 from sipcore.bindings import Binding, StoreResult
-from sipcore.calls import Call, CallToken, bye_requests
+from sipcore.calls import Call, CallToken, Dialog, bye_requests
 from sipcore.calls.token import PARAMETER
 from sipcore.directory import AccountState
 from sipcore.errors import MalformedMessage
@@ -30,11 +31,13 @@ from sipcore.proxy import (
     Branch,
     OwnRoute,
     ResponseContext,
+    ask_for_timer,
     assert_identity,
     forwarded_request,
     refusal,
     strip_own_maddr,
     take_own_routes,
+    too_short,
 )
 from sipcore.proxy.forward import (
     next_hop_text,
@@ -56,6 +59,7 @@ AFTER_THE_CALL: Final = frozenset({"BYE", "NOTIFY"})
 """What may still come when a call is over: the other side's BYE, and news of a transfer."""
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 TERMINATED_REASON: Final = 'SIP;cause=480;text="Ended by the service"'
+TOO_LONG_REASON: Final = 'SIP;cause=480;text="The longest time of a call is over"'
 
 
 class CampusService:
@@ -69,6 +73,7 @@ class CampusService:
         self._services = {agent.name: agent(worker, end_attempt) for agent in agents}
         self._service_names = frozenset(self._services)
         self._attempts: dict[str, ResponseContext] = {}
+        self._watch = Watch(worker, self)
         self._usual_routes = tuple(
             _route_head(listener.transport, listener.advertised)
             for listener in worker.config.listeners
@@ -152,10 +157,19 @@ class CampusService:
             and not self._services[plan.name].takes_strangers
         ):
             plan = Refuse(503, trace=("too many strangers",))
-        if request.method == "INVITE":
-            self._place_call(tx, request, flow, caller, plan, now)
-        else:
+        if request.method != "INVITE":
             self._carry_out(tx, request, flow, caller, plan, None, now)
+        elif not self._refused_session(tx, request, now):
+            self._place_call(tx, request, flow, caller, plan, now)
+
+    def _refused_session(self, tx: ServerTransaction, request: Request, now: float) -> bool:
+        """Whether an INVITE or UPDATE was refused for its session interval (RFC 4028 §8.1)."""
+        policy = self._worker.config.sessions
+        if not too_short(request, policy):
+            return False
+        headers = [("Min-SE", str(policy.min_s))]
+        tx.respond(request.respond(422, to_tag=self._worker.new_tag(), headers=headers), now)
+        return True
 
     def _live_bindings(self, line_id: int) -> list[Binding]:
         return self._worker.bindings.bindings(line_id, self._worker.at)
@@ -187,6 +201,8 @@ class CampusService:
         else:
             self._refuse(tx, request, plan, attempt, now)
             return
+        if attempt is not None:
+            attempt.session = ask_for_timer(request, worker.config.sessions)
         context = ResponseContext(
             worker,
             tx,
@@ -298,32 +314,52 @@ class CampusService:
                 # Our CANCEL came too late. The BYE goes after the 2xx, not before.
                 self._worker.wake(_EndOf(self, attempt.call), now)
 
-    def end_call(self, call: Call, now: float) -> None:
+    def end_call(
+        self,
+        call: Call,
+        now: float,
+        cause: Cause = Cause.TERMINATED,
+        reason: str = TERMINATED_REASON,
+    ) -> None:
         """End an ongoing call: cancel what rings, BYE to both sides of what was answered."""
         worker = self._worker
         context = self._attempts.get(call.context)
         if context is not None and isinstance(context.account, Attempt):
             context.account.terminated = True
-            context.cancel(now, [TERMINATED_REASON])
+            context.cancel(now, [reason])
         for dialog in list(call.dialogs.values()):
-            for agent in self._services.values():
-                agent.forget(call.call_id, dialog.callee_tag, call.caller_tag)
-            for side, bye in bye_requests(call, dialog, TERMINATED_REASON):
+            self.forget_dialog(call, dialog)
+            for side, bye in bye_requests(call, dialog, reason):
                 flow = dialog.callee_flow if side is Side.CALLEE else dialog.caller_flow
-                self._send_own(bye, flow, now)
+                self.send_inside(bye, flow, None, now)
         if call.dialogs:
-            worker.calls.end(call, Cause.TERMINATED, Side.SYSTEM, now, worker.at)
+            worker.calls.end(call, cause, Side.SYSTEM, now, worker.at)
+
+    def forget_dialog(self, call: Call, dialog: Dialog) -> None:
+        """A dialog is over: if one of our services holds it, it is to let it go."""
+        for agent in self._services.values():
+            agent.forget(call.call_id, dialog.callee_tag, call.caller_tag)
+
+    def call_due(self, call: Call, now: float) -> None:
+        """The timer of an answered call."""
+        if self._worker.calls.is_too_long(call, now):
+            self.end_call(call, now, Cause.TOO_LONG, TOO_LONG_REASON)
+        else:
+            self._watch.look(call, now)
 
     def end_old_calls(self, older_than: float, now: float) -> None:
-        """End the calls that began before this time."""
+        """End the calls that began before this time and nobody has answered."""
         worker = self._worker
         for call in worker.calls:
-            if call.begun_now < older_than:
+            if call.answered_now is None and call.begun_now < older_than:
                 self.end_call(call, now)
                 if call.context not in self._attempts:
                     worker.calls.end(call, Cause.LOST, Side.SYSTEM, now, worker.at)
 
-    def _send_own(self, request: Request, flow: Flow | None, now: float) -> None:
+    def send_inside(
+        self, request: Request, flow: Flow | None, owner: object, now: float
+    ) -> None:
+        """Send a request of ours into a call; `owner` hears what comes of it."""
         worker = self._worker
         if not request.uri_text:
             return  # the other side is a service of ours, and its dialog ends with the call
@@ -335,7 +371,7 @@ class CampusService:
         if flow is None:
             return
         request.push("Via", worker.via_value(flow, worker.new_branch("0")))
-        worker.transactions.request(request, flow, now, None)
+        worker.transactions.request(request, flow, now, owner)
 
     # --- inside a call -------------------------------------------------------------------------
     def _take_own_routes(self, request: Request) -> OwnRoute:
@@ -357,6 +393,8 @@ class CampusService:
         refused = self._refusal_in_dialog(request, token)
         if refused is not None:
             tx.respond(refused, now)
+            return
+        if self._refused_session(tx, request, now):
             return
         mid_dialog = account_request(worker, token, request, now)
         groups = (Group((self._next_target(request, token, mid_dialog.from_caller),)),)

@@ -316,6 +316,10 @@ class Phone:
             self._cancelled(tx, request)
         elif request.method == "BYE":
             self._bye(tx, request)
+        elif request.method == "OPTIONS" and request.to_tag:
+            dialog = self.dialog_of(request)
+            gone = dialog is None or dialog.ended
+            self.respond(tx, request, 481 if gone else 200, "")
         elif request.method == "MESSAGE":
             self.messages.append(request.body)
             self.respond(tx, request, 200, self._id())
@@ -332,10 +336,14 @@ class Phone:
         if invite is not None and (invite.last_status or 0) < 200:
             self.respond(invite, invite.request, 487, self._id())
 
-    def _bye(self, tx: ServerTransaction, request: Request) -> None:
-        dialog = self.dialogs.get((request.call_id, request.to_tag)) or self.dialogs.get(
+    def dialog_of(self, request: Request) -> PhoneDialog | None:
+        """The dialog this request is in; it may be over."""
+        return self.dialogs.get((request.call_id, request.to_tag)) or self.dialogs.get(
             (request.call_id, request.to_tag + request.from_tag)
         )
+
+    def _bye(self, tx: ServerTransaction, request: Request) -> None:
+        dialog = self.dialog_of(request)
         if dialog is not None:
             dialog.ended = True
         self.respond(tx, request, 200 if dialog is not None else 481, "")

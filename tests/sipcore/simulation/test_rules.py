@@ -459,22 +459,3 @@ def test_a_token_opens_nothing_when_its_call_is_over(size: Size) -> None:
     crossing = bob.start(bob.in_dialog(other_side, "BYE"), node.address)
     world.run(2)
     assert crossing.status == 200
-
-
-def test_a_call_whose_phones_are_both_gone_is_ended_after_a_day(size: Size) -> None:
-    world = make_world(size)
-    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
-    anna.call("bob")
-    for hours, held in ((23, 1), (2, 0)):
-        world.run(hours * 3600)
-        for node in world.nodes:
-            for slot, place in enumerate(node.slots):
-                assert place.worker is not None
-                place.worker.sweep(world.network.now, world.network.at)
-                node.flush(slot)
-        assert sum(len(worker.calls) for worker in world.workers) == held
-    world.run(100)
-    assert [p.received[-1].method for p in (anna, bob)] == ["BYE", "BYE"]
-    [end] = [r for r in world.records if r.kind == "call.end"]
-    assert end.fields["cause"] == "terminated"
-    world.check_nothing_left()

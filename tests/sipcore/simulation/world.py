@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import md5, sha256
 from random import Random
@@ -16,6 +17,7 @@ from typing import Any
 
 from sipcore.apps.campus import CampusService
 from sipcore.apps.echo import Echo
+from sipcore.apps.user_agent import UserAgent
 from sipcore.bindings import BindingChange, BindingTable, MemoryBindingStore
 from sipcore.calls.call import journal_row
 from sipcore.directory import Account, Device, Directory, Domain, DomainAddress
@@ -116,7 +118,7 @@ class Node:
             listeners=(Listener("UDP", self.address, self.address),),
             own_hosts=frozenset(node_address(n)[0] for n in range(world.size.nodes)),
             registrar=world.policy,
-            max_transactions=world.max_transactions,
+            **world.config,
         )
         table = BindingTable()
         for line in world.store.load():
@@ -126,7 +128,7 @@ class Node:
             world.directory,
             table,
             Random(world.network.random.getrandbits(64)),
-            lambda w: CampusService(w, [Echo]),
+            lambda w: CampusService(w, world.services),
         )
         place.worker = worker
         place.spools.append([])
@@ -231,16 +233,19 @@ class World:
         names: list[str],
         conditions: Conditions = KIND,
         policy: RegistrarPolicy | None = None,
-        max_transactions: int = 100_000,
+        services: Sequence[type[UserAgent]] = (Echo,),
+        **config: Any,
     ) -> None:
         self.seed = seed
-        self.max_transactions = max_transactions
         self.size = size
         self.random = Random(seed)
         self.network = MemoryNetwork(Random(self.random.getrandbits(64)), conditions)
         self.directory = make_directory(names)
         self.store = MemoryBindingStore()
         self.policy = policy or RegistrarPolicy()
+        self.services = services
+        self.config = config
+        """What differs from the worker's usual configuration."""
         self.kills = 0
         self.nodes: list[Node] = []
         for number in range(size.nodes):
