@@ -82,6 +82,8 @@ class Phone:
         self._wake_at: float | None = None
         self._invites: dict[int, dict[str, Any]] = {}
         self.repeats = 0
+        self.extra: list[tuple[str, str]] = []
+        """Further headers of a 2xx to INVITE or UPDATE."""
         self.network.attach(address, self._receive)
 
     # --- plumbing ----------------------------------------------------------------------------
@@ -128,6 +130,8 @@ class Phone:
         if request.method == "INVITE" and status < 300:
             headers += [("Record-Route", v) for v in request.rows("record-route")]
             headers.append(("Contact", f"<{self.contact}>"))
+        if request.method in ("INVITE", "UPDATE") and 200 <= status < 300:
+            headers += self.extra
         tx.respond(request.respond(status, to_tag=tag, headers=headers, body=body), self.network.now)
         self._set_timer()
 
