@@ -11,7 +11,7 @@ from tests.sipcore.simulation.phone import Outgoing, Phone
 from tests.sipcore.simulation.test_calls import registered
 from tests.sipcore.simulation.test_crashes import kill_all
 from tests.sipcore.simulation.test_rules import sent
-from tests.sipcore.simulation.test_vanished import PROBE_S, ends, make_world, probes
+from tests.sipcore.simulation.test_vanished import PROBE_S, ends, make_world, other_node, probes
 from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World
 
 pytestmark = [
@@ -42,7 +42,9 @@ def refresh(phone: Phone, outgoing: Outgoing, method: str = "UPDATE", **headers:
     request = phone.in_dialog(dialog, method)
     for name, value in headers.items():
         request.append(name.replace("_", "-"), value)
-    return sent(phone, request)
+    outgoing = phone.start(request, other_node(phone.world).address)
+    phone.world.run(1)
+    return outgoing
 
 
 def last(phone: Phone, method: str = "INVITE") -> Request:
