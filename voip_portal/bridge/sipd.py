@@ -64,6 +64,8 @@ def worker_config(config: dict[str, Any], incarnation: int) -> WorkerConfig:
         own_hosts=frozenset(own),
         incarnation=incarnation,
         streams=stream_limits(),
+        probe_s=config["probe_s"],
+        max_call_s=config["max_call_s"],
     )
 
 

@@ -28,6 +28,7 @@ CAUSES: Final = (
     ("lost", _("lost")),
     ("vanished", _("vanished")),
     ("terminated", _("terminated")),
+    ("too_long", _("too long")),
 )
 """Why calls end, as staff read it."""
 

@@ -61,6 +61,18 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(_("Talked; they hung up"), _("Talked; you hung up"), T, cause="completed", by="callee"),
     Row(_("Talked"), _("Talked"), T, cause="completed"),
     Row(_("Ended by the service"), _("Ended by the service"), Q, cause="terminated"),
+    Row(
+        _("Talked; one of the phones was suddenly gone"),
+        _("Talked; one of the phones was suddenly gone"),
+        T,
+        cause="vanished",
+    ),
+    Row(
+        _("Talked until the service ended the call: it took too long"),
+        _("Talked until the service ended the call: it took too long"),
+        T,
+        cause="too_long",
+    ),
     # Given up before an answer.
     Row(
         _("Answered on another phone"),

@@ -70,6 +70,8 @@ def daemon_config(node: str, hosts: list[str], port: int) -> dict[str, Any]:
         "listen": [[t, host, port] for host in usable for t in ("UDP", "TCP")],
         "advertise": "" if len(usable) > 1 else settings.VOIP_ADVERTISE,
         "cluster_keys": keys,
+        "probe_s": settings.VOIP_PROBE_S,
+        "max_call_s": settings.VOIP_MAX_CALL_S,
         "database": driver_settings(databases["default"]),
         "bindings_database": driver_settings(databases.get("bindings", databases["default"])),
     }
