@@ -59,6 +59,25 @@ def test_a_phone_that_was_restarted_ends_the_call_for_the_other(
     assert record["duration_s"] == pytest.approx(2, abs=0.3)
 
 
+def test_a_lost_connection_ends_the_call_unless_the_phone_registers_anew(
+    campus: Campus, phone: Phones
+) -> None:
+    caller, callee, hers, _ = talking(campus, phone, "TCP")
+    callee.close()
+    for _ in range(2):
+        answer(caller, caller.expect("OPTIONS", 2))
+    caller.expect("BYE", 2)
+    expect_record(campus.record_of(hers.call_id), cause="vanished", ended_by="system")
+
+    caller, callee, hers, _ = talking(campus, phone, "TCP")
+    line = next(line for line in campus.lines if line.username == callee.user)
+    callee.close()
+    phone(line, transport="TCP").registered()
+    for _ in range(3):
+        answer(caller, caller.expect("OPTIONS", 2))
+    assert caller.expect("BYE", 3).get("Reason").count("longest") == 1
+
+
 def test_adopted_calls_are_asked_after_a_kill(
     prepared: Campus, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

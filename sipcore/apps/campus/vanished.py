@@ -76,11 +76,13 @@ class Watch:
             self._gone(probe, "does not answer", now)
 
     def on_transport_failure(self, probe: Probe, now: float) -> None:
-        """The connection is gone. A phone that has registered anew may still be in the call."""
-        call = probe.call
-        line_id = call.caller_line if probe.side is Side.CALLER else call.callee_line
-        bindings = self._worker.bindings
-        if line_id is None or not bindings.bindings(line_id, self._worker.at):
+        """The connection is gone. A phone that has registered by another may still talk."""
+        call, dialog = probe.call, probe.dialog
+        line_id, flow = call.callee_line, dialog.callee_flow
+        if probe.side is Side.CALLER:
+            line_id, flow = call.caller_line, dialog.caller_flow
+        live = self._worker.bindings.bindings(line_id, self._worker.at) if line_id else []
+        if all(binding.flow == flow for binding in live):
             self.on_timeout(probe, now)
 
     def _count(self, dialog: Dialog, side: Side, misses: int) -> None:
