@@ -11,7 +11,9 @@ from sipcore.transport.flow import Address, Flow
 
 def flow_to_json(flow: Flow | None) -> str:
     """`["UDP",["192.0.2.1",5060],["198.51.100.7",3072],0]`; empty for none."""
-    return "" if flow is None else json.dumps(flow, separators=(",", ":"))
+    if flow is None:
+        return ""
+    return json.dumps(flow if flow.peer else flow[:4], separators=(",", ":"))
 
 
 def flow_from_json(text: str) -> Flow | None:
@@ -19,9 +21,10 @@ def flow_from_json(text: str) -> Flow | None:
     if not text:
         return None
     match json.loads(text):
-        case [str(transport), [str(host), int(port)], [str(peer), int(peer_port)], int(connection)]:
+        case [str(transport), [str(host), int(port)], [str(far), int(far_port)], int(number), *peer]:
             local = _shared_address(host, port)
-            return Flow(intern(transport), local, (intern(peer), peer_port), connection)
+            name = str(peer[0]) if peer else ""
+            return Flow(intern(transport), local, (intern(far), far_port), number, name)
         case _:
             raise ValueError(f"not a flow: {text[:100]}")
 

@@ -441,5 +441,6 @@ def call_from_row(row: dict[str, Any], now: float, at: float) -> Call:
 def _flow(value: list[Any] | None) -> Flow | None:
     if value is None:
         return None
-    transport, local, remote, connection = value
-    return Flow(transport, (local[0], local[1]), (remote[0], remote[1]), connection)
+    transport, local, remote, connection = value[:4]
+    peer = value[4] if len(value) > 4 else ""
+    return Flow(transport, (local[0], local[1]), (remote[0], remote[1]), connection, peer)

@@ -7,7 +7,8 @@ valid token opens nothing at all.
 Layout before base64url: version, flags, context (12), hash of the caller's tag (4), home worker
 (node number, slot), [caller flow], [callee flow], MAC (10). A flow is present where that party
 cannot be reached at its Contact as written (NAT, or a stream it opened), and for both parties of a
-pinned call: a stranger holds its token, who must not send to anywhere through us.
+pinned call: a stranger holds its token, who must not send to anywhere through us. A flow to a TLS
+server says its domain too: when the connection must be opened again, it is checked again.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ PARAMETER: Final = "ct"
 
 _PSTN, _CALLER_FLOW, _CALLEE_FLOW, _PINNED, _CALLER_LINE = 1, 2, 4, 8, 16
 _LINE_BYTES: Final = 4
+_NAMED: Final = 0x80
 _TRANSPORTS: Final = ("UDP", "TCP", "TLS", "WS", "WSS")
-_MAX_TEXT: Final = 200
+_MAX_TEXT: Final = 900
+"""Two flows over IPv6 to ends with the longest of names."""
 
 
 class CallToken(NamedTuple):
@@ -154,12 +157,17 @@ def _unpack(payload: bytes) -> CallToken:
 
 
 def _pack_flow(flow: Flow) -> bytes:
-    return (
-        bytes((_TRANSPORTS.index(flow.transport),))
+    kind = _TRANSPORTS.index(flow.transport)
+    packed = (
+        bytes((kind | _NAMED if flow.peer else kind,))
         + _pack_address(flow.local)
         + _pack_address(flow.remote)
         + flow.connection.to_bytes(4, "big")
     )
+    if flow.peer:
+        name = flow.peer.encode()
+        packed += bytes((len(name),)) + name
+    return packed
 
 
 def _pack_address(address: Address) -> bytes:
@@ -168,11 +176,16 @@ def _pack_address(address: Address) -> bytes:
 
 
 def _unpack_flow(data: bytes, offset: int) -> tuple[Flow, int]:
-    transport = _TRANSPORTS[data[offset]]
+    kind = data[offset]
     local, offset = _unpack_address(data, offset + 1)
     remote, offset = _unpack_address(data, offset)
     connection = int.from_bytes(data[offset : offset + 4], "big")
-    return Flow(transport, local, remote, connection), offset + 4
+    offset += 4
+    peer = ""
+    if kind & _NAMED:
+        end = offset + 1 + data[offset]
+        peer, offset = data[offset + 1 : end].decode(), end
+    return Flow(_TRANSPORTS[kind & ~_NAMED], local, remote, connection, peer), offset
 
 
 def _unpack_address(data: bytes, offset: int) -> tuple[Address, int]:

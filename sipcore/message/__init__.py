@@ -9,7 +9,7 @@ from sipcore.message.reasons import REASONS
 from sipcore.message.request import Request
 from sipcore.message.response import Response
 from sipcore.message.scan import parse_message
-from sipcore.message.uri import Uri, parse_uri
+from sipcore.message.uri import Uri, is_sips, parse_uri
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -23,6 +23,7 @@ __all__ = [
     "StreamFramer",
     "Uri",
     "Via",
+    "is_sips",
     "parse_auth_params",
     "parse_message",
     "parse_name_addr",

@@ -8,6 +8,7 @@ from typing import Final
 from sipcore.errors import MalformedMessage
 from sipcore.message.grammar import unescape, uniform_escapes
 
+_SECURE: Final = {"TCP": "TLS", "TLS": "TLS", "WS": "WSS", "WSS": "WSS"}
 _MUST_MATCH: Final = ("transport", "user", "ttl", "method", "maddr")
 """Parameters that differ when only one URI has them (RFC 3261 §19.1.4)."""
 _FORBIDDEN: Final = frozenset(' <>"') | frozenset(map(chr, (*range(32), 127)))
@@ -52,11 +53,15 @@ class Uri:
 
     @property
     def transport(self) -> str | None:
-        """The transport parameter in upper case; TLS for sips without one."""
+        """The transport parameter in upper case, None without one.
+
+        Of a sips URI it says what TLS runs over: TCP where it says nothing (RFC 5630 §3.1.4). What
+        else there may be is no transport of ours, and is never taken for an open one.
+        """
         value = self.params.get("transport")
-        if value:
-            return value.upper()
-        return "TLS" if self.scheme == "sips" else None
+        if self.scheme == "sips":
+            return _SECURE.get(value.upper(), "DTLS") if value else "TLS"
+        return value.upper() if value else None
 
     @property
     def is_tel(self) -> bool:
@@ -99,6 +104,11 @@ class Uri:
             and _params_equal(self.params, other.params)
             and _headers(self.headers) == _headers(other.headers)
         )
+
+
+def is_sips(uri_text: str) -> bool:
+    """Whether this URI may be sent to over TLS alone, told without parsing it."""
+    return uri_text[:5].lower() == "sips:"
 
 
 _VISUAL_SEPARATORS: Final = str.maketrans("", "", "-.()")

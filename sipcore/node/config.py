@@ -35,6 +35,11 @@ class StreamLimits:
     waiting_bytes: int = 1 << 20
     """Bytes that may wait for one slow reader or one connection being opened."""
     connect_s: float = 5.0
+    """How long a connection of ours may take to be open, its TLS handshake included."""
+    handshakes: int = 512
+    """TLS handshakes of others going on at a time; each costs us a signature."""
+    handshakes_per_source: int = 64
+    handshake_s: float = 10.0
     sweep_s: float = 4.0
 
 
@@ -64,5 +69,7 @@ class WorkerConfig:
     streams: StreamLimits = field(default_factory=StreamLimits)
     max_transactions: int = MAX_SERVER_TRANSACTIONS
     """Requests being dealt with at a time; more are answered 503 with Retry-After."""
+    tls_folder: str = ""
+    """Where the certificates lie (`sipcore.node.tls`); without it no TLS."""
     max_refusal_sources: int = 10_000
     """How many (source, username) pairs are remembered to throttle `auth.refused` records."""

@@ -13,6 +13,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final, Protocol
 
 from sipcore.bindings import BindingChange, StoreResult
@@ -22,6 +23,7 @@ from sipcore.node.datagrams import DatagramSocket
 from sipcore.node.journal import Journal
 from sipcore.node.spool import Spool
 from sipcore.node.streams import StreamSet
+from sipcore.node.tls import Certificates
 from sipcore.node.worker import DEFAULT_PORTS, Worker
 from sipcore.transport.flow import Flow
 
@@ -32,6 +34,8 @@ MIN_TIMER_S: Final = 0.010
 would wake the loop one by one, most of them for transactions that need them no more."""
 TICK_S: Final = 1.0
 """How often expired bindings are swept and counters looked at."""
+LOOK_AT_CERTIFICATES: Final = 5
+"""Every so many ticks: whether a certificate was changed."""
 
 
 class BindingWriter(Protocol):
@@ -66,7 +70,16 @@ class Node:
         self._wall = wall
         self._loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]
         self._datagrams: dict[tuple[str, int], DatagramSocket] = {}
-        self._streams = StreamSet(self._stream_message, self._stream_failed, worker.config.streams)
+        folder = worker.config.tls_folder
+        self._certificates = Certificates(Path(folder)) if folder else None
+        self._ticks = 0
+        self._streams = StreamSet(
+            self._stream_message,
+            self._stream_failed,
+            worker.config.streams,
+            certificates=self._certificates,
+            on_peer=worker.peer_known,
+        )
         self._flush_wanted = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -91,7 +104,7 @@ class Node:
                 self._datagrams[listener.local] = DatagramSocket(
                     listener.local, self._receive, self.flush, self._unreachable, self._loop
                 )
-            elif listener.transport == "TCP":
+            elif listener.transport in ("TCP", "TLS"):
                 await self._streams.listen(listener, self._loop)
         self._tick()
         self.flush()
@@ -154,6 +167,9 @@ class Node:
         self._loop.call_later(TICK_S, self._tick)
         self.worker.sweep(self._clock(), self._wall())
         self.want_flush()
+        self._ticks += 1
+        if self._certificates is not None and self._ticks % LOOK_AT_CERTIFICATES == 0:
+            self._loop.run_in_executor(None, self._certificates.look)
         if self._spool.waiting:
             self._spool.append(())
         if self._journal.grown:
@@ -184,6 +200,8 @@ class Node:
             self._journal.append(out.journal)
         if out.writes:
             self._writer.submit(out.writes, self._stored_from_thread)
+        for connection, own_port in out.aliases:
+            self._streams.alias(connection, own_port)
         for flow, data in out.sends:
             if flow.transport == "UDP":
                 self._send_datagram(flow, data)

@@ -1,10 +1,16 @@
-"""Stream connections: framing, reuse, opening towards a peer, bounds (RFC 3261 §18)."""
+"""Stream connections: framing, reuse, opening towards a peer, bounds (RFC 3261 §18).
+
+Over TLS a connection is used for a domain only when its certificate names that domain (RFC 5922
+§7.3): one that we opened for all the domains it names, one that a peer opened when it proved to be
+somebody by a client certificate and asked for it (`alias`, RFC 5923 §8.2).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import Callable
 from ipaddress import IPv6Address
 from typing import Final, cast
@@ -12,7 +18,9 @@ from typing import Final, cast
 from sipcore.errors import MalformedMessage
 from sipcore.message import PING, StreamFramer
 from sipcore.node.config import Listener, StreamLimits
+from sipcore.node.tls import Certificates, TlsLayer
 from sipcore.transport.flow import Address, Flow
+from sipcore.transport.identity import sip_identities, speaks_for
 
 log = logging.getLogger("sipcore.node")
 
@@ -22,21 +30,37 @@ theirs alive with one CRLF."""
 
 OnMessage = Callable[[bytes, Flow], None]
 OnFailure = Callable[[bytes], None]
+OnPeer = Callable[[Flow, tuple[str, ...]], None]
+Way = tuple[str, Address, str]
+"""Where a connection leads: transport, remote address, and over TLS one domain it speaks for."""
 
 
 class StreamSet:
-    """All TCP connections of a worker, by number and by remote address."""
+    """All TCP and TLS connections of a worker, by number and by where they lead."""
 
-    def __init__(self, on_message: OnMessage, on_failure: OnFailure, limits: StreamLimits) -> None:
+    def __init__(
+        self,
+        on_message: OnMessage,
+        on_failure: OnFailure,
+        limits: StreamLimits,
+        *,
+        certificates: Certificates | None = None,
+        on_peer: OnPeer = lambda flow, identities: None,
+    ) -> None:
         self._on_message = on_message
         self._on_failure = on_failure
+        self._on_peer = on_peer
+        self._certificates = certificates
         self.limits = limits
         self._servers: list[asyncio.Server] = []
         self._connections: dict[int, StreamConnection] = {}
-        self._by_remote: dict[tuple[str, Address], StreamConnection] = {}
-        self._opening: dict[tuple[str, Address], list[bytes]] = {}
+        self._ways: dict[Way, StreamConnection] = {}
+        self._opening: dict[Way, list[bytes]] = {}
         self._by_source: dict[str, int] = {}
         """How many each source has opened."""
+        self._handshakes: dict[str, int] = {}
+        """How many TLS handshakes of each source go on."""
+        self._handshakes_now = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_number = 0
         self._sweep: asyncio.TimerHandle | None = None
@@ -80,7 +104,7 @@ class StreamSet:
         if connection is not None and connection.remote != flow.remote:
             connection = None  # a number of an earlier life, from a token or the database
         if connection is None and flow.connection == 0:
-            connection = self._by_remote.get((flow.transport, flow.remote))
+            connection = self._ways.get((flow.transport, flow.remote, flow.peer))
         if connection is not None:
             if not connection.write(data):
                 self._on_failure(data)
@@ -91,7 +115,7 @@ class StreamSet:
         self._open(flow, data, loop)
 
     def _open(self, flow: Flow, data: bytes, loop: asyncio.AbstractEventLoop) -> None:
-        key = (flow.transport, flow.remote)
+        key = (flow.transport, flow.remote, flow.peer)
         waiting = self._opening.get(key)
         if waiting is not None:
             if sum(map(len, waiting)) > self.limits.waiting_bytes:
@@ -104,18 +128,22 @@ class StreamSet:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _connect(
-        self, flow: Flow, key: tuple[str, Address], loop: asyncio.AbstractEventLoop
-    ) -> None:
+    async def _connect(self, flow: Flow, key: Way, loop: asyncio.AbstractEventLoop) -> None:
         connection: StreamConnection | None = None
+        usable = False
         with contextlib.suppress(OSError, asyncio.TimeoutError):
             async with asyncio.timeout(self.limits.connect_s):
                 _, connection = await loop.create_connection(
-                    lambda: StreamConnection(self, flow.transport, flow.local, accepted=False),
+                    lambda: StreamConnection(
+                        self, flow.transport, flow.local, accepted=False, peer=flow.peer
+                    ),
                     *flow.remote,
                 )
+                usable = await connection.open(loop)
+        if connection is not None and not usable:
+            connection.abort()
         for data in self._opening.pop(key, []):
-            if connection is None or not connection.write(data):
+            if connection is None or not usable or not connection.write(data):
                 self._on_failure(data)
 
     # --- what connections tell ---------------------------------------------------------------
@@ -132,15 +160,75 @@ class StreamSet:
         self._last_number += 1
         flow = Flow(connection.kind, connection.local, remote, self._last_number)
         self._connections[self._last_number] = connection
-        self._by_remote[flow.transport, remote] = connection
+        if flow.transport == "TCP":
+            self._lead(connection, (flow.transport, remote, ""))
         return flow
+
+    def _lead(self, connection: StreamConnection, way: Way) -> None:
+        self._ways[way] = connection
+        connection.ways.append(way)
+
+    def new_layer(self, connection: StreamConnection, peer: str) -> TlsLayer | None:
+        """The TLS of a connection that has just been made; None where there can be none."""
+        contexts = self._certificates.contexts if self._certificates is not None else None
+        if contexts is None:
+            return None
+        if not connection.accepted:
+            return TlsLayer(contexts.client, server_side=False, server_name=peer)
+        source = source_of(connection.remote[0])
+        count = self._handshakes.get(source, 0)
+        limits = self.limits
+        if count >= limits.handshakes_per_source or self._handshakes_now >= limits.handshakes:
+            return None
+        self._handshakes[source] = count + 1
+        self._handshakes_now += 1
+        return TlsLayer(contexts.server, server_side=True)
+
+    def handshake_over(self, connection: StreamConnection) -> None:
+        """An accepted connection's handshake is done, or will never be."""
+        source = source_of(connection.remote[0])
+        self._handshakes_now -= 1
+        left = self._handshakes[source] - 1
+        if left:
+            self._handshakes[source] = left
+        else:
+            del self._handshakes[source]
+
+    def secured(
+        self, connection: StreamConnection, flow: Flow, peer: str, identities: tuple[str, ...]
+    ) -> bool:
+        """The handshake is done; whether the connection may be used."""
+        if not connection.accepted:
+            if not speaks_for(identities, peer):
+                log.warning("%s %s is not %s but %s", flow.transport, flow.remote, peer, identities)
+                return False
+            for name in identities:
+                self._lead(connection, (flow.transport, flow.remote, name))
+        if identities:
+            self._on_peer(flow, identities)
+        return True
+
+    def alias(self, number: int, port: int) -> None:
+        """The peer that opened this TLS connection wants requests for it, at its port, to use it.
+
+        Only for the domains that its certificate names (RFC 5923 §8.2); without one for none.
+        """
+        connection = self._connections.get(number)
+        if connection is None or not connection.accepted:
+            return
+        for name in connection.identities:
+            way = (connection.kind, (connection.remote[0], port), name)
+            if way not in connection.ways:
+                self._lead(connection, way)
 
     def lost(self, connection: StreamConnection, flow: Flow) -> None:
         """A connection is gone."""
         self._connections.pop(flow.connection, None)
-        key = (flow.transport, flow.remote)
-        if self._by_remote.get(key) is connection:
-            del self._by_remote[key]
+        for way in connection.ways:
+            if self._ways.get(way) is connection:
+                del self._ways[way]
+        if connection.identities:
+            self._on_peer(flow, ())
         if connection.accepted:
             source = source_of(flow.remote[0])
             left = self._by_source[source] - 1
@@ -155,13 +243,30 @@ class StreamSet:
 
 
 class StreamConnection(asyncio.Protocol):
-    """One connection: bytes to messages, CRLF keep-alives answered (RFC 5626 §4.4.1)."""
+    """One connection: bytes to messages, CRLF keep-alives answered (RFC 5626 §4.4.1).
 
-    def __init__(self, owner: StreamSet, kind: str, local: Address, *, accepted: bool) -> None:
+    `peer` is whom a TLS connection of ours was opened for.
+    """
+
+    def __init__(
+        self, owner: StreamSet, kind: str, local: Address, *, accepted: bool, peer: str = ""
+    ) -> None:
         self.kind = kind
         self.local = local
         self.accepted = accepted
         self.remote: Address = ("", 0)
+        self.ways: list[Way] = []
+        self.identities: tuple[str, ...] = ()
+        """The domains the other end has proved to speak for."""
+        self.usable = kind != "TLS"
+        """Whether messages may pass: over TLS when we know whom we talk to."""
+        self.waiter: asyncio.Future[bool] | None = None
+        """Who opened it waits here until it is usable, or never will be."""
+        self._peer = peer
+        self._tls: TlsLayer | None = None
+        self._broken = False
+        self._shaking_hands = False
+        """Whether this is counted among the handshakes of others."""
         self._owner = owner
         self._framer = StreamFramer()
         self._transport: asyncio.Transport | None = None
@@ -171,6 +276,7 @@ class StreamConnection(asyncio.Protocol):
         self._introduced = not accepted
         self._silent_s = 0.0
         self._unfinished_s = 0.0
+        self._handshake_s = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -182,14 +288,84 @@ class StreamConnection(asyncio.Protocol):
         self._flow = self._owner.opened(self, self.remote)
         if self._flow is None:
             self._transport.abort()
+        elif self.kind == "TLS":
+            self._begin_tls()
+
+    async def open(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Wait until messages may be sent; False when they never can."""
+        if not self.usable and self._transport is not None and not self._transport.is_closing():
+            self.waiter = loop.create_future()
+            await self.waiter
+        return self.usable
+
+    def _begin_tls(self) -> None:
+        assert self._transport is not None
+        self._tls = self._owner.new_layer(self, self._peer)
+        if self._tls is None:
+            self._transport.abort()
+        elif self.accepted:
+            self._shaking_hands = True
+        else:
+            self._tls.start()
+            self._transport.write(self._tls.take())
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._wake_waiter()
+        if self._shaking_hands:
+            self._shaking_hands = False
+            self._owner.handshake_over(self)
         if self._flow is not None:
             self._owner.lost(self, self._flow)
+
+    def _wake_waiter(self) -> None:
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(self.usable)
+
+    def _decrypt(self, tls: TlsLayer, data: bytes) -> bytes:
+        """What a TLS connection says; nothing during the handshake and when it fails."""
+        assert self._transport is not None
+        plain = b""
+        try:
+            plain = tls.receive(data)
+        except ssl.SSLError as error:
+            log.info("closing TLS %s: %s", self.remote, error)
+            self._broken = True
+        answer = tls.take()
+        if answer:
+            self._transport.write(answer)
+        if self._broken:
+            self._transport.close()
+        elif tls.ready and not self.usable:
+            self._secured(tls)
+        return plain if self.usable else b""
+
+    def _secured(self, tls: TlsLayer) -> None:
+        """The handshake is done: see who it is."""
+        assert self._flow is not None
+        if self._shaking_hands:
+            self._shaking_hands = False
+            self._owner.handshake_over(self)
+        self.identities = sip_identities(tls.peer_certificate())
+        self.usable = self._owner.secured(self, self._flow, self._peer, self.identities)
+        self._wake_waiter()
+        if not self.usable:
+            self.close()
 
     def data_received(self, data: bytes) -> None:
         if self._flow is None or self._transport is None:
             return
+        if self._tls is None:
+            self._take_in(data)
+            return
+        plain = self._decrypt(self._tls, data)
+        if plain:
+            self._take_in(plain)
+        if self._tls.ended:
+            self.close()
+
+    def _take_in(self, data: bytes) -> None:
+        """Plain bytes: messages and keep-alives."""
+        assert self._flow is not None
         pings = 0
         with contextlib.suppress(MalformedMessage):  # `failure` keeps it
             for piece in self._framer.feed(data):
@@ -211,8 +387,8 @@ class StreamConnection(asyncio.Protocol):
         request = error.partial
         if request is not None and request.method != "ACK":
             response = request.respond(error.status, error.reason, to_tag="malformed")
-            self._transport.write(response.to_bytes())
-        self._transport.close()
+            self.write(response.to_bytes())
+        self.close()
 
     def write(self, data: bytes) -> bool:
         """Queue for sending; False when the connection is closing or its reader too slow."""
@@ -222,13 +398,26 @@ class StreamConnection(asyncio.Protocol):
         if transport.get_write_buffer_size() > self._owner.limits.waiting_bytes:
             transport.abort()
             return False
+        if self._tls is not None:
+            if not self.usable:
+                return False
+            data = self._tls.send(data)
         transport.write(data)
         return True
 
     def close(self) -> None:
         """Close after what is queued was sent."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        if self._tls is not None and self._tls.ready:
+            transport.write(self._tls.close())
+        transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
         if self._transport is not None:
-            self._transport.close()
+            self._transport.abort()
 
     def grow_older(self, seconds: float) -> None:
         """So much time has passed: abort when the peer takes too long for what it has begun.
@@ -249,6 +438,10 @@ class StreamConnection(asyncio.Protocol):
         else:
             self._unfinished_s = 0.0
         limits = self._owner.limits
+        if self._shaking_hands:
+            self._handshake_s += seconds
+            if self._handshake_s > limits.handshake_s:
+                transport.abort()
         if self._unfinished_s > limits.message_s or self._silent_s > limits.idle_s:
             transport.abort()
 

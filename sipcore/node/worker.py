@@ -81,7 +81,7 @@ class Application(Protocol):
 class Outputs:
     """What one turn of the worker asks the node to do, in this order."""
 
-    __slots__ = ("handed", "journal", "lookups", "notes", "records", "sends", "writes")
+    __slots__ = ("aliases", "handed", "journal", "lookups", "notes", "records", "sends", "writes")
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -92,6 +92,8 @@ class Outputs:
         """(slot of the owner, flow, message)."""
         self.notes: list[tuple[tuple[int, int], dict[str, Any]]] = []
         """((node number, slot), note) for another worker, perhaps of another node."""
+        self.aliases: list[tuple[int, int]] = []
+        """(TLS connection, port): requests for the peer at that port may use it (RFC 5923)."""
         self.lookups: list[tuple[int, str, int | None, str]] = []
         """(ticket, host, port, transport)."""
 
@@ -128,11 +130,13 @@ class Worker:
             self.record, self._journal, self._wakes, config.probe_s, config.max_call_s
         )
         self._sleepers: dict[int, Sleeper] = {}
-        self._lookups: dict[int, Branch] = {}
+        self._lookups: dict[int, tuple[Branch, str]] = {}
+        """Who waits for an answer, and for which host."""
         self._flows: dict[str, Flow] = {}
         """To contacts given by address: a phone's is the same for a long time."""
         self._sent_again: set[int] = set()
         """Responses on their second way."""
+        self._peers: dict[int, tuple[str, ...]] = {}
         self._counter = 0
         self._branch_prefix = f"z9hG4bK{random.getrandbits(40):010x}"
         self._via_heads = {(lt.transport, lt.local): _via_head(lt) for lt in config.listeners}
@@ -212,8 +216,12 @@ class Worker:
     def looked_up(self, ticket: int, flow: Flow | None, now: float, at: float) -> None:
         """The answer to a look-up."""
         self.now, self.at = now, at
-        branch = self._lookups.pop(ticket, None)
-        if branch is not None:
+        waiting = self._lookups.pop(ticket, None)
+        if waiting is not None:
+            branch, host = waiting
+            if flow is not None and flow.transport == "TLS":
+                # Whoever the DNS leads to must prove to be whom we asked for (RFC 5922 §7.3).
+                flow = flow._replace(peer=host)
             branch.context.located(branch, flow, now)
 
     def send_failed(self, data: bytes, now: float, at: float) -> None:
@@ -261,6 +269,13 @@ class Worker:
         if start > 0 and branch:
             self.transactions.transport_failed(branch, now)
 
+    def peer_known(self, flow: Flow, identities: tuple[str, ...]) -> None:
+        """The other end of a TLS connection has proved to speak for these domains; () when gone."""
+        if identities:
+            self._peers[flow.connection] = identities
+        else:
+            self._peers.pop(flow.connection, None)
+
     def noted(self, note: Mapping[str, Any], now: float, at: float) -> None:
         """A note from another worker or node."""
         self.now, self.at = now, at
@@ -288,6 +303,8 @@ class Worker:
             return
         stamp_source(request, flow)
         back = response_flow(request, flow)
+        if self._peers and flow.connection in self._peers and "alias" in request.via.params:
+            self.out.aliases.append((flow.connection, request.via.port or DEFAULT_PORTS["TLS"]))
         try:
             if self.application.answer_without_state(request, back):
                 return
@@ -400,7 +417,7 @@ class Worker:
 
     def leads_back(self, uri: Uri) -> bool:
         """Whether a request to this URI would be sent to ourselves."""
-        port = uri.port or 5060
+        port = uri.port or DEFAULT_PORTS.get(uri.transport or "UDP", 5060)
         return self.is_ours(uri) and any(
             port in (lt.local[1], lt.advertised[1]) for lt in self.config.listeners
         )
@@ -435,6 +452,13 @@ class Worker:
             else:
                 return flow.local
         return listener.advertised
+
+    def identities_of(self, flow: Flow) -> tuple[str, ...]:
+        """The domains that the sender of what came by this flow has proved to speak for.
+
+        By the certificate of its TLS connection (RFC 5922 §7.4); () for everybody else.
+        """
+        return self._peers.get(flow.connection, ())
 
     # --- services for applications -----------------------------------------------------------
     def record(self, record: Record) -> None:
@@ -500,8 +524,9 @@ class Worker:
         transport = (uri.transport or "UDP").upper()
         local = self.local_address(transport, ":" in bare)
         if not local[1]:
-            return None  # what we do not speak, TLS above all, is not replaced by something else
-        flow = Flow(transport, local, (bare, uri.port or DEFAULT_PORTS.get(transport, 5060)))
+            return None  # what we do not speak is not replaced by something else
+        remote = (bare, uri.port or DEFAULT_PORTS.get(transport, 5060))
+        flow = Flow(transport, local, remote, 0, uri.host if transport == "TLS" else "")
         if len(self._flows) >= MAX_REMEMBERED_FLOWS:
             self._flows.clear()
         if len(uri_text) <= CACHED_LENGTH:
@@ -521,7 +546,7 @@ class Worker:
             return
         uri = parse_uri(uri_text)
         self._counter += 1
-        self._lookups[self._counter] = branch
+        self._lookups[self._counter] = (branch, uri.host)
         transport = (uri.transport or "UDP").upper()
         host = (uri.params.get("maddr") or uri.host).strip("[]")
         self.out.lookups.append((self._counter, host, uri.port, transport))

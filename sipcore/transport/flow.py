@@ -22,11 +22,18 @@ class Flow(NamedTuple):
     remote: Address
     connection: int = 0
     """Number of a stream connection, unique within one worker's life; never reused."""
+    peer: str = ""
+    """Of a TLS connection that may have to be opened: the domain its other end must prove to be."""
 
     @property
     def reliable(self) -> bool:
         """True where the transport itself retransmits (RFC 3261 §17)."""
         return self.transport != "UDP"
+
+    @property
+    def secure(self) -> bool:
+        """Whether nobody on the way can read along."""
+        return self.transport in ("TLS", "WSS")
 
 
 @lru_cache(maxsize=4096)
