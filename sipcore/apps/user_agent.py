@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from sipcore.calls import Call, Dialog
 from sipcore.dialog import UasDialog
 from sipcore.eventlog import Side
-from sipcore.message import Request, Response
+from sipcore.message import Request, Response, is_sips, parse_name_addr
 from sipcore.transport.flow import Flow
 
 if TYPE_CHECKING:
@@ -56,13 +56,16 @@ class IncomingCall:
         self._flow = flow
         self._attempt = attempt
         self._now = now
+        self._secure = is_sips(request.uri_text) or any(
+            is_sips(parse_name_addr(value).uri_text) for value in request.record_routes[:1]
+        )
         self._tag = agent.worker.new_tag()
         self._done = False
 
     def answer(self, body: bytes, content_type: str = "application/sdp") -> None:
         """Accept the call with this session description."""
         headers = [
-            ("Contact", f"<{self._agent.contact(self._flow)}>"),
+            ("Contact", f"<{self._agent.contact(self._flow, self._secure)}>"),
             ("Allow", ALLOW),
             *[("Record-Route", value) for value in self.request.rows("record-route")],
             ("Content-Type", content_type),
@@ -203,10 +206,12 @@ class UserAgent:
         return True
 
     # --- what calls need ---------------------------------------------------------------------
-    def contact(self, flow: Flow) -> str:
-        """Our Contact URI as seen on this flow."""
+    def contact(self, flow: Flow, secure: bool = False) -> str:
+        """Our Contact URI as seen on this flow; `secure`: of a dialog that sips URIs made."""
         host, port = self.worker.advertised(flow)
         host = f"[{host}]" if ":" in host else host
+        if secure:
+            return f"sips:{self.name}@{host}:{port}"
         transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
         return f"sip:{self.name}@{host}:{port}{transport}"
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipcore.errors import MalformedMessage
-from sipcore.message import Request, Response
+from sipcore.message import Request, Response, is_sips
 from sipcore.proxy.fork_strategy import best_response, merge_challenges
 from sipcore.proxy.forward import (
     forwarded_request,
@@ -20,7 +20,7 @@ from sipcore.proxy.forward import (
     remove_assertions,
 )
 from sipcore.proxy.rules import loop_hash
-from sipcore.routing.plan import Group, Target
+from sipcore.routing.plan import SIPS_NOT_ALLOWED, Group, Target
 from sipcore.transport.flow import Flow
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ class ResponseContext:
         if target.flow is not None and not target.path:
             self._send(branch, target.flow, now)
             return
-        next_hop = next_hop_text(copy)
+        next_hop = next_hop_text(copy) if target.path or not target.hop else target.hop
         flow = self.host.flow_to(next_hop)
         if flow is None:
             self.host.look_up(branch, next_hop)
@@ -242,6 +242,9 @@ class ResponseContext:
     def _send(self, branch: Branch, flow: Flow, now: float) -> None:
         copy = branch.request
         assert copy is not None
+        if not flow.secure and is_sips(copy.uri_text):
+            self._branch_failed(branch, 480, now, [("Warning", SIPS_NOT_ALLOWED)])
+            return
         branch.flow = flow
         record_route = self.host.record_route(self, branch.target, flow)
         if record_route is not None:
@@ -314,8 +317,15 @@ class ResponseContext:
         if branch.final is None and not self.done:
             self._branch_failed(branch, 503 if branch.target.flow is None else 480, now)
 
-    def _branch_failed(self, branch: Branch, status: int, now: float) -> None:
-        self._on_failure(branch, self.request.respond(status, to_tag=self.host.new_tag()), now)
+    def _branch_failed(
+        self,
+        branch: Branch,
+        status: int,
+        now: float,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        tag = self.host.new_tag()
+        self._on_failure(branch, self.request.respond(status, to_tag=tag, headers=headers), now)
 
     def _settle(self, now: float) -> None:
         """After a final response: next group, or the best response, or nothing yet."""

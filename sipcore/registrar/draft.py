@@ -60,6 +60,7 @@ class Draft:
         before, key = self._find(wanted)
         if before is None:
             self._replace_instance(wanted, key)
+            self._replace_twin(wanted)
         else:
             self._check_order(before)
             if self._is_refresh(before, wanted, flow):
@@ -123,6 +124,19 @@ class Draft:
             if same and other.key != key and other.key not in self._mine:
                 self._check_order(other)
                 self._forget(other.key)
+
+    def _replace_twin(self, wanted: Wanted) -> None:
+        """A sips contact means its sip version too: the later one counts (RFC 5630 §5.1.1.1)."""
+        if wanted.reg_id:
+            return
+        scheme, _, rest = wanted.contact.partition(":")
+        other = "sips" if scheme.lower() == "sip" else "sip"
+        for binding in list(self._after.values()):
+            if not binding.reg_id:
+                twin, _, tail = binding.contact.partition(":")
+                if twin.lower() == other and tail == rest and binding.key not in self._mine:
+                    self._check_order(binding)
+                    self._forget(binding.key)
 
     def _check_order(self, binding: Binding) -> None:
         source = self._source

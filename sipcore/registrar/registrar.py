@@ -146,6 +146,8 @@ def _apply(
     wanted = [read_contact(c, expires, policy, outbound=outbound) for c in contacts]
     if outbound and any(w.reg_id for w in wanted) and sum(w.expires_s > 0 for w in wanted) > 1:
         return refuse(request, 400, "One Contact per Flow")  # RFC 5626 §6
+    if _is_half_secure(request, wanted):
+        return refuse(request, 400, "SIPS Contact Needs SIPS Throughout")
     if len(request.call_id) > MAX_CALL_ID_LENGTH or not is_storable(request.call_id):
         return refuse(request, 400, "Bad Call-ID")
     for contact in wanted:
@@ -164,6 +166,16 @@ def _apply(
         else:
             draft.remove(contact)
     return None
+
+
+def _is_half_secure(request: Request, wanted: Sequence[Wanted]) -> bool:
+    """Whether a sips contact is to be bound, but not everything else is sips (RFC 5630 §5.2)."""
+    bound = [w.uri.scheme for w in wanted if w.expires_s]
+    if "sips" not in bound:
+        return False
+    if request.uri.scheme != "sips" or any(scheme != "sips" for scheme in bound):
+        return True
+    return any(parse_name_addr(v, "path").uri.scheme != "sips" for v in request.values("path"))
 
 
 def _can_be_kept(wanted: Wanted) -> bool:

@@ -16,8 +16,17 @@ from typing import Final
 
 from sipcore.bindings import Binding
 from sipcore.directory import Account, AccountState, Directory
-from sipcore.message import Uri, parse_uri
-from sipcore.routing.plan import Fork, Group, Plan, Refuse, Relay, Service, Target
+from sipcore.message import Uri, is_sips, parse_uri
+from sipcore.routing.plan import (
+    SIPS_NOT_ALLOWED,
+    Fork,
+    Group,
+    Plan,
+    Refuse,
+    Relay,
+    Service,
+    Target,
+)
 
 EMERGENCY_NUMBERS: Final = frozenset({"112", "911", "999", "sos"})
 EMERGENCY_TEXT: Final = (
@@ -140,32 +149,41 @@ def _our_user(
     if account.state is not AccountState.ACTIVE:
         return _unavailable(query, 480, account, "account not active")
     live = bindings(account.id)
+    if query.uri.scheme == "sips":
+        live = [binding for binding in live if is_sips(binding.contact)]
     if not live:
         return _unavailable(query, 480, account, "not registered")
     trace = (f"line {account.id}", f"{len(live)} bindings")
-    return Fork(account, groups_by_q(live), trace)
+    return Fork(account, groups_by_q(live, query.uri.scheme == "sips"), trace)
 
 
 def _unavailable(query: Query, status: int, account: Account | None, why: str) -> Refuse:
     if query.caller is None:
         status = 480
-    return Refuse(status, "", "", account, (why,))
+    warning = SIPS_NOT_ALLOWED if status == 480 and query.uri.scheme == "sips" else ""
+    return Refuse(status, "", "", account, (why,), warning)
 
 
-def groups_by_q(live: Sequence[Binding]) -> tuple[Group, ...]:
-    """Bindings of equal q ring together, higher q first (RFC 3261 §16.6)."""
+def groups_by_q(live: Sequence[Binding], secure: bool = False) -> tuple[Group, ...]:
+    """Bindings of equal q ring together, higher q first (RFC 3261 §16.6).
+
+    `secure` tells whether they were asked for by a sips URI.
+    """
     if len(live) == 1:
-        return (Group((_target(live[0]),)),)
+        return (Group((_target(live[0], secure),)),)
     by_q: dict[int, list[Target]] = {}
     for binding in live:
-        by_q.setdefault(binding.q, []).append(_target(binding))
+        by_q.setdefault(binding.q, []).append(_target(binding, secure))
     return tuple(Group(tuple(by_q[q])) for q in sorted(by_q, reverse=True))
 
 
-def _target(binding: Binding) -> Target:
+def _target(binding: Binding, secure: bool) -> Target:
     contact = binding.contact
     if "=" in contact:  # where nothing is given a value, there is nothing to take out
         contact = _as_request_uri(contact)
+    if not secure and is_sips(contact):
+        # A sip URI is never made a sips URI on its way, but TLS it must be (RFC 5630 §5.3).
+        return Target(f"sip{contact[4:]}", binding.flow, binding.path, binding.line_id, contact)
     return Target(contact, binding.flow, binding.path, binding.line_id)
 
 

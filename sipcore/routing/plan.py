@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from sipcore.directory import Account
 from sipcore.transport.flow import Flow
+
+SIPS_NOT_ALLOWED: Final = '380 proxy "SIPS Not Allowed"'
+"""The Warning where a sips URI leads to nobody who is reached over TLS (RFC 5630 §5.3)."""
 
 
 class Target:
     """One place to send the request to."""
 
-    __slots__ = ("flow", "line_id", "path", "uri_text")
+    __slots__ = ("flow", "hop", "line_id", "path", "uri_text")
 
     def __init__(
         self,
@@ -19,6 +23,7 @@ class Target:
         flow: Flow | None = None,
         path: tuple[str, ...] = (),
         line_id: int | None = None,
+        hop: str = "",
     ) -> None:
         self.uri_text = uri_text
         """The Request-URI of the branch."""
@@ -27,6 +32,8 @@ class Target:
         self.path = path
         """Route values of the branch (RFC 3327)."""
         self.line_id = line_id
+        self.hop = hop
+        """The URI that says where to send, when the Request-URI must not say it (RFC 5630 §5.3)."""
 
 
 class Group:
@@ -74,13 +81,14 @@ class Service:
 
 @dataclass(slots=True, frozen=True)
 class Refuse:
-    """Answer with a failure. `reason` is a Reason header value or empty."""
+    """Answer with a failure. `reason` and `warning` are header values or empty."""
 
     status: int
     phrase: str = ""
     reason: str = ""
     callee: Account | None = None
     trace: tuple[str, ...] = ()
+    warning: str = ""
 
 
 Plan = Fork | Relay | Service | Refuse

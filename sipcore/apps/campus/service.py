@@ -26,7 +26,7 @@ from sipcore.calls.token import PARAMETER
 from sipcore.directory import AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
-from sipcore.message import Request, Response, parse_name_addr
+from sipcore.message import Request, Response, is_sips, parse_name_addr
 from sipcore.proxy import (
     Branch,
     OwnRoute,
@@ -74,9 +74,10 @@ class CampusService:
         self._service_names = frozenset(self._services)
         self._attempts: dict[str, ResponseContext] = {}
         self._watch = Watch(worker, self)
+        listeners = worker.config.listeners
         self._usual_routes = tuple(
-            _route_head(listener.transport, listener.advertised)
-            for listener in worker.config.listeners
+            [_route_head(lt.transport, lt.advertised) for lt in listeners]
+            + [_route_head("TLS", lt.advertised, True) for lt in listeners if lt.transport == "TLS"]
         )
 
     # --- requests ----------------------------------------------------------------------------
@@ -105,6 +106,9 @@ class CampusService:
         refused = refusal(request, worker.is_own_via, worker.new_tag)
         if refused is not None:
             tx.respond(refused, now)
+            return
+        if request.uri.scheme == "sips" and not flow.secure:
+            tx.respond(request.respond(400, "SIPS Needs TLS", to_tag=worker.new_tag()), now)
             return
         own = self._take_own_routes(request)
         if "maddr" in request.uri.params:
@@ -228,6 +232,8 @@ class CampusService:
     ) -> None:
         worker = self._worker
         headers = [("Reason", plan.reason)] if plan.reason else []
+        if plan.warning:
+            headers.append(("Warning", plan.warning))
         if attempt is not None:
             end_attempt(worker, attempt, plan.status, now, plan.reason)
         response = request.respond(
@@ -300,7 +306,9 @@ class CampusService:
             pinned=attempt.pinned,
             caller_line=attempt.call.caller_line if attempt.pinned else None,
         )
-        return record_route_value(worker, context.tx.flow, flow, token)
+        secure = is_sips(target.uri_text)
+        leaves_secure = secure or (bool(target.path) and _is_sips_route(target.path[0]))
+        return record_route_value(worker, context.tx.flow, flow, token, secure, leaves_secure)
 
     def going_upstream(
         self, context: ResponseContext, branch: Branch | None, response: Response, now: float
@@ -464,8 +472,8 @@ class CampusService:
         remove_assertions(copy)
         copy.set("Max-Breadth", str(read_max_breadth(request)))
         out = target.flow or worker.flow_to(next_hop_text(copy))
-        if out is None:
-            worker.count("ack to a name")
+        if out is None or (not out.secure and is_sips(copy.uri_text)):
+            worker.count("ack to a name" if out is None else "ack not to be sent in the open")
             return
         copy.push("Via", worker.via_value(out, stateless_branch(request)))
         worker.send(out, copy.to_bytes())
@@ -528,22 +536,41 @@ def flow_behind_contact(request: Request, flow: Flow) -> Flow | None:
     return None if contacts[0].uri.host.strip("[]") == flow.remote[0] else flow
 
 
-def record_route_value(worker: Worker, incoming: Flow, outgoing: Flow, token: str) -> str:
-    """Our Record-Route: one value, or two where the transport changes (RFC 5658)."""
-    inner = _route_uri(worker, incoming, token)
-    if incoming.transport == outgoing.transport and incoming.local == outgoing.local:
+def record_route_value(
+    worker: Worker,
+    incoming: Flow,
+    outgoing: Flow,
+    token: str,
+    secure: bool = False,
+    leaves_secure: bool = False,
+) -> str:
+    """Our Record-Route: one value, or two where the transport or the scheme changes (RFC 5658).
+
+    `secure` tells whether the Request-URI is a sips URI, `leaves_secure` whether it is one or the
+    next Route is: then the value is one too (RFC 3261 §16.6 item 4).
+    """
+    inner = _route_uri(worker, incoming, token, secure)
+    same = incoming.transport == outgoing.transport and incoming.local == outgoing.local
+    if same and secure == leaves_secure:
         return inner
-    return f"{_route_uri(worker, outgoing, token)}, {inner}"
+    return f"{_route_uri(worker, outgoing, token, leaves_secure)}, {inner}"
 
 
-def _route_uri(worker: Worker, flow: Flow, token: str) -> str:
-    return f"{_route_head(flow.transport, worker.advertised(flow))}{token}>"
+def _route_uri(worker: Worker, flow: Flow, token: str, secure: bool) -> str:
+    return f"{_route_head(flow.transport, worker.advertised(flow), secure)}{token}>"
 
 
-def _route_head(transport: str, address: tuple[str, int]) -> str:
+def _route_head(transport: str, address: tuple[str, int], secure: bool = False) -> str:
     host, port = address
+    if secure:
+        return f"<sips:{bracketed(host)}:{port};lr;{PARAMETER}="
+    # RFC 5630 has no transport=tls, but says no other way to have a sip URI sent to over TLS.
     kind = "" if transport == "UDP" else f";transport={transport.lower()}"
     return f"<sip:{bracketed(host)}:{port}{kind};lr;{PARAMETER}="
+
+
+def _is_sips_route(value: str) -> bool:
+    return is_sips(parse_name_addr(value).uri_text)
 
 
 __all__ = ["CampusService", "flow_behind_contact"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import time
 import warnings
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -58,7 +58,7 @@ class Side:
                 await asyncio.sleep(0.01)
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def side(
     folder: Path,
     *pairs: Pair,
@@ -236,10 +236,9 @@ async def test_a_handshake_that_takes_too_long_is_ended(tmp_path: Path, drip: by
         writer.write(drip)
         begun = time.monotonic()
         async with asyncio.timeout(PATIENCE_S):
-            with pytest.raises(ConnectionResetError):
+            with contextlib.suppress(ConnectionResetError):
                 while await reader.read(4096):
                     pass
-                raise ConnectionResetError  # some kernels say goodbye politely
         assert 0.1 < time.monotonic() - begun < 2
         writer.close()
 
@@ -338,9 +337,8 @@ async def test_who_shows_a_false_certificate_is_refused(tmp_path: Path) -> None:
     async with side(tmp_path / "server", campus()) as server:
         reader, writer = await connect(server, context=client_context(false))
         writer.write(MESSAGE)
-        with pytest.raises((ssl.SSLError, ConnectionError)):
+        with contextlib.suppress(ssl.SSLError, ConnectionError):
             assert not await reader.read(1)
-            raise ConnectionError
         assert server.messages == []
         assert server.peers == {}
         writer.close()

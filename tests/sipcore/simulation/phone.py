@@ -12,7 +12,7 @@ from sipcore.message import Request, Response, parse_auth_params, parse_message
 from sipcore.transaction import ClientTransaction, ServerTransaction, Timers, TransactionTable
 from sipcore.transport.flow import Address, Flow
 from sipcore.transport.way_back import response_flow, stamp_source
-from tests.sipcore.simulation.world import DOMAIN, REALM, World, ha1, secret_of
+from tests.sipcore.simulation.world import DOMAIN, REALM, World, ha1, secret_of, tls_address
 
 
 @dataclass(slots=True)
@@ -61,8 +61,18 @@ class Phone:
     """One device: registers, calls, answers by its `on_invite` script."""
 
     def __init__(
-        self, world: World, name: str, address: Address, *, q: str = "", instance: str = ""
+        self,
+        world: World,
+        name: str,
+        address: Address,
+        *,
+        q: str = "",
+        instance: str = "",
+        transport: str = "UDP",
+        scheme: str = "sip",
     ) -> None:
+        self.transport = transport
+        self.scheme = scheme
         self.world = world
         self.name = name
         self.address = address
@@ -73,7 +83,8 @@ class Phone:
         self.dialogs: dict[tuple[str, str], PhoneDialog] = {}
         self.received: list[Request] = []
         self.messages: list[bytes] = []
-        self.contact = f"sip:{name}@{address[0]}:{address[1]}"
+        parameter = ";transport=tls" if (scheme, transport) == ("sip", "TLS") else ""
+        self.contact = f"{scheme}:{name}@{address[0]}:{address[1]}{parameter}"
         self.contact_params = f";q={q}" if q else ""
         if instance:
             self.contact_params += f';+sip.instance="<urn:uuid:{instance}>"'
@@ -92,11 +103,12 @@ class Phone:
 
     def _node(self) -> Address:
         """Any node: what DNS SRV would give."""
-        return self.random.choice(self.world.nodes).address
+        node = self.random.choice(self.world.nodes)
+        return tls_address(node.number) if self.transport == "TLS" else node.address
 
     def _receive(self, data: bytes, source: Address, now: float) -> None:
         message = parse_message(data)
-        flow = Flow("UDP", self.address, source)
+        flow = Flow(self.transport, self.address, source)
         if isinstance(message, Response):
             self.transactions.receive_response(message, now)
         else:
@@ -129,7 +141,9 @@ class Phone:
         headers = [("X-Trace", trace)] if trace else []
         if request.method == "INVITE" and status < 300:
             headers += [("Record-Route", v) for v in request.rows("record-route")]
-            headers.append(("Contact", f"<{self.contact}>"))
+            # Who was asked for by a sip URI makes nobody use a sips URI (RFC 5630 §5.1.2).
+            contact = self.contact if request.uri.scheme == self.scheme else f"sip{self.contact[4:]}"
+            headers.append(("Contact", f"<{contact}>"))
         if request.method in ("INVITE", "UPDATE") and 200 <= status < 300:
             headers += self.extra
         tx.respond(request.respond(status, to_tag=tag, headers=headers, body=body), self.network.now)
@@ -177,8 +191,8 @@ class Phone:
 
     def _launch(self, outgoing: Outgoing) -> None:
         branch = f"z9hG4bK{self._id()}"
-        outgoing.request.set("Via", f"SIP/2.0/UDP {self.address[0]}:{self.address[1]};branch={branch};rport")
-        flow = Flow("UDP", self.address, outgoing.destination)
+        outgoing.request.set("Via", f"SIP/2.0/{self.transport} {self.address[0]}:{self.address[1]};branch={branch};rport")
+        flow = Flow(self.transport, self.address, outgoing.destination)
         outgoing.tx = self.transactions.request(outgoing.request, flow, self.network.now, outgoing)
         self._set_timer()
 
@@ -199,7 +213,7 @@ class Phone:
 
     def register(self, expires: int = 600, contact: str | None = None) -> Outgoing:
         """REGISTER our contact (or another Contact value) at any node."""
-        request = self.build("REGISTER", f"sip:{DOMAIN}", call_id=self.register_call_id)
+        request = self.build("REGISTER", f"{self.scheme}:{DOMAIN}", call_id=self.register_call_id)
         request.set("To", f"<sip:{self.name}@{DOMAIN}>")
         if contact is not None:
             request.set("Contact", contact)
@@ -208,11 +222,11 @@ class Phone:
 
     def call(self, who: str, body: bytes = b"v=0\r\n") -> Outgoing:
         """INVITE a name or number of the domain."""
-        return self.start(self.build("INVITE", f"sip:{who}@{DOMAIN}", body=body), self._node())
+        return self.start(self.build("INVITE", f"{self.scheme}:{who}@{DOMAIN}", body=body), self._node())
 
     def message(self, who: str, body: bytes) -> Outgoing:
         """MESSAGE to a name or number."""
-        return self.start(self.build("MESSAGE", f"sip:{who}@{DOMAIN}", body=body), self._node())
+        return self.start(self.build("MESSAGE", f"{self.scheme}:{who}@{DOMAIN}", body=body), self._node())
 
     def cancel(self, outgoing: Outgoing) -> None:
         """CANCEL our INVITE, once a provisional response allows it (RFC 3261 §9.1)."""
@@ -229,7 +243,7 @@ class Phone:
             ("CSeq", f"{invite.cseq_number} CANCEL"),
         ]
         request = Request.build("CANCEL", invite.uri_text, headers)
-        flow = Flow("UDP", self.address, outgoing.destination)
+        flow = Flow(self.transport, self.address, outgoing.destination)
         self.transactions.request(request, flow, self.network.now, Outgoing(request, flow.remote))
         self._set_timer()
 
@@ -273,7 +287,7 @@ class Phone:
             self.dialogs[invite.call_id, invite.from_tag + tag] = dialog
             ack = self.in_dialog(dialog, "ACK", cseq=invite.cseq_number)
             branch = f"z9hG4bK{self._id()}"
-            ack.push("Via", f"SIP/2.0/UDP {self.address[0]}:{self.address[1]};branch={branch}")
+            ack.push("Via", f"SIP/2.0/{self.transport} {self.address[0]}:{self.address[1]};branch={branch}")
             dialog.ack = ack
         assert dialog.ack is not None
         self.network.send(dialog.ack.to_bytes(), self.address, self.route_address(dialog))

@@ -29,7 +29,6 @@ pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two node
         "sip:x@[2001:db8::1]",  # we have no such socket
         "sip:x@192.0.2.1;transport=smoke",
         "sip:x@192.0.2.1;transport=tls",
-        "sips:x@192.0.2.1",
     ],
 )
 def test_what_we_cannot_send_to_is_refused_at_once(size: Size, target: str) -> None:

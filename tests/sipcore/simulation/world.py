@@ -8,7 +8,7 @@ spool, its journal and the store stay. One seed replays it all.
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import md5, sha256
@@ -92,6 +92,11 @@ def node_address(number: int) -> Address:
     return (f"10.0.0.{number + 1}", 5060)
 
 
+def tls_address(number: int) -> Address:
+    """Where a node listens for TLS, in a world that has it."""
+    return (f"10.0.0.{number + 1}", 5061)
+
+
 class Node:
     """A node of the simulated cluster: one address, several worker slots."""
 
@@ -99,6 +104,13 @@ class Node:
         self.world = world
         self.number = number
         self.address = node_address(number)
+        self.listeners: tuple[Listener, ...] = (Listener("UDP", self.address, self.address),)
+        self._connections: dict[Address, int] = {}
+        """Of TLS: who has connected, and under which number."""
+        if world.tls:
+            address = tls_address(number)
+            self.listeners += (Listener("TLS", address, address),)
+            world.network.attach(address, self._receive_tls)
         self.slots = [Slot() for _ in range(workers)]
         for slot in range(workers):
             self.start_worker(slot)
@@ -115,7 +127,7 @@ class Node:
             slots=len(self.slots),
             incarnation=place.incarnation,
             cluster_keys=(KEY,),
-            listeners=(Listener("UDP", self.address, self.address),),
+            listeners=self.listeners,
             own_hosts=frozenset(node_address(n)[0] for n in range(world.size.nodes)),
             registrar=world.policy,
             **world.config,
@@ -148,6 +160,19 @@ class Node:
         slot = self.world.network.random.randrange(len(self.slots))
         self._give(slot, data, Flow("UDP", self.address, source), now)
 
+    def _receive_tls(self, data: bytes, source: Address, now: float) -> None:
+        slot = self.world.network.random.randrange(len(self.slots))
+        number = self._connections.setdefault(source, len(self._connections) + 1)
+        self._give(slot, data, Flow("TLS", tls_address(self.number), source, number), now)
+
+    def prove(self, source: Address, *identities: str) -> None:
+        """Who connects from there has shown a certificate of these domains."""
+        number = self._connections.setdefault(source, len(self._connections) + 1)
+        flow = Flow("TLS", tls_address(self.number), source, number)
+        for place in self.slots:
+            assert place.worker is not None
+            place.worker.peer_known(flow, identities)
+
     def _give(self, slot: int, data: bytes, flow: Flow, now: float) -> None:
         worker = self.slots[slot].worker
         if worker is not None:
@@ -164,7 +189,8 @@ class Node:
         self._keep(place, out)
         network = self.world.network
         for flow, data in out.sends:
-            network.send(data, self.address, flow.remote)
+            self.world.sent.append(flow)
+            network.send(data, flow.local, flow.remote)
         for target, flow, data in out.handed:
             network.after(
                 BUS_DELAY_S,
@@ -234,8 +260,13 @@ class World:
         conditions: Conditions = KIND,
         policy: RegistrarPolicy | None = None,
         services: Sequence[type[UserAgent]] = (Echo,),
+        *,
+        tls: bool = False,
         **config: Any,
     ) -> None:
+        self.tls = tls
+        self.sent: deque[Flow] = deque(maxlen=1000)
+        """The flows by which nodes have sent something, the last ones."""
         self.seed = seed
         self.size = size
         self.random = Random(seed)

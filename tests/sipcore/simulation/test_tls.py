@@ -1,0 +1,344 @@
+"""TLS and sips through the whole service: nothing asked for in secret is sent in the open (RFC 5630)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from sipcore.message import Request, parse_name_addr
+from sipcore.transport.flow import Address, Flow
+from tests.sipcore.simulation.phone import Outgoing, Phone, answer_at_once
+from tests.sipcore.simulation.test_calls import end_of
+from tests.sipcore.simulation.world import DOMAIN, ONE, Size, World, tls_address
+
+SEVERAL_WORKERS = Size(1, 3)
+pytestmark = pytest.mark.parametrize("size", [ONE, SEVERAL_WORKERS], ids=["one worker", "three"])
+
+UDP, TLS, SIPS = ("UDP", "sip"), ("TLS", "sip"), ("TLS", "sips")
+NOT_ALLOWED = '380 proxy "SIPS Not Allowed"'
+
+
+def make_world(size: Size) -> World:
+    return World(1, size, ["anna", "bob", "clara"], tls=True)
+
+
+def phone(world: World, name: str, kind: tuple[str, str], host: str = "") -> Phone:
+    """A registered phone; over TLS it is reached on the connection it has made, and there alone."""
+    transport, scheme = kind
+    address = (host or f"10.1.0.{ord(name[0])}", 40_000 if transport == "TLS" else 5060)
+    made = Phone(world, name, address, transport=transport, scheme=scheme)
+    outgoing = made.register()
+    world.run(1)
+    assert outgoing.status == 200
+    return made
+
+
+def sent(caller: Phone, method: str, to: str, edit: Callable[[Request], None] | None = None) -> Outgoing:
+    request = caller.build(method, to, body=b"v=0\r\n")
+    if edit is not None:
+        edit(request)
+    outgoing = caller.start(request, caller._node())
+    caller.world.run(5)
+    return outgoing
+
+
+def transports(world: World, to: Address) -> set[str]:
+    """How nodes have sent to this address."""
+    return {flow.transport for flow in world.sent if flow.remote == to}
+
+
+def schemes(request: Request) -> list[str]:
+    """Scheme and transport of each Record-Route, the last one first."""
+    uris = [parse_name_addr(value).uri for value in request.record_routes]
+    return [f"{u.scheme};{u.params.get('transport')}" for u in uris]
+
+
+# --- calls between all kinds of phones ---------------------------------------------------------
+@pytest.mark.rfc("PRX-42", "PRX-43", "PRX-16")
+@pytest.mark.parametrize("hung_up_by", ["caller", "callee"])
+@pytest.mark.parametrize(
+    ("caller", "callee", "routes"),
+    [
+        (TLS, UDP, ["sip;None", "sip;tls"]),
+        (UDP, TLS, ["sip;tls", "sip;None"]),
+        (TLS, TLS, ["sip;tls"]),
+        # A sip request to who registered a sips contact goes over TLS, and stays a sip request.
+        (UDP, SIPS, ["sip;tls", "sip;None"]),
+        (SIPS, SIPS, ["sips;None"]),
+    ],
+)
+def test_a_call_has_the_way_of_each_side(
+    size: Size,
+    caller: tuple[str, str],
+    callee: tuple[str, str],
+    routes: list[str],
+    hung_up_by: str,
+) -> None:
+    world = make_world(size)
+    anna, bob = phone(world, "anna", caller), phone(world, "bob", callee)
+    call = anna.call("bob")
+    world.run(5)
+    assert call.status == 200
+    [invite] = [r for r in bob.received if r.method == "INVITE"]
+    assert schemes(invite) == routes
+    assert invite.uri.scheme == caller[1]
+    [dialog] = call.dialogs.values()
+    assert all(d.acknowledged for d in bob.dialogs.values())
+    [other] = bob.dialogs.values()
+    for one, mine in ((anna, dialog), (bob, other)):
+        info = one.start(one.in_dialog(mine, "INFO"), one.route_address(mine))
+        world.run(5)
+        assert info.status == 200
+    bye = bob.hang_up(other) if hung_up_by == "callee" else anna.hang_up(dialog)
+    world.run(5)
+    assert bye is not None
+    assert bye.status == 200
+    # Both own Routes are gone where it arrives (RFC 5658 §3).
+    for received in (*bob.received, *anna.received):
+        assert not received.routes
+    assert transports(world, anna.address) == {caller[0]}
+    assert transports(world, bob.address) == {callee[0]}
+    assert end_of(world)["by"] == hung_up_by
+
+
+@pytest.mark.rfc("PRX-16", "SEC-07")
+def test_a_sips_call_to_a_service_has_a_sips_contact(size: Size) -> None:
+    world = make_world(size)
+    anna = phone(world, "anna", SIPS)
+    request = anna.build("INVITE", f"sips:echo@{DOMAIN}", body=b"v=0\r\n")
+    request.append("Content-Type", "application/sdp")
+    call = anna.start(request, anna._node())
+    world.run(5)
+    assert call.status == 200
+    assert call.finals[0].contacts[0].uri.scheme == "sips"
+    [dialog] = call.dialogs.values()
+    bye = anna.hang_up(dialog)
+    world.run(40)
+    assert bye is not None
+    assert bye.status == 200
+
+
+# --- sips goes over TLS or nowhere -----------------------------------------------------------------
+@pytest.mark.rfc("TRP-18", "SEC-06", "SEC-07")
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+@pytest.mark.parametrize("kind", [UDP, TLS])
+def test_who_registered_no_sips_contact_is_not_there_for_sips(
+    size: Size, method: str, kind: tuple[str, str]
+) -> None:
+    """Not even when the phone has registered over TLS (RFC 5630 §5.3)."""
+    world = make_world(size)
+    anna, bob = phone(world, "anna", SIPS), phone(world, "bob", kind)
+    before = len(bob.received)
+    outgoing = sent(anna, method, f"sips:bob@{DOMAIN}")
+    assert outgoing.status == 480
+    assert outgoing.finals[0].first("warning") == NOT_ALLOWED
+    assert len(bob.received) == before
+
+
+@pytest.mark.rfc("TRP-18", "SEC-07")
+def test_of_several_phones_only_the_secure_ones_ring_for_sips(size: Size) -> None:
+    world = make_world(size)
+    anna = phone(world, "anna", SIPS)
+    bobs = [phone(world, "bob", kind, f"10.1.1.{n}") for n, kind in enumerate((UDP, TLS, SIPS))]
+    assert sent(anna, "MESSAGE", f"sips:bob@{DOMAIN}").status == 200
+    assert [[r.method for r in b.received] for b in bobs] == [[], [], ["MESSAGE"]]
+    assert bobs[2].received[0].uri.scheme == "sips"
+    assert sent(anna, "MESSAGE", f"sip:bob@{DOMAIN}").status == 200
+    assert [[r.uri.scheme for r in b.received][-1:] for b in bobs] == [["sip"]] * 3
+
+
+@pytest.mark.rfc("SEC-07")
+def test_an_unknown_name_looks_the_same_to_strangers(size: Size) -> None:
+    world = make_world(size)
+    phone(world, "bob", UDP)
+    mallory = Phone(world, "mallory", ("192.0.2.66", 40_000), transport="TLS", scheme="sips")
+
+    def foreign(request: Request) -> None:
+        request.set("From", "<sips:mallory@elsewhere.example>;tag=m")
+
+    seen = set()
+    for name in ("bob", "clara", "nobody"):
+        outgoing = sent(mallory, "INVITE", f"sips:{name}@{DOMAIN}", foreign)
+        seen.add((outgoing.status, outgoing.finals[0].first("warning")))
+    assert seen == {(480, NOT_ALLOWED)}
+
+
+@pytest.mark.rfc("TRP-18", "SEC-06")
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "REGISTER"])
+def test_a_sips_request_that_came_in_the_open_is_refused(size: Size, method: str) -> None:
+    world = make_world(size)
+    anna = Phone(world, "anna", ("10.1.0.1", 5060))
+    bob = phone(world, "bob", SIPS)
+    to = f"sips:{DOMAIN}" if method == "REGISTER" else f"sips:bob@{DOMAIN}"
+
+    def own(request: Request) -> None:
+        if method == "REGISTER":
+            request.set("To", f"<sip:anna@{DOMAIN}>")
+
+    outgoing = sent(anna, method, to, own)
+    assert outgoing.status == 400
+    assert not bob.received
+
+
+@pytest.mark.rfc("TRP-18")
+@pytest.mark.parametrize(
+    ("target", "port"),
+    [
+        ("sips:x@192.0.2.9", 5061),
+        ("sips:x@192.0.2.9:7000", 7000),
+        ("sips:x@192.0.2.9;transport=tcp", 5061),
+        ("sips:x@192.0.2.9;transport=TLS", 5061),
+        ("sip:x@192.0.2.9;transport=tls", 5061),
+    ],
+)
+def test_a_foreign_sips_address_is_sent_to_over_tls(size: Size, target: str, port: int) -> None:
+    world = make_world(size)
+    anna = phone(world, "anna", SIPS)
+    world.sent.clear()
+    sent(anna, "MESSAGE", target)
+    out = {flow for flow in world.sent if flow.remote[0] == "192.0.2.9"}
+    assert out == {Flow("TLS", tls_address(0), ("192.0.2.9", port), 0, "192.0.2.9")}
+
+
+@pytest.mark.rfc("TRP-18")
+@pytest.mark.parametrize(
+    "target", ["sips:x@192.0.2.9;transport=udp", "sips:x@192.0.2.9;transport=sctp", "sips:x@[::9]"]
+)
+def test_where_there_is_no_tls_nothing_is_sent(size: Size, target: str) -> None:
+    world = make_world(size)
+    anna = phone(world, "anna", SIPS)
+    world.sent.clear()
+    assert sent(anna, "MESSAGE", target).status >= 400
+    assert {flow.remote for flow in world.sent} == {anna.address}
+
+
+@pytest.mark.rfc("TRP-18", "SEC-07")
+@pytest.mark.parametrize("behind_nat", [True, False])
+def test_inside_a_call_a_sips_target_is_not_sent_to_in_the_open(
+    size: Size, behind_nat: bool
+) -> None:
+    """Towards a phone that is reached over UDP: not on its flow, and elsewhere over TLS alone."""
+    world = make_world(size)
+    anna = phone(world, "anna", TLS)
+    bob = Phone(world, "bob", ("10.1.0.98", 5060))
+    if behind_nat:
+        bob.contact = "sip:bob@192.168.1.2:5060"
+    bob.register()
+    world.run(1)
+    call = anna.call("bob")
+    world.run(5)
+    [dialog] = call.dialogs.values()
+    world.sent.clear()
+    count = len(bob.received)
+    dialog.remote_target = "sips:bob@192.0.2.9"
+    outgoing = anna.start(anna.in_dialog(dialog, "INFO"), tls_address(0))
+    ack = anna.in_dialog(dialog, "ACK")
+    ack.push("Via", "SIP/2.0/TLS 10.1.0.97:40000;branch=z9hG4bKack")
+    world.network.send(ack.to_bytes(), anna.address, tls_address(0))
+    world.run(40)
+    assert {flow.transport for flow in world.sent} == {"TLS"}
+    assert len(bob.received) == count
+    if behind_nat:
+        assert outgoing.status == 480
+        assert outgoing.finals[0].first("warning") == NOT_ALLOWED
+        assert {flow.remote for flow in world.sent} == {anna.address}
+
+
+# --- registering sips -----------------------------------------------------------------------------
+def register(who: Phone, uri: str, *contacts: str, path: str = "") -> Outgoing:
+    def own(request: Request) -> None:
+        request.set("To", f"<sip:{who.name}@{DOMAIN}>")
+        request.remove("Contact")
+        for contact in contacts:
+            request.append("Contact", f"<{contact}>")
+        if path:
+            request.append("Path", path)
+            request.append("Supported", "path")
+
+    return sent(who, "REGISTER", uri, own)
+
+
+@pytest.mark.rfc("SEC-07", "TRP-18")
+@pytest.mark.parametrize(
+    ("uri", "contacts", "path", "status"),
+    [
+        (f"sips:{DOMAIN}", ["sips:anna@10.1.0.1"], "", 200),
+        (f"sips:{DOMAIN}", ["sips:anna@10.1.0.1"], "<sips:edge.example;lr>", 200),
+        (f"sip:{DOMAIN}", ["sips:anna@10.1.0.1"], "", 400),
+        (f"sips:{DOMAIN}", ["sips:anna@10.1.0.1", "sip:anna@10.1.0.2"], "", 400),
+        (f"sips:{DOMAIN}", ["sips:anna@10.1.0.1"], "<sip:edge.example;lr>", 400),
+        (f"sips:{DOMAIN}", ["sip:anna@10.1.0.1"], "", 200),
+    ],
+)
+def test_a_sips_contact_is_bound_only_where_all_is_sips(
+    size: Size, uri: str, contacts: list[str], path: str, status: int
+) -> None:
+    world = make_world(size)
+    anna = Phone(world, "anna", ("10.1.0.1", 40_000), transport="TLS")
+    assert register(anna, uri, *contacts, path=path).status == status
+
+
+@pytest.mark.rfc("SEC-07")
+@pytest.mark.parametrize("first", ["sip", "sips"])
+def test_of_a_contact_and_its_secure_twin_the_later_one_counts(size: Size, first: str) -> None:
+    """RFC 5630 §5.1.1.1."""
+    world = make_world(size)
+    anna = Phone(world, "anna", ("10.1.0.1", 40_000), transport="TLS")
+    second = "sips" if first == "sip" else "sip"
+    for scheme in (first, second):
+        bound = register(anna, f"{scheme}:{DOMAIN}", f"{scheme}:anna@10.1.0.1:40000")
+        assert [c.uri.scheme for c in bound.finals[0].contacts] == [scheme]
+
+
+# --- Vias and identities ------------------------------------------------------------------------------
+def test_a_phone_over_tls_sees_a_tls_via_and_is_answered_there(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = phone(world, "anna", UDP), phone(world, "bob", TLS)
+    bob.on_invite = answer_at_once
+    assert sent(anna, "MESSAGE", f"sip:bob@{DOMAIN}").status == 200
+    [received] = bob.received
+    assert [v.partition(" ")[0] for v in received.values("via")] == ["SIP/2.0/TLS", "SIP/2.0/UDP"]
+
+
+@pytest.mark.rfc("SEC-05", "SEC-06")
+def test_an_application_knows_which_domains_a_peer_has_proved(size: Size) -> None:
+    world = make_world(size)
+    [node] = world.nodes
+    peer, other = ("192.0.2.80", 40_000), ("192.0.2.81", 40_000)
+    node.prove(peer, "peer.example", "sub.example")
+    node.prove(other)
+    for worker in world.workers:
+        flows = [Flow("TLS", tls_address(0), source, n) for n, source in enumerate((peer, other), 1)]
+        assert [worker.identities_of(f) for f in flows] == [("peer.example", "sub.example"), ()]
+    node.prove(peer)  # the connection is gone
+    assert {worker.identities_of(flows[0]) for worker in world.workers} == {()}
+
+
+@pytest.mark.rfc("TRP-14")
+@pytest.mark.parametrize(
+    ("proved", "alias", "asked"),
+    [
+        (True, ";alias", [(1, 5061)]),
+        (True, "", []),
+        (False, ";alias", []),
+    ],
+)
+def test_only_a_proved_peer_can_ask_for_its_connection_to_be_used(
+    size: Size, proved: bool, alias: str, asked: list[tuple[int, int]]
+) -> None:
+    world = make_world(size)
+    source = ("192.0.2.80", 40_000)
+    if proved:
+        world.nodes[0].prove(source, "peer.example")
+    aliases: list[tuple[int, int]] = []
+    for worker in world.workers:
+        flow = Flow("TLS", tls_address(0), source, 1)
+        request = (
+            f"OPTIONS sip:{DOMAIN} SIP/2.0\r\nVia: SIP/2.0/TLS sip.peer.example;branch=z9hG4bKx{alias}\r\n"
+            "Max-Forwards: 70\r\nFrom: <sip:peer.example>;tag=1\r\n"
+            f"To: <sip:{DOMAIN}>\r\nCall-ID: x\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n"
+        )
+        worker.receive(request.encode(), flow, 0.0, 0.0)
+        aliases += worker.take().aliases
+    assert aliases == asked
