@@ -18,6 +18,10 @@ VOIP_VAR = env.private_folder(Path(os.environ.get("VOIP_VAR") or BASE_DIR / "var
 """All state that is not in a database server."""
 
 VOIP_SIP_PORT = int(os.environ.get("VOIP_SIP_PORT") or 5060)
+VOIP_TLS_PORT = int(os.environ.get("VOIP_TLS_PORT") or VOIP_SIP_PORT + 1)
+"""Port of SIP over TLS; -1: none."""
+VOIP_TLS_FOLDER = Path(os.environ.get("VOIP_TLS_FOLDER") or VOIP_VAR / "tls")
+"""Where sipd's certificates lie (`sipcore.node.tls`)."""
 VOIP_WEB_PORT = int(os.environ.get("VOIP_WEB_PORT") or 8000)
 VOIP_PROBE_S = float(os.environ.get("VOIP_PROBE_S") or 300)
 """How often both ends of a call are asked whether they are still there, in seconds."""

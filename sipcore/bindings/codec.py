@@ -21,7 +21,13 @@ def flow_from_json(text: str) -> Flow | None:
     if not text:
         return None
     match json.loads(text):
-        case [str(transport), [str(host), int(port)], [str(far), int(far_port)], int(number), *peer]:
+        case [
+            str(transport),
+            [str(host), int(port)],
+            [str(far), int(far_port)],
+            int(number),
+            *peer,
+        ]:
             local = _shared_address(host, port)
             name = str(peer[0]) if peer else ""
             return Flow(intern(transport), local, (intern(far), far_port), number, name)

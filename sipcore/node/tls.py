@@ -38,7 +38,9 @@ class NoCertificate(Exception):
 class Contexts:
     """What a folder held at one moment, as the library wants it."""
 
-    def __init__(self, server: ssl.SSLContext, client: ssl.SSLContext, names: frozenset[str]) -> None:
+    def __init__(
+        self, server: ssl.SSLContext, client: ssl.SSLContext, names: frozenset[str]
+    ) -> None:
         self.server = server
         self.client = client
         self.names = names

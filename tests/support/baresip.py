@@ -27,7 +27,10 @@ def is_installed() -> bool:
 
 
 class Baresip:
-    """One phone in a folder of its own. `server` is what the portal's page tells a student."""
+    """One phone in a folder of its own. `server` is what the portal's page tells a student.
+
+    Over TLS it trusts the servers that `authority` vouches for.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class Baresip:
         *,
         transport: str = "udp",
         answers: bool = False,
+        authority: Path | None = None,
     ) -> None:
         self.folder = folder
         self.user = user
@@ -46,11 +50,13 @@ class Baresip:
         self._control_port = free_port()
         self._rest = b""
         folder.mkdir(parents=True)
-        self._write_files(secret, server, transport, answers)
+        self._write_files(secret, server, transport, answers, authority)
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
 
-    def _write_files(self, secret: str, server: str, transport: str, answers: bool) -> None:
+    def _write_files(
+        self, secret: str, server: str, transport: str, answers: bool, authority: Path | None
+    ) -> None:
         mode = "auto" if answers else "manual"
         (self.folder / "accounts").write_text(
             f"<sip:{self.user}@{server};transport={transport}>"
@@ -72,6 +78,8 @@ class Baresip:
             "module_app ctrl_tcp.so",
             f"ctrl_tcp_listen 127.0.0.1:{self._control_port}",
         ]
+        if authority is not None:  # without it baresip verifies nobody
+            rows.append(f"sip_cafile {authority}")
         (self.folder / "config").write_text("\n".join(rows) + "\n")
 
     def __enter__(self) -> Self:

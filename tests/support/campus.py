@@ -74,7 +74,8 @@ class Campus:
     def __init__(self, var: Path, settings: Mapping[str, str] | None = None) -> None:
         self.var = var
         self.settings = dict(settings or {})
-        self.sip_port = free_port()
+        self.sip_port = free_port(2)
+        self.tls_port = self.sip_port + 1
         self.web_port = free_port()
         self.lines: list[Line] = []
         self._free: list[Line] = []

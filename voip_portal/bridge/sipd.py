@@ -66,6 +66,7 @@ def worker_config(config: dict[str, Any], incarnation: int) -> WorkerConfig:
         streams=stream_limits(),
         probe_s=config["probe_s"],
         max_call_s=config["max_call_s"],
+        tls_folder=config["tls_folder"],
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
+from voip_portal.nodes.certificates import own_authority
+
 DEFAULT_PORT = 5060
 
 
@@ -16,6 +18,10 @@ class Server:
     host: str
     port: int
     transports: tuple[str, ...] = ("UDP", "TCP")
+    tls_port: int = 0
+    """0 without TLS."""
+    own_authority: bool = False
+    """Whether phones know the certificate only once our own authority is installed there."""
 
     @property
     def address(self) -> str:
@@ -28,4 +34,9 @@ def server() -> Server:
     host = settings.VOIP_ADVERTISE
     if ":" in host and not host.startswith("["):
         host = f"[{host}]"
-    return Server(host, settings.VOIP_SIP_PORT)
+    return Server(
+        host,
+        settings.VOIP_SIP_PORT,
+        tls_port=max(0, settings.VOIP_TLS_PORT),
+        own_authority=own_authority(settings.VOIP_TLS_FOLDER) is not None,
+    )

@@ -2,7 +2,17 @@
 
 from django.urls import path
 
-from voip_portal.portal.views import calls, devices, health, home, mails, people, settings, setup
+from voip_portal.portal.views import (
+    authority,
+    calls,
+    devices,
+    health,
+    home,
+    mails,
+    people,
+    settings,
+    setup,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -23,6 +33,7 @@ urlpatterns = [
     path("settings/log-out-everywhere/", settings.log_out_everywhere, name="log_out_everywhere"),
     path("settings/data/", settings.download, name="download_data"),
     path("settings/close/", settings.close, name="close_account"),
+    path("authority.crt", authority.authority, name="authority"),
     path("mails/", mails.mails, name="mails"),
     path("healthz", health.healthz, name="healthz"),
 ]

@@ -117,12 +117,13 @@ def with_health_file(name: str, argv: tuple[str, ...], run: Path) -> ChildSpec:
 def announce(deployment: Deployment) -> None:
     """Print where to go."""
     host = health.bracketed(deployment.host)
+    tls = f", {deployment.tls_port} (TLS)" if deployment.tls_port > 0 else ""
     say(
         "\nReady.\n"
         f"  Web pages          http://{host}:{deployment.web_port}/\n"
         f"  Administration     http://{host}:{deployment.web_port}/admin/\n"
         f"  Mails it sent      http://{LOOPBACK}:{deployment.web_port}/mails/\n"
-        f"  SIP server         {host}:{deployment.sip_port} (UDP and TCP)\n"
+        f"  SIP server         {host}:{deployment.sip_port} (UDP and TCP){tls}\n"
         f"  Logs               {deployment.var / 'log'}\n"
         "Stop with Ctrl-C.\n"
     )

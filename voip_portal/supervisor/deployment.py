@@ -26,6 +26,8 @@ class Deployment:
     web_port: int
     sip_port: int
     database_url: str
+    tls_port: int = -1
+    """Of SIP over TLS; -1: none."""
 
     @property
     def on_sqlite(self) -> bool:
@@ -51,17 +53,20 @@ class Deployment:
             "VOIP_ADVERTISE": self.host,
             "VOIP_WEB_PORT": str(self.web_port),
             "VOIP_SIP_PORT": str(self.sip_port),
+            "VOIP_TLS_PORT": str(self.tls_port),
         }
 
 
 def from_environment(environ: Mapping[str, str]) -> Deployment:
-    """Read VOIP_VAR, VOIP_WEB_PORT, VOIP_SIP_PORT, VOIP_ADVERTISE, LAN and DATABASE_URL."""
+    """Read VOIP_VAR, VOIP_*_PORT, VOIP_ADVERTISE, LAN and DATABASE_URL."""
+    sip_port = port(environ, "VOIP_SIP_PORT", 5060)
     lan = environ.get("LAN", "").lower() in {"1", "true", "yes", "on"}
     return Deployment(
         var=Path(environ.get("VOIP_VAR") or ROOT / "var").resolve(),
         host=environ.get("VOIP_ADVERTISE") or (lan_address() if lan else LOOPBACK),
         web_port=port(environ, "VOIP_WEB_PORT", 8000),
-        sip_port=port(environ, "VOIP_SIP_PORT", 5060),
+        sip_port=sip_port,
+        tls_port=tls_port(environ, sip_port),
         database_url=environ.get("DATABASE_URL", ""),
     )
 
@@ -72,6 +77,13 @@ def port(environ: Mapping[str, str], name: str, default: int) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise CannotStart(f"{name} is {text!r}: give a port number from 1 to 65535.")
     return int(text)
+
+
+def tls_port(environ: Mapping[str, str], sip_port: int) -> int:
+    """The port of SIP over TLS: the one after SIP's own; -1 when it is not wanted."""
+    if environ.get("VOIP_TLS_PORT") == "-1":
+        return -1
+    return port(environ, "VOIP_TLS_PORT", sip_port + 1 if sip_port < 65_535 else 5061)
 
 
 def lan_address() -> str:

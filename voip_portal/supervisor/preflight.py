@@ -137,6 +137,10 @@ def busy_ports(deployment: Deployment) -> Iterator[str]:
     yield from unusable(deployment.web_hosts, web, "web", "VOIP_WEB_PORT", [socket.SOCK_STREAM])
     kinds = [socket.SOCK_DGRAM, socket.SOCK_STREAM]
     yield from unusable(deployment.sip_hosts, sip, "SIP", "VOIP_SIP_PORT", kinds)
+    if deployment.tls_port > 0:
+        tls = [socket.SOCK_STREAM]
+        hosts, port = deployment.sip_hosts, deployment.tls_port
+        yield from unusable(hosts, port, "SIP over TLS", "VOIP_TLS_PORT", tls)
 
 
 def unusable(

@@ -23,6 +23,7 @@ class SipdPeer(Peer):
         c = self.ctx
         self.var = pathlib.Path(c.rundir) / "var"
         self.env = {**os.environ, "VOIP_VAR": str(self.var), "VOIP_SIP_PORT": str(c.port)}
+        self.env["VOIP_TLS_PORT"] = "-1"
         self.env.pop("DATABASE_URL", None)
         manage = [sys.executable, str(ROOT / "manage.py")]
         for args in (["migrate"], ["migrate", "--database", "bindings"]):

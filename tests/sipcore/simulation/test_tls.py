@@ -34,7 +34,9 @@ def phone(world: World, name: str, kind: tuple[str, str], host: str = "") -> Pho
     return made
 
 
-def sent(caller: Phone, method: str, to: str, edit: Callable[[Request], None] | None = None) -> Outgoing:
+def sent(
+    caller: Phone, method: str, to: str, edit: Callable[[Request], None] | None = None
+) -> Outgoing:
     request = caller.build(method, to, body=b"v=0\r\n")
     if edit is not None:
         edit(request)
@@ -309,7 +311,9 @@ def test_an_application_knows_which_domains_a_peer_has_proved(size: Size) -> Non
     node.prove(peer, "peer.example", "sub.example")
     node.prove(other)
     for worker in world.workers:
-        flows = [Flow("TLS", tls_address(0), source, n) for n, source in enumerate((peer, other), 1)]
+        flows = [
+            Flow("TLS", tls_address(0), source, n) for n, source in enumerate((peer, other), 1)
+        ]
         assert [worker.identities_of(f) for f in flows] == [("peer.example", "sub.example"), ()]
     node.prove(peer)  # the connection is gone
     assert {worker.identities_of(flows[0]) for worker in world.workers} == {()}

@@ -26,7 +26,7 @@ class Deployment:
 
     def __init__(self, folder: Path, server: str | None = None) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port = free_port(2)  # the next one is for TLS
         self.environment = os.environ | {
             "VOIP_VAR": str(folder),
             "VOIP_SIP_PORT": str(self.port),
@@ -65,7 +65,7 @@ class Deployment:
 
     def start_sipd(self) -> subprocess.Popen[bytes]:
         """Start a node at a port that is free now, and wait until it answers."""
-        self.port = free_port()
+        self.port = free_port(2)  # the next one is for TLS
         process = self.start("sipd", "--port", str(self.port))
         phone = Phone(self.port)
 

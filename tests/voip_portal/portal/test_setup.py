@@ -1,6 +1,8 @@
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -12,6 +14,8 @@ from voip_portal.calls.models import Call, Record
 from voip_portal.lines.models import Device, Line
 from voip_portal.lines.services import ha1, revoke_device, suspend
 from voip_portal.location.models import Binding
+from voip_portal.nodes.campus_authority import ensure
+from voip_portal.nodes.certificates import AUTHORITY
 from voip_portal.nodes.services import ensure_deployment
 from voip_portal.numbers.models import Address, NumberRange
 
@@ -234,3 +238,25 @@ def test_guessing_names_is_limited(
     client = as_user(anna)
     statuses = [client.post("/welcome/", {"username": "admin"}).status_code for _ in range(3)]
     assert statuses == [200, 200, 429]
+
+
+def test_the_page_says_what_tls_asks_of_a_phone(
+    anna: User, as_user: AsUser, client: Client, tmp_path: Path, settings: Any
+) -> None:
+    settings.VOIP_TLS_FOLDER, settings.VOIP_TLS_PORT = tmp_path, 5061
+    link = 'href="/authority.crt"'
+    pages = as_user(anna)
+    pages.post("/welcome/", {"username": "anna"})
+    address = f"/devices/{Device.objects.get().pk}/"
+    assert link not in pages.get(address).content.decode()  # nothing was made yet
+    assert client.get("/authority.crt").status_code == 404
+    ensure(tmp_path, ["campus.example"])
+    page = pages.get(address).content.decode()
+    assert link in page
+    assert "5061" in page
+    answer = client.get("/authority.crt")
+    assert answer["Content-Type"] == "application/x-x509-ca-cert"
+    assert answer.content == (tmp_path / AUTHORITY).read_bytes()
+    assert b"PRIVATE" not in answer.content
+    settings.VOIP_TLS_PORT = -1
+    assert "TLS" not in pages.get(address).content.decode()

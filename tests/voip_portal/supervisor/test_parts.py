@@ -129,6 +129,24 @@ def test_a_busy_port_is_a_sentence(tmp_path: Path, kind: socket.SocketKind) -> N
             preflight.check_ports(busy, patience=0)
 
 
+def test_a_busy_port_for_tls_is_a_sentence(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        busy = replace(deployment(tmp_path), tls_port=other.getsockname()[1])
+        with pytest.raises(CannotStart, match=r"\(SIP over TLS\) .* in use .* VOIP_TLS_PORT="):
+            preflight.check_ports(busy, patience=0)
+
+
+def test_tls_has_the_next_port_unless_told_otherwise() -> None:
+    assert from_environment({}).tls_port == 5061
+    assert from_environment({"VOIP_SIP_PORT": "7000"}).tls_port == 7001
+    assert from_environment({"VOIP_TLS_PORT": "7443"}).environment()["VOIP_TLS_PORT"] == "7443"
+    assert from_environment({"VOIP_TLS_PORT": "-1"}).environment()["VOIP_TLS_PORT"] == "-1"
+    with pytest.raises(CannotStart, match="VOIP_TLS_PORT"):
+        from_environment({"VOIP_TLS_PORT": "yes"})
+
+
 @pytest.mark.parametrize("text", ["0", "65536", "http", "-1"])
 def test_an_impossible_port_number_is_a_sentence(text: str) -> None:
     with pytest.raises(CannotStart, match="VOIP_SIP_PORT"):

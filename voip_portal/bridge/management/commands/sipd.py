@@ -14,7 +14,9 @@ from django.core.checks import WARNING, Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from voip_portal.bridge.compiled import FOLDER, is_current
+from voip_portal.nodes.campus_authority import ensure
 from voip_portal.nodes.models import Deployment
+from voip_portal.numbers.models import Domain
 
 
 class Command(BaseCommand):
@@ -30,7 +32,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.check(tags=[Tags.database], databases=["default"], fail_level=WARNING)
-        config = daemon_config(options["node"], options["host"] or listen_hosts(), options["port"])
+        hosts = options["host"] or listen_hosts()
+        config = daemon_config(options["node"], hosts, options["port"], settings.VOIP_TLS_PORT)
+        if config["tls_folder"]:
+            ensure_certificate(Path(config["tls_folder"]), hosts)
         path = Path(settings.VOIP_VAR) / "run" / f"sipd-{options['node']}.json"
         write_private(path, json.dumps(config))
         become_daemon(path)
@@ -54,7 +59,20 @@ def listen_hosts() -> list[str]:
     return [advertised] if advertised != "127.0.0.1" else ["127.0.0.1", "::1"]
 
 
-def daemon_config(node: str, hosts: list[str], port: int) -> dict[str, Any]:
+def ensure_certificate(folder: Path, hosts: list[str]) -> None:
+    """Have sipd show one of our own making where the operator has put none."""
+    domains = Domain.objects.order_by("pk").values_list("name", flat=True)
+    names = [*domains, settings.VOIP_ADVERTISE, *hosts, "localhost"]
+    try:
+        ensure(folder, list(dict.fromkeys(names)))
+    except OSError as error:
+        raise CommandError(
+            f"No certificate for TLS can be written to {folder} ({error.strerror}). Give this user "
+            "the folder, put a certificate there, or do without TLS: VOIP_TLS_PORT=-1"
+        ) from None
+
+
+def daemon_config(node: str, hosts: list[str], port: int, tls_port: int) -> dict[str, Any]:
     """All that the daemon needs to know, as JSON values."""
     deployment = Deployment.objects.filter(id=1).first()
     if deployment is None:
@@ -64,10 +82,12 @@ def daemon_config(node: str, hosts: list[str], port: int) -> dict[str, Any]:
         keys.append(deployment.previous_cluster_key)
     usable = [host for host in hosts if can_bind(host)]
     databases = settings.DATABASES
+    ports = [("UDP", port), ("TCP", port)] + [("TLS", tls_port)] * (tls_port > 0)
     return {
         "node": node,
         "var": str(settings.VOIP_VAR),
-        "listen": [[t, host, port] for host in usable for t in ("UDP", "TCP")],
+        "listen": [[t, host, p] for host in usable for t, p in ports],
+        "tls_folder": str(settings.VOIP_TLS_FOLDER) if tls_port > 0 else "",
         "advertise": "" if len(usable) > 1 else settings.VOIP_ADVERTISE,
         "cluster_keys": keys,
         "probe_s": settings.VOIP_PROBE_S,
