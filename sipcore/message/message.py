@@ -128,7 +128,10 @@ class Message:
         key = canonical(name)
         self.keys.append(key)
         self.lines.append(f"{name}: {value}")
-        self._changed(key)
+        if self._tops is not None:
+            self._tops.setdefault(key, value)
+        if key in _READ_FROM:
+            self._forget(key)
 
     def set(self, name: str, value: str) -> None:
         """Have exactly one row of this name: in place of the first, or at the end."""
@@ -144,7 +147,10 @@ class Message:
             keep = [i for i, k in enumerate(keys) if k != key or i == first]
             self.lines = [self.lines[i] for i in keep]
             self.keys = [keys[i] for i in keep]
-        self._changed(key)
+        if self._tops is not None:
+            self._tops[key] = value
+        if key in _READ_FROM:
+            self._forget(key)
 
     def remove(self, name: str) -> None:
         """Take out all rows of this name."""
