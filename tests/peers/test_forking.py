@@ -19,6 +19,7 @@ def three_phones(campus: Campus, phone: Phones) -> tuple[Line, list[Agent]]:
     return line, [phone(line).registered() for _ in range(3)]
 
 
+@pytest.mark.rfc("PRX-32")
 def test_one_answers_and_the_others_are_told_so(campus: Campus, phone: Phones) -> None:
     line, phones = three_phones(campus, phone)
     caller = phone().registered()
@@ -68,6 +69,7 @@ def test_busy_then_answered(campus: Campus, phone: Phones) -> None:
     expect_record(campus.record_of(calling.call_id), cause="completed", ended_by="callee")
 
 
+@pytest.mark.rfc("PRX-24")
 def test_decline_everywhere_ends_all_branches(campus: Campus, phone: Phones) -> None:
     line, phones = three_phones(campus, phone)
     caller = phone().registered()
@@ -99,6 +101,7 @@ def test_cancel_reaches_all_branches(campus: Campus, phone: Phones) -> None:
     expect_record(campus.record_of(calling.call_id), cause="cancelled", ended_by="caller")
 
 
+@pytest.mark.rfc("PRX-26")
 def test_better_answers_win_over_worse(campus: Campus, phone: Phones) -> None:
     line, phones = three_phones(campus, phone)
     caller = phone().registered()

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.peers
 TEXT = [("Content-Type", "text/plain;charset=utf-8")]
 
 
+@pytest.mark.rfc("MSG-03")
 @pytest.mark.parametrize("transport", ["UDP", "TCP"])
 def test_message_arrives_and_its_answer_comes_back(
     campus: Campus, phone: Phones, transport: str
@@ -41,6 +42,7 @@ def test_message_to_echo_comes_back(campus: Campus, phone: Phones) -> None:
     sender.quiet(0.7)  # no retransmission: our 200 was seen
 
 
+@pytest.mark.rfc("SEC-16")
 def test_options_to_the_service(campus: Campus) -> None:
     with Agent(("127.0.0.1", campus.sip_port), "anybody") as asker:
         request = asker.request("OPTIONS", f"sip:127.0.0.1:{campus.sip_port}")

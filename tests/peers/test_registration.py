@@ -169,6 +169,7 @@ def test_nonce_from_before_a_kill_is_stale_and_the_registration_stays(
         assert contacts_of(agent) == [agent.contact]
 
 
+@pytest.mark.rfc("REG-04")
 def test_somebody_elses_address_cannot_be_registered(phone: Phones) -> None:
     agent, other = phone(), phone()
     request = agent.request(
@@ -181,6 +182,7 @@ def test_somebody_elses_address_cannot_be_registered(phone: Phones) -> None:
     assert contacts_of(other) == []
 
 
+@pytest.mark.rfc("REG-06", "REG-07")
 def test_query_lists_contacts_and_star_removes_them(phone: Phones) -> None:
     agent = phone()
     first, second = f"<{agent.contact}>", f"<sip:{agent.user}@127.0.0.1:9>;q=0.3"
@@ -191,6 +193,7 @@ def test_query_lists_contacts_and_star_removes_them(phone: Phones) -> None:
     assert contacts_of(agent) == []
 
 
+@pytest.mark.rfc("REG-10")
 def test_too_short_an_interval_is_answered_with_the_least(phone: Phones) -> None:
     agent = phone()
     response = agent.register(expires=5)
@@ -199,6 +202,7 @@ def test_too_short_an_interval_is_answered_with_the_least(phone: Phones) -> None
     assert contacts_of(agent) == []
 
 
+@pytest.mark.rfc("REG-08")
 def test_late_request_of_the_same_call_id_is_refused(phone: Phones) -> None:
     agent = phone()
     late = agent.register_request(expires=60)  # made first, sent last

@@ -14,6 +14,7 @@ from tests.support.ua import SDP, Agent
 pytestmark = pytest.mark.peers
 
 
+@pytest.mark.rfc("TRP-04", "TRP-06")
 @pytest.mark.parametrize(("ours", "theirs"), [("UDP", "TCP"), ("TCP", "UDP"), ("TCP", "TCP")])
 @pytest.mark.parametrize("by", ["caller", "callee"])
 def test_call_over_streams(campus: Campus, phone: Phones, ours: str, theirs: str, by: str) -> None:
@@ -73,6 +74,7 @@ def test_call_on_ipv6_alone_with_bye_from_the_callee(campus: Campus, phone: Phon
     expect_record(campus.record_of(calling.call_id), cause="completed", ended_by="callee")
 
 
+@pytest.mark.rfc("TRP-15")
 def test_stream_keep_alive_is_answered(campus: Campus) -> None:
     with socket.create_connection(("127.0.0.1", campus.sip_port), 2) as stream:
         stream.sendall(b"\r\n\r\n")

@@ -81,6 +81,7 @@ def test_the_called_party_hangs_up(size: Size) -> None:
     assert (end["cause"], end["by"]) == ("completed", "callee")
 
 
+@pytest.mark.rfc("PRX-26")
 @pytest.mark.parametrize(
     ("status", "cause"),
     [(486, "busy"), (603, "rejected"), (480, "unreachable"), (404, "unreachable"), (500, "failed")],
@@ -95,6 +96,7 @@ def test_a_refusal_reaches_the_caller_and_the_record(size: Size, status: int, ca
     assert end["cause"] == cause
 
 
+@pytest.mark.rfc("PRX-27")
 def test_an_overloaded_branch_is_no_overloaded_proxy(size: Size) -> None:
     world = make_world(size)
     anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
@@ -104,6 +106,7 @@ def test_an_overloaded_branch_is_no_overloaded_proxy(size: Size) -> None:
     assert call.status == 500  # RFC 3261 §16.7: a 503 is not passed on
 
 
+@pytest.mark.rfc("PRX-12")
 def test_an_unregistered_friend_is_unreachable_at_once(size: Size) -> None:
     world = make_world(size)
     anna = registered(world, "anna", "10.1.0.1")
@@ -113,6 +116,7 @@ def test_an_unregistered_friend_is_unreachable_at_once(size: Size) -> None:
     assert end["cause"] == "unreachable"
 
 
+@pytest.mark.rfc("PRX-35")
 def test_a_caller_who_gives_up_cancels_the_ringing_phone(size: Size) -> None:
     world = make_world(size)
     anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
@@ -126,6 +130,7 @@ def test_a_caller_who_gives_up_cancels_the_ringing_phone(size: Size) -> None:
     assert "CANCEL" in [r.method for r in bob.received]
 
 
+@pytest.mark.rfc("PRX-32", "PRX-35")
 def test_a_cancel_before_the_first_ring_waits_for_it(size: Size) -> None:
     world = make_world(size)
     anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
@@ -144,6 +149,7 @@ def test_a_cancel_before_the_first_ring_waits_for_it(size: Size) -> None:
     assert end["cause"] == "cancelled"
 
 
+@pytest.mark.rfc("PRX-35")
 @pytest.mark.parametrize("delay_ms", range(0, 60, 6))
 def test_a_cancel_that_crosses_the_answer_leaves_one_outcome(size: Size, delay_ms: int) -> None:
     world = make_world(size, seed=delay_ms)
@@ -160,6 +166,7 @@ def test_a_cancel_that_crosses_the_answer_leaves_one_outcome(size: Size, delay_m
     assert end["cause"] == ("completed" if call.dialogs else "cancelled")
 
 
+@pytest.mark.rfc("PRX-25")
 def test_a_phone_that_never_answers_at_all_times_out(size: Size) -> None:
     world = make_world(size)
     anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
@@ -171,6 +178,7 @@ def test_a_phone_that_never_answers_at_all_times_out(size: Size) -> None:
     assert end["cause"] == "no_answer"
 
 
+@pytest.mark.rfc("PRX-21", "PRX-33")
 def test_timer_c_ends_a_phone_that_rings_for_ever(size: Size) -> None:
     world = make_world(size)
     anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
@@ -192,6 +200,7 @@ def three_phones(world: World, scripts: list[object]) -> list[Phone]:
     return phones
 
 
+@pytest.mark.rfc("PRX-32")
 def test_of_three_phones_the_first_to_answer_wins_and_the_others_stop(size: Size) -> None:
     world = make_world(size)
     anna = registered(world, "anna", "10.1.0.1")
@@ -206,6 +215,7 @@ def test_of_three_phones_the_first_to_answer_wins_and_the_others_stop(size: Size
     assert end_of(world)["cause"] == "completed"
 
 
+@pytest.mark.rfc("PRX-26", "PRX-27")
 @pytest.mark.parametrize(
     ("statuses", "best"),
     [((486, 486, 486), 486), ((480, 486, 404), 486), ((486, 603, 480), 603), ((503, 503, 503), 500)],
@@ -221,6 +231,7 @@ def test_when_all_phones_refuse_the_best_refusal_is_given(
     assert call.status == best
 
 
+@pytest.mark.rfc("PRX-23")
 def test_two_phones_that_answer_at_once_make_two_dialogs_and_one_call(size: Size) -> None:
     world = make_world(size, seed=3)
     anna = registered(world, "anna", "10.1.0.1")
@@ -234,6 +245,7 @@ def test_two_phones_that_answer_at_once_make_two_dialogs_and_one_call(size: Size
     assert end["cause"] == "completed"
 
 
+@pytest.mark.rfc("PRX-44")
 def test_lower_q_rings_only_after_higher_q_failed(size: Size) -> None:
     world = make_world(size)
     anna = registered(world, "anna", "10.1.0.1")
@@ -265,6 +277,7 @@ def test_a_reinvite_passes_within_the_call(size: Size) -> None:
     assert end_of(world)["cause"] == "completed"
 
 
+@pytest.mark.rfc("MSG-03")
 def test_a_message_is_relayed_and_answered(size: Size) -> None:
     world = make_world(size)
     anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")

@@ -18,6 +18,7 @@ from tests.sipcore.simulation.world import DOMAIN, SIZES, Size
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
 
 
+@pytest.mark.rfc("PRX-34")
 @pytest.mark.parametrize(
     "target",
     [
@@ -166,6 +167,7 @@ def test_what_cannot_be_read_is_answered_400_even_before_who_it_is(
     assert sent(anna, request).status == 400
 
 
+@pytest.mark.rfc("PRX-04", "PRX-37")
 def test_an_ack_without_hops_left_ends_here(size: Size) -> None:
     world = make_world(size)
     anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
@@ -182,6 +184,7 @@ def test_an_ack_without_hops_left_ends_here(size: Size) -> None:
         assert len(arrived) == expected
 
 
+@pytest.mark.rfc("PRX-22")
 def test_a_response_whose_other_vias_are_gone_is_not_passed_on(size: Size) -> None:
     world = make_world(size)
     anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")

@@ -39,6 +39,7 @@ def sent(phone: Phone, request: Request) -> Outgoing:
     return outgoing
 
 
+@pytest.mark.rfc("PRX-04")
 def test_max_forwards_zero_ends_here(size: Size) -> None:
     world = make_world(size)
     anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
@@ -48,6 +49,7 @@ def test_max_forwards_zero_ends_here(size: Size) -> None:
     assert not bob.received
 
 
+@pytest.mark.rfc("PRX-05")
 def test_an_unknown_proxy_require_is_named(size: Size) -> None:
     world = make_world(size)
     anna = registered(world, "anna", "10.1.0.1")
@@ -59,12 +61,14 @@ def test_an_unknown_proxy_require_is_named(size: Size) -> None:
     assert outgoing.finals[0].first("unsupported") == "teleport, path"
 
 
+@pytest.mark.rfc("PRX-03")
 def test_an_unknown_scheme_is_refused(size: Size) -> None:
     world = make_world(size)
     anna = registered(world, "anna", "10.1.0.1")
     assert sent(anna, anna.build("MESSAGE", "nobody:knows@this")).status == 416
 
 
+@pytest.mark.rfc("PRX-13", "PRX-15")
 def test_a_request_forwarded_has_our_via_and_one_hop_less(size: Size) -> None:
     world = make_world(size)
     anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
@@ -88,6 +92,7 @@ def test_from_must_be_the_authenticated_account(size: Size) -> None:
     assert not bob.received
 
 
+@pytest.mark.rfc("REG-04")
 def test_registering_for_somebody_else_is_refused(size: Size) -> None:
     world = make_world(size)
     anna = registered(world, "anna", "10.1.0.1")
@@ -115,6 +120,7 @@ def test_unknown_and_unregistered_look_the_same_to_a_stranger(size: Size) -> Non
     assert statuses == {480}
 
 
+@pytest.mark.rfc("PRX-10")
 def test_a_stranger_is_relayed_nowhere(size: Size) -> None:
     world = make_world(size)
     bob = registered(world, "bob", "10.1.0.2")
@@ -126,6 +132,7 @@ def test_a_stranger_is_relayed_nowhere(size: Size) -> None:
     assert not bob.received
 
 
+@pytest.mark.rfc("PRX-10")
 def test_a_device_of_ours_reaches_other_domains(size: Size) -> None:
     world = make_world(size)
     anna = registered(world, "anna", "10.1.0.1")
@@ -143,6 +150,7 @@ def test_emergency_numbers_are_answered_at_once_with_what_to_do(size: Size) -> N
         assert "mobile phone" in (outgoing.finals[0].first("reason") or "")
 
 
+@pytest.mark.rfc("PRX-38")
 def test_a_request_that_comes_back_unchanged_is_a_loop(size: Size) -> None:
     """A contact that leads back to us: the registrar's own address, under another name."""
     world = make_world(size)
@@ -166,6 +174,7 @@ def test_a_request_that_comes_back_unchanged_is_a_loop(size: Size) -> None:
     world.check_nothing_left()
 
 
+@pytest.mark.rfc("PRX-07")
 def test_a_strict_router_before_us_is_understood(size: Size) -> None:
     world = make_world(size)
     anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
@@ -326,6 +335,7 @@ def test_no_spelling_of_from_makes_somebody_else_of_me(
     assert len(bob.received) == (status == 200)
 
 
+@pytest.mark.rfc("PRX-48")
 @pytest.mark.parametrize("name", ["P-Asserted-Identity", "Remote-Party-ID"])
 def test_what_a_peer_asserts_of_itself_is_not_passed_on(size: Size, name: str) -> None:
     world = make_world(size)
@@ -345,6 +355,7 @@ def test_what_a_peer_asserts_of_itself_is_not_passed_on(size: Size, name: str) -
     assert not call.finals[-1].has(name.lower())
 
 
+@pytest.mark.rfc("SEC-09")
 @pytest.mark.parametrize("host", ["10.0.0.1", "10.0.0.1:5060", DOMAIN, f"{DOMAIN.upper()}.:5060"])
 def test_a_contact_that_leads_back_to_us_is_refused(size: Size, host: str) -> None:
     world = make_world(size)

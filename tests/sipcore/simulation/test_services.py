@@ -34,6 +34,7 @@ def anna(world: World) -> Phone:
     return registered(world, "anna", "10.1.0.1")
 
 
+@pytest.mark.rfc("SEC-17")
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
 def test_an_extension_that_is_required_is_refused_by_name(anna: Phone, method: str) -> None:
     request = anna.build(method, ECHO, body=b"v=0\r\n")
@@ -43,6 +44,7 @@ def test_an_extension_that_is_required_is_refused_by_name(anna: Phone, method: s
     assert outgoing.finals[0].first("unsupported") == "100rel, teleport"
 
 
+@pytest.mark.rfc("SEC-17")
 def test_what_is_no_session_description_is_not_echoed_as_one(world: World, anna: Phone) -> None:
     request = anna.build("INVITE", ECHO, body=b"--x\r\n")
     request.append("Content-Type", "multipart/mixed;boundary=x")
