@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import struct
 from collections.abc import Callable
@@ -94,7 +95,11 @@ class DatagramSocket:
         """By the source address: one object for all messages and bindings of a phone."""
         self._last_turn = 0.0
         self._gathering: asyncio.TimerHandle | None = None
-        loop.add_reader(sock.fileno(), self._readable)
+        # libuv stops watching a socket that has an error to tell; of an epoll set that holds the
+        # socket it sees only that there is something to do.
+        self._watched = select.epoll()
+        self._watched.register(sock.fileno(), select.EPOLLIN)
+        loop.add_reader(self._watched.fileno(), self._readable)
 
     def send(self, data: bytes, remote: tuple[str, int]) -> bool:
         """Hand a datagram to the kernel; False where it was not taken, as good as lost on the way.
@@ -106,7 +111,6 @@ class DatagramSocket:
         except BlockingIOError:
             return False
         except OSError:
-            self._loop.call_soon(self._take_errors)
             try:
                 self._socket.sendto(data, remote)
             except OSError:
@@ -116,8 +120,6 @@ class DatagramSocket:
     def _take_errors(self) -> None:
         """Tell of what did not arrive (RFC 3261 §18.4); the kernel wakes us until all is taken."""
         for _ in range(BURST):
-            if self._socket.fileno() < 0:
-                return
             try:
                 head, notes, _, _ = self._socket.recvmsg(
                     ERROR_HEAD_BYTES, ERROR_HEAD_BYTES, socket.MSG_ERRQUEUE
@@ -131,7 +133,8 @@ class DatagramSocket:
         """Close the socket."""
         if self._gathering is not None:
             self._gathering.cancel()
-        self._loop.remove_reader(self._socket.fileno())
+        self._loop.remove_reader(self._watched.fileno())
+        self._watched.close()
         self._socket.close()
 
     def _new_flow(self, remote: tuple[Any, ...]) -> Flow:
@@ -146,7 +149,7 @@ class DatagramSocket:
         self._take(1)
         now = monotonic()
         if now - self._last_turn < GATHER_S:
-            self._loop.remove_reader(self._socket.fileno())
+            self._loop.remove_reader(self._watched.fileno())
             self._gathering = self._loop.call_later(GATHER_S, self._gathered)
         self._last_turn = now
 
@@ -154,7 +157,7 @@ class DatagramSocket:
         taken = self._take(BURST)
         if taken == 0:
             self._gathering = None
-            self._loop.add_reader(self._socket.fileno(), self._readable)
+            self._loop.add_reader(self._watched.fileno(), self._readable)
             return
         wait = GATHER_S if taken < BURST else 0.0
         self._gathering = self._loop.call_later(wait, self._gathered)
@@ -166,6 +169,8 @@ class DatagramSocket:
             try:
                 size, remote = self._socket.recvfrom_into(self._buffer)
             except BlockingIOError:
+                if taken == 0:  # woken for nothing but what did not arrive
+                    self._take_errors()
                 break
             except OSError:  # of something sent before
                 self._take_errors()

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
+import uvloop
+
 from sipcore.apps.campus import CampusService
 from sipcore.apps.echo import Echo
 from sipcore.bindings import BindingChange, BindingTable, MemoryBindingStore, StoreResult
@@ -67,7 +69,7 @@ class Served:
             spool=Spool(folder / "spool", "life"),
             journal=Journal(folder / "journal.jsonl"),
         )
-        self.loop = asyncio.new_event_loop()
+        self.loop = uvloop.new_event_loop()
         self._agents: list[Agent] = []
 
     def agent(
