@@ -29,7 +29,7 @@ def is_installed() -> bool:
 class Baresip:
     """One phone in a folder of its own. `server` is what the portal's page tells a student.
 
-    Over TLS it trusts the servers that `authority` vouches for.
+    Over TLS it is told of `authority`, but baresip 1.0 registers at a server of another one too.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Baresip:
             "module_app ctrl_tcp.so",
             f"ctrl_tcp_listen 127.0.0.1:{self._control_port}",
         ]
-        if authority is not None:  # without it baresip verifies nobody
+        if authority is not None:
             rows.append(f"sip_cafile {authority}")
         (self.folder / "config").write_text("\n".join(rows) + "\n")
 

@@ -32,6 +32,7 @@ from tests.support.wire import bracketed
 from voip_portal.calls.fold import Event, fold
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+AUTHORITY_FILE: Final = "tls/authority/campus-ca.pem"
 START_WITHIN_S: Final = 60.0
 STOP_WITHIN_S: Final = 15.0
 BATCH: Final = 60
@@ -143,16 +144,24 @@ class Campus:
         transport: str = "UDP",
         algorithm: str = "SHA-256",
         host: str = "127.0.0.1",
+        scheme: str = "sip",
     ) -> Agent:
         """A scripted user agent with the secret of a line, not registered yet."""
         line = line or self.line()
         return Agent(
-            (host, self.sip_port),
+            (host, self.tls_port if transport == "TLS" else self.sip_port),
             line.username,
             line.secret,
             transport=transport,
             algorithm=algorithm,
+            scheme=scheme,
+            authority=self.authority,
         )
+
+    @property
+    def authority(self) -> Path:
+        """The certificate that students install in their phones."""
+        return self.var / AUTHORITY_FILE
 
     def uri(self, user: str, host: str = "127.0.0.1") -> str:
         """How a phone of this deployment dials somebody."""

@@ -20,9 +20,18 @@ def is_installed() -> bool:
 
 
 class Linphone:
-    """One phone in a folder of its own, which registers over UDP."""
+    """One phone in a folder of its own. Over TLS it trusts whom `authority` has signed for."""
 
-    def __init__(self, folder: Path, user: str, secret: str, server: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        user: str,
+        secret: str,
+        server: str,
+        *,
+        transport: str = "udp",
+        authority: Path | None = None,
+    ) -> None:
         self.folder = folder
         self.user = user
         self._process: subprocess.Popen[bytes] | None = None
@@ -33,13 +42,14 @@ class Linphone:
             "[sip]",
             f"sip_port={free_port()}",
             "sip_tcp_port=0",
-            "sip_tls_port=0",
+            f"sip_tls_port={free_port() if transport == 'tls' else 0}",
             "bind_address=127.0.0.1",
             "default_proxy=0",
+            *([f"root_ca={authority}", "verify_server_certs=1"] if authority else []),
             "[rtp]",
             f"audio_rtp_port={free_port(2)}",
             "[proxy_0]",
-            f"reg_proxy=<sip:{server};transport=udp>",
+            f"reg_proxy=<sip:{server};transport={transport}>",
             f"reg_identity=sip:{user}@{server}",
             "reg_expires=120",
             "reg_sendregister=1",

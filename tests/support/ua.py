@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import secrets
 import socket
+import ssl
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Self
 
 from tests.support.wire import (
@@ -202,7 +204,10 @@ class Called:
 
 
 class Agent:
-    """One phone. `secret` is None for a stranger."""
+    """One phone. `secret` is None for a stranger.
+
+    Over TLS it knows servers by what `authority` has signed, as strictly as a browser.
+    """
 
     def __init__(
         self,
@@ -213,7 +218,11 @@ class Agent:
         transport: str = "UDP",
         algorithm: str = "SHA-256",
         domain: str = "",
+        scheme: str = "sip",
+        authority: Path | None = None,
     ) -> None:
+        self.scheme = scheme
+        self._authority = authority
         self.server = server
         self.user = user
         self.secret = secret
@@ -235,7 +244,11 @@ class Agent:
             sock = socket.socket(family, socket.SOCK_DGRAM)
             sock.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
             return sock
-        return socket.create_connection(self.server, PATIENCE_S)
+        stream = socket.create_connection(self.server, PATIENCE_S)
+        if self.transport == "TLS":
+            context = ssl.create_default_context(cafile=self._authority)
+            return context.wrap_socket(stream, server_hostname=self.server[0])
+        return stream
 
     def __enter__(self) -> Self:
         return self
@@ -258,13 +271,14 @@ class Agent:
 
     @property
     def aor(self) -> str:
-        return f"sip:{self.user}@{self.domain}"
+        return f"{self.scheme}:{self.user}@{self.domain}"
 
     @property
     def contact(self) -> str:
         host, port = self.address
-        suffix = "" if self.transport == "UDP" else f";transport={self.transport.lower()}"
-        return f"sip:{self.user}@{bracketed(host)}:{port}{suffix}"
+        plain = self.transport == "UDP" or self.scheme == "sips"
+        suffix = "" if plain else f";transport={self.transport.lower()}"
+        return f"{self.scheme}:{self.user}@{bracketed(host)}:{port}{suffix}"
 
     def new_via(self) -> str:
         """A Via with a fresh branch."""
@@ -434,7 +448,7 @@ class Agent:
             rows.append(("Expires", str(expires)))
         return self.request(
             "REGISTER",
-            f"sip:{self.domain}",
+            f"{self.scheme}:{self.domain}",
             to=f"<{self.aor}>",
             call_id=call_id or self._register_call_id,
             cseq=self._register_cseq,

@@ -86,6 +86,8 @@ def _names(hosts: Sequence[str]) -> list[x509.GeneralName]:
             continue
         literal = f"[{host}]" if address.version == 6 else host
         names += [x509.UniformResourceIdentifier(f"sip:{literal}"), x509.IPAddress(address)]
+        if address.version == 4:
+            names.append(x509.DNSName(host))  # Linphone, by Mbed TLS 2, knows no other names
     return names
 
 
