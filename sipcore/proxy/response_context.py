@@ -242,7 +242,7 @@ class ResponseContext:
     def _send(self, branch: Branch, flow: Flow, now: float) -> None:
         copy = branch.request
         assert copy is not None
-        if not flow.secure and is_sips(copy.uri_text):
+        if is_sips(copy.uri_text) and not flow.secure:
             self._branch_failed(branch, 480, now, [("Warning", SIPS_NOT_ALLOWED)])
             return
         branch.flow = flow

@@ -472,7 +472,7 @@ class CampusService:
         remove_assertions(copy)
         copy.set("Max-Breadth", str(read_max_breadth(request)))
         out = target.flow or worker.flow_to(next_hop_text(copy))
-        if out is None or (not out.secure and is_sips(copy.uri_text)):
+        if out is None or (is_sips(copy.uri_text) and not out.secure):
             worker.count("ack to a name" if out is None else "ack not to be sent in the open")
             return
         copy.push("Via", worker.via_value(out, stateless_branch(request)))
