@@ -20,6 +20,8 @@ VOIP_VAR = env.private_folder(Path(os.environ.get("VOIP_VAR") or BASE_DIR / "var
 VOIP_SIP_PORT = int(os.environ.get("VOIP_SIP_PORT") or 5060)
 VOIP_TLS_PORT = int(os.environ.get("VOIP_TLS_PORT") or VOIP_SIP_PORT + 1)
 """Port of SIP over TLS; -1: none."""
+VOIP_TLS_NAME = os.environ.get("VOIP_TLS_NAME", "")
+"""The name of the TLS port in Via and Record-Route, which the certificate must say."""
 VOIP_TLS_FOLDER = Path(os.environ.get("VOIP_TLS_FOLDER") or VOIP_VAR / "tls")
 """Where sipd's certificates lie (`sipcore.node.tls`)."""
 VOIP_WEB_PORT = int(os.environ.get("VOIP_WEB_PORT") or 8000)

@@ -25,7 +25,8 @@ from sipcore.node.spool import Spool
 from sipcore.node.streams import StreamSet
 from sipcore.node.tls import Certificates
 from sipcore.node.worker import DEFAULT_PORTS, Worker
-from sipcore.transport.flow import Flow
+from sipcore.transport.flow import Flow, bracketed
+from sipcore.transport.identity import speaks_for
 
 log = logging.getLogger("sipcore.node")
 
@@ -106,8 +107,17 @@ class Node:
                 )
             elif listener.transport in ("TCP", "TLS"):
                 await self._streams.listen(listener, self._loop)
+        self._check_own_names()
         self._tick()
         self.flush()
+
+    def _check_own_names(self) -> None:
+        """Our Record-Route must name whom our certificate is for (RFC 5922 §7.5)."""
+        contexts = self._certificates.contexts if self._certificates is not None else None
+        for listener in self.worker.config.listeners:
+            host = bracketed(listener.advertised[0])
+            if listener.transport == "TLS" and contexts and not speaks_for(contexts.names, host):
+                log.warning("other servers will not trust us as %s: no certificate names it", host)
 
     async def stop(self) -> None:
         """Send what is left, then close sockets and files."""

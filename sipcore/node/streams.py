@@ -333,6 +333,8 @@ class StreamConnection(asyncio.Protocol):
         answer = tls.take()
         if answer:
             self._transport.write(answer)
+        if self._transport.get_write_buffer_size() > self._owner.limits.waiting_bytes:
+            self._transport.abort()  # it asks for new keys again and again, and never reads
         if self._broken:
             self._transport.close()
         elif tls.ready and not self.usable:

@@ -136,7 +136,8 @@ class Worker:
         """To contacts given by address: a phone's is the same for a long time."""
         self._sent_again: set[int] = set()
         """Responses on their second way."""
-        self._peers: dict[int, tuple[str, ...]] = {}
+        self._peers: dict[Flow, tuple[str, ...]] = {}
+        """Who is at the other end of TLS connections, where that was proved."""
         self._counter = 0
         self._branch_prefix = f"z9hG4bK{random.getrandbits(40):010x}"
         self._via_heads = {(lt.transport, lt.local): _via_head(lt) for lt in config.listeners}
@@ -272,9 +273,9 @@ class Worker:
     def peer_known(self, flow: Flow, identities: tuple[str, ...]) -> None:
         """The other end of a TLS connection has proved to speak for these domains; () when gone."""
         if identities:
-            self._peers[flow.connection] = identities
+            self._peers[flow] = identities
         else:
-            self._peers.pop(flow.connection, None)
+            self._peers.pop(flow, None)
 
     def noted(self, note: Mapping[str, Any], now: float, at: float) -> None:
         """A note from another worker or node."""
@@ -303,7 +304,7 @@ class Worker:
             return
         stamp_source(request, flow)
         back = response_flow(request, flow)
-        if self._peers and flow.connection in self._peers and "alias" in request.via.params:
+        if self._peers and flow in self._peers and "alias" in request.via.params:
             self.out.aliases.append((flow.connection, request.via.port or DEFAULT_PORTS["TLS"]))
         try:
             if self.application.answer_without_state(request, back):
@@ -458,7 +459,7 @@ class Worker:
 
         By the certificate of its TLS connection (RFC 5922 §7.4); () for everybody else.
         """
-        return self._peers.get(flow.connection, ())
+        return self._peers.get(flow, ())
 
     # --- services for applications -----------------------------------------------------------
     def record(self, record: Record) -> None:

@@ -20,7 +20,7 @@ from tests.support.linphone import Linphone
 from tests.support.ports import has_ipv6
 from tests.support.tunnel import Tunnel
 from tests.support.ua import SDP, Agent
-from tests.support.wire import bracketed, read_stream
+from tests.support.wire import bracketed, read_stream, uri_of
 
 pytestmark = pytest.mark.peers
 
@@ -70,7 +70,7 @@ def test_call_between_tls_and_all_else(
     )
 
 
-@pytest.mark.rfc("TRP-18", "SEC-06", "SEC-07", "PRX-16")
+@pytest.mark.rfc("TRP-18", "SEC-05", "SEC-06", "SEC-07", "PRX-16")
 @pytest.mark.parametrize("host", HOSTS)
 def test_sips_from_end_to_end(campus: Campus, phone: Phones, host: str) -> None:
     caller = phone(transport="TLS", scheme="sips", host=host).registered()
@@ -80,6 +80,10 @@ def test_sips_from_end_to_end(campus: Campus, phone: Phones, host: str) -> None:
     assert called.request.uri == callee.contact
     assert all(value.startswith("<sips:") for value in called.request.values("Record-Route"))
     assert all("SIP/2.0/TLS" in value for value in called.request.values("Via"))
+    # Who comes back by our Record-Route finds its host in our certificate (RFC 5922 §7.5).
+    named = {name for kind, name in caller.peer_certificate()["subjectAltName"] if kind == "URI"}
+    for value in called.request.values("Record-Route"):
+        assert f"sip:{uri_of(value)[5:].partition(';')[0].rpartition(':')[0]}" in named
     called.ring()
     calling.expect(180)
     at_callee = called.answer()
@@ -100,6 +104,29 @@ def test_sips_to_who_has_registered_sip(campus: Campus, phone: Phones, theirs: s
     refused = calling.failed(480)
     assert refused.get("Warning").startswith("380 ")
     callee.quiet(0.3)
+
+
+@pytest.mark.rfc("SEC-05", "PRX-16")
+def test_the_name_of_the_certificate_stands_in_the_routes(prepared: Campus, tmp_path: Path) -> None:
+    name = "sip.campus.example"
+    with (
+        prepared.copy(tmp_path / "var", {"VOIP_TLS_NAME": name}).start_sipd() as campus,
+        campus.phone(transport="TLS").registered() as caller,
+        campus.phone().registered() as callee,
+    ):
+        calling = caller.invite(uri(campus, callee.user))
+        called = callee.ringing()
+        called.ring()
+        calling.expect(180)
+        routes = called.request.values("Record-Route")
+        assert routes[-1].startswith(f"<sip:{name}:{campus.tls_port};transport=tls;")
+        assert ("URI", f"sip:{name}") in caller.peer_certificate()["subjectAltName"]
+        called.answer()
+        at_caller = calling.answered()
+        callee.expect("ACK")
+        bye = at_caller.send("BYE")
+        callee.accept("BYE")
+        assert caller.final(bye).status == 200
 
 
 def test_tls_port_takes_nothing_in_the_open(campus: Campus) -> None:

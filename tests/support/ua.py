@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from tests.support.wire import (
     Header,
@@ -268,6 +268,11 @@ class Agent:
     def address(self) -> Address:
         name = self._socket.getsockname()
         return name[0], name[1]
+
+    def peer_certificate(self) -> dict[str, Any]:
+        """What the server has shown over TLS."""
+        assert isinstance(self._socket, ssl.SSLSocket)
+        return self._socket.getpeercert() or {}
 
     @property
     def aor(self) -> str:

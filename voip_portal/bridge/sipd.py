@@ -50,9 +50,10 @@ OWN_FILES = 256
 
 def worker_config(config: dict[str, Any], incarnation: int) -> WorkerConfig:
     """The worker's part of the configuration file."""
+    names = {"TLS": config["tls_name"]}
     listeners = tuple(
-        Listener(transport, (host, port), (config["advertise"] or host, port))
-        for transport, host, port in config["listen"]
+        Listener(t, (host, port), (names.get(t) or config["advertise"] or host, port))
+        for t, host, port in config["listen"]
     )
     hosts = {listener.local[0] for listener in listeners}
     hosts |= {listener.advertised[0] for listener in listeners} | {"localhost"}

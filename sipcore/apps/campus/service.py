@@ -94,6 +94,8 @@ class CampusService:
                 return False
         elif request.has("proxy-authorization") or request.to_tag:
             return False
+        if is_sips(request.uri_text) and not back.secure:
+            return False  # refused, and asked for no credentials
         response = self._identity.plain_challenge(request)
         if response is None:
             return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import time
 import warnings
@@ -414,3 +415,25 @@ async def test_without_a_certificate_there_is_no_alias(tmp_path: Path) -> None:
             server.send(address, "near.example", b"not for it")
         await server.until(lambda: len(server.failures) == 2)
         writer.close()
+
+
+async def test_who_never_reads_fills_no_memory(tmp_path: Path) -> None:
+    limits = StreamLimits(waiting_bytes=100_000, sweep_s=0.05)
+    async with side(tmp_path, campus(), limits=limits) as server:
+        context = client_context()
+        with socket.create_connection(server.local) as plain:
+            plain.setblocking(False)
+            reader, writer = await asyncio.open_connection(
+                sock=plain, ssl=context, server_hostname="campus.example", limit=1
+            )
+            await server.until(lambda: len(server.streams) == 1)
+
+            async def ping() -> None:
+                while True:
+                    writer.write(b"\r\n\r\n" * 100_000)
+                    await writer.drain()
+
+            with pytest.raises((ConnectionError, ssl.SSLError)):
+                await asyncio.wait_for(ping(), 60)
+            await server.until(lambda: len(server.streams) == 0)
+            assert reader is not None

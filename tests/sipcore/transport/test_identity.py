@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from sipcore.node.tls import NoCertificate, TlsLayer, load
 from sipcore.transport.identity import MAX_IDENTITIES, is_dns_name, sip_identities, speaks_for
@@ -117,6 +118,16 @@ def test_a_certificate_for_clients_alone_serves_nobody(
     signed(None, "sip:example.com", usages=[CLIENT_ONLY]).write(tmp_path / "default.pem")
     assert load(tmp_path).names == frozenset()
     assert "peers will refuse it" in caplog.text
+
+
+def test_an_encrypted_key_is_named_and_nobody_is_asked(tmp_path: Path) -> None:
+    pair = signed(None, "sip:a.example")
+    secret = serialization.BestAvailableEncryption(b"secret")
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (tmp_path / "a.key").write_bytes(pair.key.private_bytes(pem, pkcs8, secret))
+    (tmp_path / "a.pem").write_bytes(pair.public_pem)
+    with pytest.raises(NoCertificate, match=r"a\.pem: the private key is encrypted"):
+        load(tmp_path)
 
 
 @pytest.mark.parametrize(

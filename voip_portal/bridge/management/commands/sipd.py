@@ -62,7 +62,8 @@ def listen_hosts() -> list[str]:
 def ensure_certificate(folder: Path, hosts: list[str]) -> None:
     """Have sipd show one of our own making where the operator has put none."""
     domains = Domain.objects.order_by("pk").values_list("name", flat=True)
-    names = [*domains, settings.VOIP_ADVERTISE, *hosts, "localhost"]
+    names = [*domains, *filter(None, [settings.VOIP_TLS_NAME]), settings.VOIP_ADVERTISE]
+    names += [*hosts, "localhost"]
     try:
         ensure(folder, list(dict.fromkeys(names)))
     except OSError as error:
@@ -87,6 +88,7 @@ def daemon_config(node: str, hosts: list[str], port: int, tls_port: int) -> dict
         "node": node,
         "var": str(settings.VOIP_VAR),
         "listen": [[t, host, p] for host in usable for t, p in ports],
+        "tls_name": settings.VOIP_TLS_NAME,
         "tls_folder": str(settings.VOIP_TLS_FOLDER) if tls_port > 0 else "",
         "advertise": "" if len(usable) > 1 else settings.VOIP_ADVERTISE,
         "cluster_keys": keys,
