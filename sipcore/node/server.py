@@ -100,13 +100,15 @@ class Node:
             self._spool.append(lost)  # before the journal forgets them: the next lines may fail
         if not self._spool.waiting:
             self._rewrite_journal()
-        for listener in self.worker.config.listeners:
+        listeners = self.worker.config.listeners
+        for listener in listeners:
+            if listener.transport in ("TCP", "TLS"):
+                await self._streams.listen(listener, self._loop)
+        for listener in listeners:  # last: who is answered over UDP takes all else for ready
             if listener.transport == "UDP":
                 self._datagrams[listener.local] = DatagramSocket(
                     listener.local, self._receive, self.flush, self._unreachable, self._loop
                 )
-            elif listener.transport in ("TCP", "TLS"):
-                await self._streams.listen(listener, self._loop)
         self._check_own_names()
         self._tick()
         self.flush()
