@@ -6,7 +6,7 @@ All certificates lie in one folder, which is looked at while the node runs:
     trusted/*.pem     authorities, or single certificates, that vouch for trusted peers
 
 Each certificate is shown to those who ask for one of its names (SNI), `default.pem`, else the first
-one by file name, to all others. What is changed there is in force for the next connection; those that
+one by file name, to all others; `fallback.pem` counts last. What is changed there is in force for the next connection; those that
 are open go on. Peers prove themselves by a client certificate: it is asked for where `trusted`
 holds something, and a phone without one is welcome. Servers that we connect to are verified by
 `trusted` and by the authorities of the system.
@@ -29,6 +29,7 @@ MAX_READ: Final = 65_536
 MAX_HANDSHAKE: Final = 131_072
 """Bytes of one handshake; a chain of certificates is the most of it."""
 DEFAULT: Final = "default"
+FALLBACK: Final = "fallback"
 
 
 class NoCertificate(Exception):
@@ -71,7 +72,10 @@ def load(folder: Path) -> Contexts:
 
 def certificate_files(folder: Path) -> list[Path]:
     """The certificates, the one for everybody first."""
-    return sorted(folder.glob("*.pem"), key=lambda path: (path.stem != DEFAULT, path.name))
+    return sorted(
+        folder.glob("*.pem"),
+        key=lambda path: (path.stem != DEFAULT, path.stem == FALLBACK, path.name),
+    )
 
 
 def state_of(folder: Path) -> tuple[tuple[str, int, int, int], ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-OWN: Final = "campus.pem"
-"""The one that the campus's own authority signed."""
+OWN: Final = "fallback.pem"
+"""The one that the campus's own authority signed; any other comes before it."""
 AUTHORITY: Final = Path("authority") / "campus-ca.pem"
 AUTHORITY_KEY: Final = Path("authority") / "campus-ca.key"
 

@@ -145,6 +145,16 @@ async def test_who_asks_for_no_name_is_shown_the_default(tmp_path: Path) -> None
         writer.close()
 
 
+async def test_the_fallback_is_shown_for_the_names_that_no_other_has(tmp_path: Path) -> None:
+    signed(AUTHORITY, "campus.example", "only.example").write(tmp_path / "fallback.pem")
+    signed(AUTHORITY, "campus.example", "new.example").write(tmp_path / "its-own.pem")
+    async with side(tmp_path) as server:
+        for name, other in (("campus.example", "new.example"), ("only.example", "campus.example")):
+            _, writer = await connect(server, name)
+            assert ("DNS", other) in writer.get_extra_info("peercert")["subjectAltName"]
+            writer.close()
+
+
 @pytest.mark.rfc("SEC-06")
 @pytest.mark.parametrize(
     ("version", "spoken"),
