@@ -389,7 +389,7 @@ class Worker:
         with contextlib.suppress(MalformedMessage):  # an unreadable Via: back to the source
             stamp_source(request, flow)
             back = response_flow(request, flow)
-        response = request.respond(error.status, error.reason, to_tag=self.new_tag())
+        response = request.respond(error.status, error.reason, to_tag=request.stateless_tag)
         self.send(back, response.to_bytes())
 
     # --- who we are ------------------------------------------------------------------------

@@ -157,7 +157,7 @@ class Identity:
             stale=stale,
         )
         status = 407 if proxy else 401
-        return request.respond(status, to_tag=worker.new_tag(), headers=headers)
+        return request.respond(status, to_tag=request.stateless_tag, headers=headers)
 
     def _offered(self, request: Request, domain: str) -> tuple[str, ...]:
         known = self._worker.directory.domain(domain)

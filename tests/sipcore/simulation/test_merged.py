@@ -28,6 +28,7 @@ def test_a_service_answers_one_of_two(size: Size, method: str, known: bool) -> N
         end_of(world)
 
 
+@pytest.mark.rfc("TXN-19")
 def test_the_registrar_answers_one_of_two(size: Size) -> None:
     world = make_world(size)
     anna = registered(world, "anna", "10.1.0.1")
