@@ -334,10 +334,12 @@ class Message:
 
     @property
     def contacts(self) -> list[NameAddr]:
-        """Contact values; none of them is `*`."""
+        """Contact values; none of them is `*`, which is for REGISTER alone (§20.10)."""
         found = self._contacts
         if found is None:
             values = self.values("contact")
+            if "*" in values and self.cseq_method != "REGISTER":
+                raise MalformedMessage("* is for REGISTER", header="contact")
             found = [parse_name_addr(v, "contact") for v in values if v != "*"]
             self._contacts = found
         return found

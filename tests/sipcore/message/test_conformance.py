@@ -469,8 +469,12 @@ def test_any_branch_can_be_read(branch: str) -> None:
 def test_a_star_is_told_apart_from_contacts() -> None:
     message = options("Contact: *")
     assert message.contact_is_star
+    with pytest.raises(MalformedMessage, match="is for REGISTER"):
+        assert message.contacts
+    message.set("CSeq", "1 REGISTER")
     assert message.contacts == []
     mixed = options("Contact: *, <sip:a@h>;q=0.123")
+    mixed.set("CSeq", "1 REGISTER")
     assert mixed.contact_is_star
     assert mixed.contacts[0].params["q"] == "0.123"
     assert not options("Contact: <sip:*@h>").contact_is_star
