@@ -275,7 +275,7 @@ class UserAgent:
         worker = self.worker
         flow = next((d.caller_flow for d in dialogs.values() if d.caller_flow), None)
         flow = flow or worker.flow_to(request.uri_text)
-        if flow is not None:
+        if flow is not None and (flow.secure or not is_sips(request.uri_text)):
             request.push("Via", worker.via_value(flow, worker.new_branch("0")))
             worker.transactions.request(request, flow, now, None)
 
@@ -291,6 +291,9 @@ class UserAgent:
         if worker.domain_of(cause.from_.uri) is None and not flow.reliable:
             return
         peer = cause.from_.uri_text
+        if is_sips(peer) and not flow.secure:
+            worker.count("message not to be sent in the open")
+            return
         if peer in self._unanswered or len(self._unanswered) >= MAX_UNANSWERED:
             worker.count("message while one was on its way")
             return

@@ -378,7 +378,7 @@ class CampusService:
             flow = flow or worker.flow_to(next_hop_text(request))
         except MalformedMessage:  # the Record-Route or Contact of a peer
             flow = None
-        if flow is None:
+        if flow is None or (is_sips(request.uri_text) and not flow.secure):
             return
         request.push("Via", worker.via_value(flow, worker.new_branch("0")))
         worker.transactions.request(request, flow, now, owner)

@@ -247,6 +247,22 @@ def test_inside_a_call_a_sips_target_is_not_sent_to_in_the_open(
         assert {flow.remote for flow in world.sent} == {anna.address}
 
 
+@pytest.mark.rfc("TRP-18")
+@pytest.mark.parametrize("kind", [UDP, TLS])
+def test_our_own_message_to_a_sips_address_is_not_sent_in_the_open(
+    size: Size, kind: tuple[str, str]
+) -> None:
+    world = make_world(size)
+    anna = phone(world, "anna", kind)
+
+    def secret_sender(request: Request) -> None:
+        request.set("From", f"<sips:anna@{DOMAIN}>;tag=s")
+
+    assert sent(anna, "MESSAGE", f"sip:echo@{DOMAIN}", secret_sender).status == 200
+    world.run(5)
+    assert len(anna.messages) == (1 if kind == TLS else 0)
+
+
 # --- registering sips -----------------------------------------------------------------------------
 def register(who: Phone, uri: str, *contacts: str, path: str = "") -> Outgoing:
     def own(request: Request) -> None:
