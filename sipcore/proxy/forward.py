@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from sipcore.message import Message, Request, parse_name_addr
+from sipcore.errors import MalformedMessage
+from sipcore.message import Message, Request, parse_auth_params, parse_name_addr
 from sipcore.message.grammar import parse_uint
 
 DEFAULT_MAX_FORWARDS: Final = 70
@@ -18,25 +19,42 @@ def forwarded_request(
     uri_text: str,
     record_route: str | None,
     path: tuple[str, ...] = (),
-    consumed_credentials: bool = False,
+    consumed_realm: str = "",
 ) -> Request:
     """A copy with Request-URI, Max-Forwards, Record-Route and Route done; the Via is the sender's.
 
     `record_route` is our Record-Route value or None; `path` are Route values to put in front of
-    what is left of the Route. `consumed_credentials`: Proxy-Authorization was meant for us.
+    what is left of the Route. `consumed_realm`: credentials for it were meant for us.
     """
     copy = request.copy()
     copy.uri_text = uri_text
     hops = request.max_forwards
     copy.set("Max-Forwards", str(DEFAULT_MAX_FORWARDS if hops is None else hops - 1))
-    if consumed_credentials:
-        copy.remove("Proxy-Authorization")
+    if consumed_realm:
+        _remove_credentials(copy, consumed_realm)
     if record_route is not None:
         copy.push("Record-Route", record_route)
     for value in reversed(path):
         copy.push("Route", value)
     prepare_strict_router(copy)
     return copy
+
+
+def _remove_credentials(copy: Request, realm: str) -> None:
+    """Take out the credentials that were meant for us, and nobody else's (RFC 3261 §22.3)."""
+    rows = copy.rows("proxy-authorization")
+    copy.remove("Proxy-Authorization")
+    if len(rows) > 1:
+        for row in rows:
+            if not _is_for(row, realm):
+                copy.append("Proxy-Authorization", row)
+
+
+def _is_for(credentials: str, realm: str) -> bool:
+    try:
+        return parse_auth_params(credentials).get("realm") == realm
+    except MalformedMessage:
+        return False
 
 
 def remove_assertions(message: Message) -> None:

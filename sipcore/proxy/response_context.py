@@ -110,7 +110,7 @@ class ResponseContext:
         "account",
         "branches",
         "cancelled",
-        "consumed_credentials",
+        "consumed_realm",
         "done",
         "final_sent",
         "group_deadline",
@@ -132,14 +132,14 @@ class ResponseContext:
         request: Request,
         groups: Sequence[Group],
         *,
-        consumed_credentials: bool = False,
+        consumed_realm: str = "",
         account: object = None,
     ) -> None:
         self.host = host
         self.tx = tx
         self.request = request
         self.groups = groups
-        self.consumed_credentials = consumed_credentials
+        self.consumed_realm = consumed_realm
         self.account = account
         """Whatever the host keeps with this request (its call)."""
         self.is_invite = request.method == "INVITE"
@@ -215,7 +215,7 @@ class ResponseContext:
             uri_text=target.uri_text,
             record_route=None,
             path=target.path,
-            consumed_credentials=self.consumed_credentials,
+            consumed_realm=self.consumed_realm,
         )
         branch.request = copy
         if target.flow is not None and not target.path:

@@ -214,7 +214,7 @@ class CampusService:
             tx,
             request,
             groups,
-            consumed_credentials=caller.account is not None,
+            consumed_realm=worker.directory.realm if caller.account is not None else "",
             account=attempt,
         )
         if isinstance(plan, Fork) and caller.account is not None:
