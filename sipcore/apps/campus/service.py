@@ -55,8 +55,9 @@ if TYPE_CHECKING:
     from sipcore.transaction import ServerTransaction
 
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, REFER, INFO, UPDATE, PRACK"
-AFTER_THE_CALL: Final = frozenset({"BYE", "NOTIFY"})
-"""What may still come when a call is over: the other side's BYE, and news of a transfer."""
+AFTER_THE_CALL: Final = frozenset({"BYE", "NOTIFY", "ACK"})
+"""What may still come when a call is over: the other side's BYE, news of a transfer, and the ACK of a
+2xx that a BYE has overtaken."""
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 TERMINATED_REASON: Final = 'SIP;cause=480;text="Ended by the service"'
 TOO_LONG_REASON: Final = 'SIP;cause=480;text="The longest time of a call is over"'
@@ -467,6 +468,9 @@ class CampusService:
         if token is None:
             if not any(s.handle_ack(request, now) for s in self._services.values()):
                 worker.count("stray ack")
+            return
+        if self._refusal_in_dialog(request, token) is not None:
+            worker.count("ack of somebody else")
             return
         from_caller = token.from_caller(request.from_tag)
         target = self._next_target(request, token, from_caller)

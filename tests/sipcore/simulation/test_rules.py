@@ -470,3 +470,50 @@ def test_a_token_opens_nothing_when_its_call_is_over(size: Size) -> None:
     crossing = bob.start(bob.in_dialog(other_side, "BYE"), node.address)
     world.run(2)
     assert crossing.status == 200
+
+
+@pytest.mark.parametrize(
+    ("sender", "tag", "passes"),
+    [
+        (f"sip:anna@{DOMAIN}", "", True),
+        (f"sip:clara@{DOMAIN}", "", False),
+        ("tel:1002", "", False),
+        (f"sip:anna@{DOMAIN}", "other", False),
+    ],
+)
+def test_an_ack_is_held_to_the_token_as_every_request_of_a_call(
+    size: Size, sender: str, tag: str, passes: bool
+) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    registered(world, "bob", "10.1.0.2")
+    call = anna.call("bob")
+    world.run(2)
+    [dialog] = call.dialogs.values()
+    victim = Phone(world, "victim", ("203.0.113.9", 5060))
+    heard: list[Request] = []
+    victim.ack_received = lambda request, flow, now: heard.append(request)  # type: ignore[method-assign]
+    assert dialog.ack is not None
+    ack = dialog.ack.copy()
+    ack.uri_text = "sip:victim@203.0.113.9"
+    ack.set("From", f"<{sender}>;tag={tag or call.request.from_tag}")
+    world.network.send(ack.to_bytes(), anna.address, holder(world).address)
+    world.run(2)
+    assert len(heard) == passes
+
+
+def test_an_ack_that_a_bye_has_overtaken_still_arrives(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    call = anna.call("bob")
+    world.run(2)
+    [dialog] = call.dialogs.values()
+    node = holder(world)
+    anna.hang_up(dialog)
+    world.run(2)
+    [other_side] = bob.dialogs.values()
+    other_side.acknowledged = False
+    assert dialog.ack is not None
+    world.network.send(dialog.ack.to_bytes(), anna.address, node.address)
+    world.run(2)
+    assert other_side.acknowledged
