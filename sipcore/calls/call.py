@@ -197,6 +197,8 @@ class CallTable:
         self._probe_s = probe_s
         self._max_call_s = max_call_s
         self._calls: dict[str, Call] = {}
+        self._placed: dict[int, int] = {}
+        """How many each account has placed."""
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -211,9 +213,29 @@ class CallTable:
         """Calls that this account placed or received."""
         return [c for c in self._calls.values() if line_id in (c.caller_line, c.callee_line)]
 
+    def placed_by(self, line_id: int) -> int:
+        """How many of the calls this account placed."""
+        return self._placed.get(line_id, 0)
+
+    def _hold(self, call: Call) -> None:
+        self._calls[call.context] = call
+        line_id = call.caller_line
+        if line_id is not None:
+            self._placed[line_id] = self._placed.get(line_id, 0) + 1
+
+    def _let_go(self, context: str) -> Call | None:
+        call = self._calls.pop(context, None)
+        if call is not None and call.caller_line is not None:
+            left = self._placed[call.caller_line] - 1
+            if left:
+                self._placed[call.caller_line] = left
+            else:
+                del self._placed[call.caller_line]
+        return call
+
     def begin(self, call: Call, fields: dict[str, Any]) -> None:
         """A call was admitted; `fields` are those of its `call.begin` record."""
-        self._calls[call.context] = call
+        self._hold(call)
         self._emit(Record(Kind.CALL_BEGIN, call.context, call.begun_at, fields))
         self._note(journal_row(call))
 
@@ -294,7 +316,7 @@ class CallTable:
         if call.call_ended:
             return
         call.call_ended = True
-        self._calls.pop(call.context, None)
+        self._let_go(call.context)
         self._wakes.cancel(call.timer)
         answered = call.answered_now
         ring_end = now if answered is None else answered
@@ -311,7 +333,7 @@ class CallTable:
 
     def ended_elsewhere(self, context: str) -> None:
         """Another worker or node saw the end and wrote its record; forget the call here."""
-        call = self._calls.pop(context, None)
+        call = self._let_go(context)
         if call is not None:
             call.call_ended = True
             self._wakes.cancel(call.timer)
@@ -361,7 +383,7 @@ class CallTable:
         adopted = 0
         for row in open_rows.values():
             call = call_from_row(row, now, at)
-            self._calls[call.context] = call
+            self._hold(call)
             if any(dialog.callee_contact for dialog in call.dialogs.values()):
                 adopted += 1
                 self._note(journal_row(call))

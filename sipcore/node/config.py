@@ -71,5 +71,8 @@ class WorkerConfig:
     """Requests being dealt with at a time; more are answered 503 with Retry-After."""
     tls_folder: str = ""
     """Where the certificates lie (`sipcore.node.tls`); without it no TLS."""
+    max_calls_per_account: int = 100
+    """Calls that one account may have placed and not yet ended, ringing ones among them. More than
+    any phone does, and than a switchboard with one account should."""
     max_refusal_sources: int = 10_000
     """How many (source, username) pairs are remembered to throttle `auth.refused` records."""

@@ -59,6 +59,12 @@ AFTER_THE_CALL: Final = frozenset({"BYE", "NOTIFY", "ACK"})
 """What may still come when a call is over: the other side's BYE, news of a transfer, and the ACK of a
 2xx that a BYE has overtaken."""
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
+TOO_MANY_CALLS: Final = Refuse(
+    403,
+    "Too Many Calls",
+    reason='SIP;cause=403;text="Too many calls of this account go on at once"',
+    trace=("too many calls",),
+)
 TERMINATED_REASON: Final = 'SIP;cause=480;text="Ended by the service"'
 TOO_LONG_REASON: Final = 'SIP;cause=480;text="The longest time of a call is over"'
 
@@ -167,6 +173,8 @@ class CampusService:
         if request.method != "INVITE":
             self._carry_out(tx, request, flow, caller, plan, None, now)
         elif not self._refused_session(tx, request, now):
+            if self._has_too_many_calls(caller):
+                plan = TOO_MANY_CALLS
             self._place_call(tx, request, flow, caller, plan, now)
 
     def _refused_session(self, tx: ServerTransaction, request: Request, now: float) -> bool:
@@ -177,6 +185,13 @@ class CampusService:
         headers = [("Min-SE", str(policy.min_s))]
         tx.respond(request.respond(422, to_tag=self._worker.new_tag(), headers=headers), now)
         return True
+
+    def _has_too_many_calls(self, caller: Caller) -> bool:
+        account, worker = caller.account, self._worker
+        return (
+            account is not None
+            and worker.calls.placed_by(account.id) >= worker.config.max_calls_per_account
+        )
 
     def _live_bindings(self, line_id: int) -> list[Binding]:
         return self._worker.bindings.bindings(line_id, self._worker.at)

@@ -8,6 +8,7 @@ import pytest
 
 from sipcore.bindings import BindingChange
 from sipcore.directory import AccountState
+from sipcore.eventlog import Kind
 from sipcore.message import Request
 from sipcore.node.worker import Worker
 from sipcore.transaction import ServerTransaction
@@ -33,9 +34,9 @@ def stranger(world: World) -> Phone:
     return phone
 
 
-def sent(phone: Phone, request: Request) -> Outgoing:
+def sent(phone: Phone, request: Request, wait_s: float = 5.0) -> Outgoing:
     outgoing = phone.start(request, phone.world.nodes[0].address)
-    phone.world.run(5)
+    phone.world.run(wait_s)
     return outgoing
 
 
@@ -517,3 +518,49 @@ def test_an_ack_that_a_bye_has_overtaken_still_arrives(size: Size) -> None:
     world.network.send(dialog.ack.to_bytes(), anna.address, node.address)
     world.run(2)
     assert other_side.acknowledged
+
+
+def test_an_account_places_no_more_than_its_share_of_calls(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    bob.on_invite = ring_forever
+    at_once = world.nodes[0].slots[0].worker.config.max_calls_per_account  # type: ignore[union-attr]
+    # Each worker counts its own: calls of one Call-ID are all of the same.
+    calls = [
+        sent(anna, anna.build("INVITE", f"sip:bob@{DOMAIN}", call_id="same"), 0.1)
+        for _ in range(at_once + 1)
+    ]
+    assert [call.status for call in calls] == [0] * at_once + [403]
+    [refused] = calls[-1].finals
+    assert refused.reason == "Too Many Calls"
+    assert "Too many calls" in (refused.first("reason") or "")
+    begun = world.records_of(Kind.CALL_BEGIN)
+    ended = world.records_of(Kind.CALL_END)
+    assert len(begun) == at_once + 1
+    assert [(end.fields["cause"], end.fields["status"]) for end in ended] == [("rejected", 403)]
+    assert "Too many calls" in ended[0].fields["reason"]
+    assert begun[-1].fields["callee_line"] is None  # bob has missed nothing
+    anna.cancel(calls[0])
+    world.run(1)
+    again = sent(anna, anna.build("INVITE", f"sip:bob@{DOMAIN}", call_id="same"), 0.1)
+    assert again.status == 0
+    assert sent(bob, bob.build("INVITE", f"sip:clara@{DOMAIN}", call_id="same"), 0.1).status == 480
+
+
+def test_a_call_whose_phones_are_both_gone_is_ended_after_a_day(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    anna.call("bob")
+    for hours, held in ((23, 1), (2, 0)):
+        world.run(hours * 3600)
+        for node in world.nodes:
+            for slot, place in enumerate(node.slots):
+                assert place.worker is not None
+                place.worker.sweep(world.network.now, world.network.at)
+                node.flush(slot)
+        assert sum(len(worker.calls) for worker in world.workers) == held
+    world.run(100)
+    assert [p.received[-1].method for p in (anna, bob)] == ["BYE", "BYE"]
+    [end] = [r for r in world.records if r.kind == "call.end"]
+    assert end.fields["cause"] == "terminated"
+    world.check_nothing_left()
