@@ -51,6 +51,8 @@ def main() -> int:
     shutil.copytree(
         ROOT / "sipcore", work / "sipcore", ignore=shutil.ignore_patterns("__pycache__")
     )
+    # Of the copy, and now: the source may be edited while the compiler is at work.
+    (work / FINGERPRINT).write_text(fingerprint(work))
     (work / "setup.py").write_text(SETUP)
     shutil.copy(ROOT / "pyproject.toml", work)
     modules = sorted(
@@ -68,7 +70,6 @@ def main() -> int:
         return 1
     for rubbish in ("build", "objects"):
         shutil.rmtree(work / rubbish, ignore_errors=True)
-    (work / FINGERPRINT).write_text(fingerprint(ROOT))
     folder = ROOT / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(work, folder)
