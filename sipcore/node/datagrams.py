@@ -154,7 +154,14 @@ class DatagramSocket:
         self._last_turn = now
 
     def _gathered(self) -> None:
-        taken = self._take(BURST)
+        taken = BURST  # should this turn fail, the next one comes all the same
+        try:
+            taken = self._take(BURST)
+        finally:
+            self._go_on(taken)
+
+    def _go_on(self, taken: int) -> None:
+        """Let more gather, or wait for the next as an idle server does."""
         if taken == 0:
             self._gathering = None
             self._loop.add_reader(self._watched.fileno(), self._readable)

@@ -128,3 +128,27 @@ async def test_nothing_is_read_after_closing(phone: socket.socket) -> None:
     before = len(turns.all)
     await asyncio.sleep(0.05)
     assert len(turns.all) == before
+
+
+async def test_a_turn_that_fails_does_not_make_the_server_deaf(phone: socket.socket) -> None:
+    turns, local = Turns(), ("127.0.0.1", free_port())
+    failures: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, what: failures.append(what.get("exception")))
+
+    def turn_over() -> None:
+        turns.turn_over()
+        if len(turns.turns[-2]) > 1:  # gathered
+            raise RuntimeError("a turn that fails")
+
+    server = DatagramSocket(local, turns.receive, turn_over, loop)
+    try:
+        for count in (5, 10):
+            for _ in range(5):
+                phone.sendto(b"closely", local)
+            async with asyncio.timeout(5):
+                await turns.until(count)
+    finally:
+        server.close()
+    assert failures
+    assert all(isinstance(failure, RuntimeError) for failure in failures)
