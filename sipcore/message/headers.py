@@ -179,15 +179,16 @@ def parse_via(text: str) -> Via:
             and port.isdigit()
             and len(port) < 6
             and host
-            and transport
+            and transport.isalnum()
             and _PLAIN.issuperset(host)
+            and host[-1] != "."
         ):
             number = int(port)
             params = _plain_params(tail)
             if params is not None and number < 65536:
                 return Via(transport.upper(), host, number, params)
         sent_by = sent_by.strip()
-        if sent_by and transport and ":" not in transport:
+        if sent_by and transport.isalnum():
             return _via(transport, sent_by, tail)
     pieces = head.split("/", 2)
     if len(pieces) != 3:

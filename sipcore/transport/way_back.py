@@ -15,11 +15,15 @@ def stamp_source(request: Request, flow: Flow) -> None:
     """Write into the topmost Via where the request really came from.
 
     `received` is added when sent-by is a name or another address, and always with `rport`, which is
-    filled when it came without a value (RFC 3261 §18.2.1, RFC 3581 §4).
+    filled when it came without a value (RFC 3261 §18.2.1, RFC 3581 §4). What the sender says of that
+    itself is taken out: of two equal parameters the first counts.
     """
     via = request.via
     host, port = flow.remote
-    if via.rport == "":
+    if via.received is not None and via.received != host:
+        via.stamp(host, str(port) if via.rport == "" else None)
+        request.stamp_via(str(via), via)
+    elif via.rport == "":
         text = request.first("via") or ""
         via.stamp(host, str(port))
         if text.endswith(";rport") and "," not in text:
@@ -29,7 +33,7 @@ def stamp_source(request: Request, flow: Flow) -> None:
         request.stamp_via(f"{head};received={host};rport={port}{tail}", via)
     elif via.host != host and via.host.strip("[]") != host and via.received != host:
         via.stamp(host)
-        request.stamp_via(f"{via_value(request)};received={host}", via)
+        request.stamp_via(f"{via_value(request).rstrip(';')};received={host}", via)
 
 
 def via_value(request: Request) -> str:
