@@ -141,7 +141,7 @@ async def test_a_turn_that_fails_does_not_make_the_server_deaf(phone: socket.soc
         if len(turns.turns[-2]) > 1:  # gathered
             raise RuntimeError("a turn that fails")
 
-    server = DatagramSocket(local, turns.receive, turn_over, loop)
+    server = DatagramSocket(local, turns.receive, turn_over, turns.unreachable, loop)
     try:
         for count in (5, 10):
             for _ in range(5):

@@ -562,5 +562,5 @@ def test_a_call_whose_phones_are_both_gone_is_ended_after_a_day(size: Size) -> N
     world.run(100)
     assert [p.received[-1].method for p in (anna, bob)] == ["BYE", "BYE"]
     [end] = [r for r in world.records if r.kind == "call.end"]
-    assert end.fields["cause"] == "terminated"
+    assert end.fields["cause"] == "too_long"
     world.check_nothing_left()

@@ -19,8 +19,11 @@ ports = st.sampled_from(["", ":5060", " : 5070", ":"])
 blanks = st.sampled_from([" ", "  ", "\t", "\t "])
 params = st.lists(
     st.sampled_from(
-        [";branch=z9hG4bKx", ";rport", ";RPORT", "; rport ", ";rport=9", ";received=203.0.113.9"]
-        + [";received=192.0.2.7", ";received=[::1]", ';x="a;b,c"', ";x=<y>", ";lone", ";"]
+        (
+            *(";branch=z9hG4bKx", ";rport", ";RPORT", "; rport ", ";rport=9"),
+            *(";received=203.0.113.9", ";received=192.0.2.7", ";received=[::1]"),
+            *(';x="a;b,c"', ";x=<y>", ";lone", ";"),
+        )
     ),
     max_size=4,
 ).map("".join)
@@ -47,7 +50,6 @@ def test_the_via_of_a_response_reads_as_the_one_that_was_stamped(via: str, more:
         request = request_with(via + more)
         asked = request.via.rport
     except MalformedMessage:
-        assume(False)
         return
     count = len(request.values("via"))
     assume(via.lower().count("rport") < 2)  # of two the first counts, and it is the other's fault
