@@ -20,7 +20,10 @@ from voip_portal.bridge.compiled import FINGERPRINT, FOLDER, fingerprint, is_cur
 
 INTERPRETED = (
     "sipcore/apps/user_agent.py",  # applications of others inherit from it
+    "sipcore/apps/own_call.py",  # of a piece with it
     "sipcore/apps/echo.py",  # inherits from it
+    "sipcore/apps/callback.py",
+    "sipcore/apps/after_hours.py",
     "sipcore/transport/memory.py",  # for tests
     "sipcore/node/streams.py",  # asyncio and files: nothing to gain
     "sipcore/node/tls.py",

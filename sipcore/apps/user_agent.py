@@ -1,157 +1,203 @@
-"""The application interface for services that answer calls and messages themselves.
+"""The application interface: services that change plans, answer calls and messages, place calls.
 
-Subclass `UserAgent`, say what a call and a message get, and register it under a name:
+Subclass `UserAgent`, say what a call and a message get, and name it in VOIP_APPLICATIONS:
 
     class Busy(UserAgent):
+        name = "busy"
+
         def on_call(self, call: IncomingCall) -> None:
             call.refuse(486)
+
+All of it runs in the worker's own turn: nothing may wait. `docs/applications.md` has examples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sipcore.calls import Call, Dialog
-from sipcore.dialog import UasDialog
+from sipcore.apps.own_call import ALLOW, IncomingCall, OutgoingCall, OwnCall
+from sipcore.calls import Call
+from sipcore.dialog import OwnDialog
+from sipcore.directory import Account
+from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Side
-from sipcore.message import Request, Response, is_sips, parse_name_addr
-from sipcore.transport.flow import Flow
+from sipcore.message import Request, Response, is_sips
+from sipcore.routing import Plan, Query
+from sipcore.transport.flow import Flow, bracketed
 
 if TYPE_CHECKING:
     from sipcore.apps.campus.accounting import Attempt
     from sipcore.node.worker import Worker
     from sipcore.transaction import ServerTransaction
 
-ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE"
+TEXT: Final = "text/plain"
 MAX_MESSAGE_BYTES: Final = 1_300
 """The largest MESSAGE that may go where congestion is not controlled (RFC 3428 §8)."""
 MAX_UNANSWERED: Final = 1_000
 """Messages of a service on their way at a time."""
+UNANSWERED_S: Final = 40.0
+"""A message of which nothing is heard for so long is not on its way any more (timer F)."""
 
 
-class CallOutcome(Protocol):
-    """How an attempt that was refused is accounted (`campus.accounting.end_attempt`)."""
+class Campus(Protocol):
+    """What a service needs from the campus service it lives in."""
 
-    def __call__(
-        self, worker: Worker, attempt: Attempt, status: int, now: float, reason: str
-    ) -> None: ...
+    def attempt_failed(self, attempt: Attempt, status: int, now: float) -> None:
+        """A call was refused with this status."""
 
+    def give_up(self, call: Call, now: float) -> None:
+        """Cancel a call of a service that was not answered yet."""
 
-class IncomingCall:
-    """A call that waits for `answer` or `refuse`; also the owner of its server transaction."""
-
-    def __init__(
-        self,
-        agent: UserAgent,
-        tx: ServerTransaction,
-        request: Request,
-        flow: Flow,
-        attempt: Attempt,
-        now: float,
+    def originate(
+        self, request: Request, waits: Waits, account: Account | None, now: float
     ) -> None:
-        self.request = request
-        self._agent = agent
-        self._tx = tx
-        self._flow = flow
-        self._attempt = attempt
-        self._now = now
-        self._secure = is_sips(request.uri_text) or any(
-            is_sips(parse_name_addr(value).uri_text) for value in request.record_routes[:1]
-        )
-        self._tag = agent.worker.new_tag()
-        self._done = False
+        """Send a request of a service to a user of ours; an `OutgoingCall` makes it a call."""
 
-    def answer(self, body: bytes, content_type: str = "application/sdp") -> None:
-        """Accept the call with this session description."""
-        headers = [
-            ("Contact", f"<{self._agent.contact(self._flow, self._secure)}>"),
-            ("Allow", ALLOW),
-            *[("Record-Route", value) for value in self.request.rows("record-route")],
-            ("Content-Type", content_type),
-        ]
-        response = self.request.respond(200, to_tag=self._tag, headers=headers, body=body)
-        self._done = True
-        self._agent.established(self._tx, self.request, response, self._attempt, self._now)
+    def decide(self, query: Query) -> Plan:
+        """The plan for a query, before any service has changed it."""
 
-    def refuse(
-        self, status: int, reason: str = "", headers: Iterable[tuple[str, str]] = ()
-    ) -> None:
-        """Reject the call with a final status of 300 or more."""
-        self._done = True
-        response = self.request.respond(status, reason, to_tag=self._tag, headers=headers)
-        self._agent.refused(self._attempt, status, self._now)
-        self._tx.respond(response, self._now)
 
-    def cancel(self, now: float, reasons: object = ()) -> None:
-        """The caller's CANCEL."""
-        if not self._done:
-            self._now = now
-            self.refuse(487)
+class Waits(Protocol):
+    """Waits for the responses to a request that a service sends as if it were a caller."""
+
+    def respond(self, response: Response, now: float) -> None:
+        """A response, in place of a server transaction."""
 
 
 class IncomingMessage:
     """A MESSAGE (RFC 3428) that was accepted; `reply` sends one back to its sender."""
 
-    def __init__(self, agent: UserAgent, request: Request, flow: Flow, now: float) -> None:
+    def __init__(
+        self, agent: UserAgent, request: Request, flow: Flow, sender: Account | None
+    ) -> None:
         self.request = request
+        self.sender = sender
+        """The account that sent it, None for a stranger."""
         self._agent = agent
         self._flow = flow
-        self._now = now
 
-    def reply(self, body: bytes, content_type: str) -> None:
-        """Send a MESSAGE to every phone of the sender (or to where the message came from)."""
-        self._agent.send_message(self.request, self._flow, body, content_type, self._now)
+    @property
+    def text(self) -> str:
+        return self.request.body.decode("utf-8", "replace").strip()
+
+    def reply(self, body: bytes, content_type: str = TEXT) -> None:
+        """Send a MESSAGE back to where this one came from."""
+        self._agent.answer_message(self.request, self._flow, body, content_type)
 
 
 class UserAgent:
-    """A service that is the called party. Subclasses override `on_call` and `on_message`."""
+    """A service with an address of its own, `sip:<name>@` each of our domains."""
 
     name = "service"
     max_call_s = 3_600.0
-    """Longer calls are ended: whoever forgets to hang up must not fill the memory."""
+    """Calls it has answered are ended then: whoever forgets to hang up must not fill the memory."""
     max_stranger_calls = 20
     """Open calls of people without an account, all together; their addresses may be forged."""
-    message_types: tuple[str, ...] = ("text/plain",)
+    message_types: tuple[str, ...] = (TEXT,)
     """What `on_message` understands; other messages are answered 415 (RFC 3428 §7)."""
 
-    def __init__(self, worker: Worker, end_attempt: CallOutcome) -> None:
+    def __init__(self, worker: Worker, campus: Campus) -> None:
         self.worker = worker
-        self._end_attempt = end_attempt
-        self._dialogs: dict[tuple[str, str, str], tuple[UasDialog, Call, _Repeat]] = {}
+        self.campus = campus
+        self._calls: dict[tuple[str, str, str], OwnCall] = {}
         self._unanswered: set[str] = set()
         """Who has not answered our last MESSAGE yet: nobody is sent another one meanwhile."""
 
     def __len__(self) -> int:
-        return len(self._dialogs)
-
-    @property
-    def takes_strangers(self) -> bool:
-        """Whether there is room for one more call of a stranger."""
-        strangers = sum(call.caller_line is None for _, call, _ in self._dialogs.values())
-        return strangers < self.max_stranger_calls
+        return len(self._calls)
 
     # --- to override -----------------------------------------------------------------------
     def on_call(self, call: IncomingCall) -> None:
-        """A call for this service."""
+        """A call for this service: answer or refuse it, now or later."""
         call.refuse(480)
 
     def on_message(self, message: IncomingMessage) -> None:
         """A message for this service, already accepted with 200."""
 
+    def on_offer(self, call: OwnCall, body: bytes) -> bytes | None:
+        """The other side wants to change the session: our answer, or None to leave it as it is."""
+        return None
+
+    def on_request(self, call: OwnCall, request: Request) -> int:
+        """Another request inside a call (INFO, NOTIFY …): the status to answer with."""
+        return 405
+
+    def plan(self, query: Query, plan: Plan) -> Plan:
+        """What is to become of a request from outside a dialog; give back another plan to change it."""
+        return plan
+
+    def on_response(self, call: Call, response: Response) -> None:
+        """A response to somebody's call is about to be sent to the caller; headers may be added."""
+
+    # --- for services ------------------------------------------------------------------------
+    def plan_for(self, user: str, query: Query) -> Plan:
+        """The plan as if this user (or number, or service) of the same domain had been asked for."""
+        return self.campus.decide(query.redirected(user))
+
+    def call(
+        self,
+        to: str,
+        body: bytes = b"",
+        content_type: str = "application/sdp",
+        on_behalf_of: Account | None = None,
+    ) -> OutgoingCall:
+        """Call a user or number of ours, in our own name or that of an account.
+
+        Without a body the phone that answers makes the offer: see `OutgoingCall.acknowledge`.
+        """
+        headers = [("Contact", f"<{self.contact(None)}>"), ("Allow", ALLOW)]
+        invite = self._request("INVITE", to, headers, body, content_type, on_behalf_of)
+        call = OutgoingCall(self, invite)
+        self.later(0.0, lambda: call.start(on_behalf_of))  # who calls says first what he waits for
+        return call
+
+    def message(self, to: str, body: bytes, content_type: str = TEXT) -> None:
+        """Send a MESSAGE to all phones of a user or number of ours, if it is one."""
+        request = self._request("MESSAGE", to, [], body, content_type, None)
+        sent = self._on_its_way(request, reliable=False)
+        if sent is None:
+            return
+        try:
+            self.campus.originate(request, sent, None, self.worker.now)
+        except MalformedMessage:  # whom to write to is often what somebody has written
+            sent.is_over()
+        self.later(UNANSWERED_S, sent.is_over)
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something after a while, unless the worker ends before."""
+        due = self.worker.now + seconds
+        self.worker.wake(_Later(self.worker, due, action), due)
+
     # --- requests ----------------------------------------------------------------------------
+    @property
+    def takes_strangers(self) -> bool:
+        """Whether there is room for one more call of a stranger."""
+        strangers = sum(
+            c.side is Side.CALLEE and c.call is not None and c.call.caller_line is None
+            for c in self._calls.values()
+        )
+        return strangers < self.max_stranger_calls
+
     def invite(
-        self, tx: ServerTransaction, request: Request, flow: Flow, attempt: Attempt, now: float
+        self, tx: ServerTransaction, request: Request, flow: Flow, attempt: Attempt
     ) -> None:
         """A new call."""
-        call = IncomingCall(self, tx, request, flow, attempt, now)
+        call = IncomingCall(self, tx, request, flow, attempt)
         tx.owner = call
         if request.require:
             call.refuse(420, headers=[("Unsupported", ", ".join(request.require))])
         else:
             self.on_call(call)
 
-    def handle(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> bool:
+    def handle(
+        self,
+        tx: ServerTransaction,
+        request: Request,
+        flow: Flow,
+        sender: Account | None,
+        now: float,
+    ) -> bool:
         """Another request for this service, or one inside a dialog; False when not ours."""
         if request.to_tag:
             return self._in_dialog(tx, request, now)
@@ -164,7 +210,7 @@ class UserAgent:
             tx.respond(request.respond(415, to_tag=tag, headers=headers), now)
         elif request.method == "MESSAGE":
             tx.respond(request.respond(200, to_tag=tag), now)
-            self.on_message(IncomingMessage(self, request, flow, now))
+            self.on_message(IncomingMessage(self, request, flow, sender))
         elif request.method == "OPTIONS":
             tx.respond(request.respond(200, to_tag=tag, headers=[("Allow", ALLOW)]), now)
         else:
@@ -179,154 +225,126 @@ class UserAgent:
         return plain and type_of_body(request) in self.message_types
 
     def _in_dialog(self, tx: ServerTransaction, request: Request, now: float) -> bool:
-        found = self._dialogs.get((request.call_id, request.to_tag, request.from_tag))
-        if found is None:
+        call = self._calls.get((request.call_id, request.to_tag, request.from_tag))
+        if call is None or call.dialog is None:
             return False
-        dialog, call, _ = found
-        if not dialog.in_order(request):
+        if not call.dialog.in_order(request):
             tx.respond(request.respond(500, "CSeq Out Of Order"), now)
         elif request.method == "BYE":
             tx.respond(request.respond(200), now)
-            self.forget(*dialog.key)
-            worker = self.worker
-            worker.calls.hang_up(call, dialog.local_tag, Side.CALLER, now, worker.at)
+            call.hung_up()
         elif request.method == "INVITE":
-            # The session stays as it was offered first: no new media can be agreed here.
-            tx.respond(request.respond(488), now)
+            call.reinvited(tx, request)
+        elif request.method == "OPTIONS":
+            tx.respond(request.respond(200, headers=[("Allow", ALLOW)]), now)
         else:
-            tx.respond(request.respond(405, headers=[("Allow", ALLOW)]), now)
+            status = self.on_request(call, request)
+            headers = [("Allow", ALLOW)] if status == 405 else []
+            tx.respond(request.respond(status, headers=headers), now)
         return True
 
     def handle_ack(self, request: Request, now: float) -> bool:
         """An ACK of one of our dialogs."""
-        found = self._dialogs.get((request.call_id, request.to_tag, request.from_tag))
-        if found is None:
+        call = self._calls.get((request.call_id, request.to_tag, request.from_tag))
+        if call is None or call.dialog is None:
             return False
-        found[0].ack()
+        call.dialog.ack()
+        call.body = request.body or call.body
         return True
 
     # --- what calls need ---------------------------------------------------------------------
-    def contact(self, flow: Flow, secure: bool = False) -> str:
-        """Our Contact URI as seen on this flow; `secure`: of a dialog that sips URIs made."""
+    def contact(self, flow: Flow | None, secure: bool = False) -> str:
+        """Our Contact URI as seen on this flow; None: on the first address we listen on.
+
+        `secure`: of a dialog that sips URIs made.
+        """
+        if flow is None:
+            flow = self.worker.own_flow()
         host, port = self.worker.advertised(flow)
-        host = f"[{host}]" if ":" in host else host
         if secure:
-            return f"sips:{self.name}@{host}:{port}"
+            return f"sips:{self.name}@{bracketed(host)}:{port}"
         transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
-        return f"sip:{self.name}@{host}:{port}{transport}"
+        return f"sip:{self.name}@{bracketed(host)}:{port}{transport}"
 
-    def established(
-        self,
-        tx: ServerTransaction,
-        request: Request,
-        response: Response,
-        attempt: Attempt,
-        now: float,
-    ) -> None:
-        """We answered: a dialog begins, and its 2xx is repeated until the ACK."""
-        worker = self.worker
-        dialog = UasDialog(request, response, tx.flow, now)
-        call = attempt.call
-        waker = _Repeat(self, dialog)
-        self._dialogs[dialog.key] = (dialog, call, waker)
-        contacts = request.contacts
-        middle = Dialog(
-            callee_tag=dialog.local_tag,
-            caller_contact=contacts[0].uri_text if contacts else "",
-            callee_contact="",
-            caller_routes=dialog.routes,
-            callee_routes=[],
-            caller_cseq=request.cseq_number,
-            callee_cseq=0,
-            caller_flow=attempt.caller_flow,
-            callee_flow=None,
-            answered_now=now,
-            answered_at=worker.at,
-        )
-        worker.calls.answer(call, middle, None)
-        tx.respond(response, now)
-        worker.wake(waker, dialog.next_repeat)
+    def keep(self, call: OwnCall, dialog: OwnDialog) -> None:
+        """A call was answered: requests inside it are for it from now on."""
+        self._calls[dialog.key] = call
 
-    def refused(self, attempt: Attempt, status: int, now: float) -> None:
-        """We refused: the attempt is over."""
-        self._end_attempt(self.worker, attempt, status, now, "")
+    def drop(self, dialog: OwnDialog) -> None:
+        """A call is over."""
+        self._calls.pop(dialog.key, None)
 
-    def repeat(self, dialog: UasDialog, waker: _Repeat, now: float) -> None:
-        """Send the 2xx again until it is acknowledged; end the dialog when its time is over."""
-        end = dialog.started + self.max_call_s
-        if dialog.given_up(now) or now >= end:
-            self._abandon(dialog, now)
-            return
-        data = dialog.advance(now)
-        if data is not None:
-            self.worker.send(dialog.flow, data)
-        self.worker.wake(waker, end if dialog.acknowledged else dialog.next_repeat)
+    def forget(self, call_id: str, callee_tag: str, caller_tag: str) -> None:
+        """A dialog was ended from the middle, if it is one of ours."""
+        for tags in ((callee_tag, caller_tag), (caller_tag, callee_tag)):
+            call = self._calls.get((call_id, *tags))
+            if call is not None:
+                call.is_over()
 
-    def _abandon(self, dialog: UasDialog, now: float) -> None:
-        """No ACK came (RFC 3261 §13.3.1.4), or the call is too long: end it with a BYE."""
-        worker = self.worker
-        _, call, _ = self._dialogs[dialog.key]
-        self.forget(*dialog.key)
-        self.send_own(dialog.request("BYE"), call.dialogs, now)
-        worker.calls.hang_up(call, dialog.local_tag, Side.SYSTEM, now, worker.at)
-
-    def send_own(self, request: Request, dialogs: dict[str, Dialog], now: float) -> None:
-        """Send a request of ours to the other side of a dialog."""
-        worker = self.worker
-        flow = next((d.caller_flow for d in dialogs.values() if d.caller_flow), None)
-        flow = flow or worker.flow_to(request.uri_text)
-        if flow is not None and (flow.secure or not is_sips(request.uri_text)):
-            request.push("Via", worker.via_value(flow, worker.new_branch("0")))
-            worker.transactions.request(request, flow, now, None)
-
-    def send_message(
-        self, cause: Request, flow: Flow, body: bytes, content_type: str, now: float
-    ) -> None:
+    def answer_message(self, cause: Request, flow: Flow, body: bytes, content_type: str) -> None:
         """A MESSAGE back to where one came from.
 
-        Not to a stranger over UDP: his address may be another's, who would get it eleven times. Nor
-        what is too large for UDP, nor another while the last one is not answered (RFC 3428 §8).
+        Not to a stranger over UDP: his address may be another's, who would get it eleven times.
         """
         worker = self.worker
         if worker.domain_of(cause.from_.uri) is None and not flow.reliable:
             return
-        peer = cause.from_.uri_text
-        if is_sips(peer) and not flow.secure:
+        if is_sips(cause.from_.uri_text) and not flow.secure:
             worker.count("message not to be sent in the open")
             return
+        request = self._request("MESSAGE", cause.from_.uri_text, [], body, content_type, None)
+        request.push("Via", worker.via_value(flow, worker.new_branch("0")))
+        sent = self._on_its_way(request, reliable=flow.reliable)
+        if sent is not None:
+            worker.transactions.request(request, flow, worker.now, sent)
+
+    def _on_its_way(self, request: Request, *, reliable: bool) -> _Sent | None:
+        """Note that a MESSAGE is being sent; None when it must not be.
+
+        Not what is too large for UDP, nor another while the last one is not answered (RFC 3428 §8).
+        """
+        peer = request.uri_text
         if peer in self._unanswered or len(self._unanswered) >= MAX_UNANSWERED:
-            worker.count("message while one was on its way")
-            return
-        host = worker.directory.default_domain
-        headers = [
-            ("Via", worker.via_value(flow, worker.new_branch("0"))),
-            ("Max-Forwards", "70"),
-            ("From", f"<sip:{self.name}@{host}>;tag={worker.new_tag()}"),
-            ("To", f"<{peer}>"),
-            ("Call-ID", f"{worker.new_context()}@{host}"),
-            ("CSeq", "1 MESSAGE"),
-            ("Content-Type", content_type),
-        ]
-        request = Request.build("MESSAGE", peer, headers, body)
-        if not flow.reliable and len(request.to_bytes()) > MAX_MESSAGE_BYTES:
-            worker.count("message too large for UDP")
-            return
+            self.worker.count("message while one was on its way")
+            return None
+        if not reliable and len(request.to_bytes()) > MAX_MESSAGE_BYTES:
+            self.worker.count("message too large for UDP")
+            return None
         self._unanswered.add(peer)
-        worker.transactions.request(request, flow, now, _Sent(self, peer))
+        return _Sent(self, peer)
 
     def answered(self, peer: str) -> None:
         """Our last MESSAGE to this peer has come to its end."""
         self._unanswered.discard(peer)
 
-    def forget(self, call_id: str, local_tag: str, remote_tag: str) -> None:
-        """A dialog is over, if it is one of ours."""
-        found = self._dialogs.pop((call_id, local_tag, remote_tag), None)
-        if found is not None:
-            self.worker.sleep(found[2])
+    def _request(
+        self,
+        method: str,
+        to: str,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        content_type: str,
+        on_behalf_of: Account | None,
+    ) -> Request:
+        worker = self.worker
+        host = worker.directory.default_domain
+        uri = to if ":" in to else f"sip:{to}@{host}"
+        sender = f"{self.name}@{host}" if on_behalf_of is None else on_behalf_of.aor
+        rows = [
+            ("Max-Forwards", "70"),
+            ("From", f"<sip:{sender}>;tag={worker.new_tag()}"),
+            ("To", f"<{uri}>"),
+            ("Call-ID", worker.new_call_id()),
+            ("CSeq", f"1 {method}"),
+            *headers,
+        ]
+        if body:
+            rows.append(("Content-Type", content_type))
+        return Request.build(method, uri, rows, body)
 
 
 class _Sent:
-    """Owner of the client transaction of a MESSAGE: frees its peer for the next one."""
+    """What waits for the end of a MESSAGE of ours: frees its peer for the next one."""
 
     def __init__(self, agent: UserAgent, peer: str) -> None:
         self._agent = agent
@@ -337,33 +355,42 @@ class _Sent:
         """As a branch names its response context."""
         return self
 
-    def on_response(self, branch: object, response: Response, now: float) -> None:
+    def is_over(self) -> None:
+        self._agent.answered(self._peer)
+
+    def respond(self, response: Response, now: float) -> None:
         if response.status >= 200:
-            self._agent.answered(self._peer)
+            self.is_over()
+
+    def on_response(self, branch: object, response: Response, now: float) -> None:
+        self.respond(response, now)
 
     def on_timeout(self, branch: object, now: float) -> None:
-        self._agent.answered(self._peer)
+        self.is_over()
 
     def on_transport_failure(self, branch: object, now: float) -> None:
-        self._agent.answered(self._peer)
+        self.is_over()
 
 
-class _Repeat:
-    """Wakes a user agent for one dialog whose 2xx is not acknowledged yet."""
+class _Later:
+    """Something a service wants to do at a time."""
 
-    __slots__ = ("_agent", "_dialog")
+    __slots__ = ("_action", "_due", "_worker")
 
-    def __init__(self, agent: UserAgent, dialog: UasDialog) -> None:
-        self._agent = agent
-        self._dialog = dialog
+    def __init__(self, worker: Worker, due: float, action: Callable[[], None]) -> None:
+        self._worker = worker
+        self._due = due
+        self._action = action
 
     def advance(self, now: float) -> None:
-        self._agent.repeat(self._dialog, self, now)
+        if now >= self._due:
+            self._worker.sleep(self)
+            self._action()
 
 
 def type_of_body(request: Request) -> str:
     """The media type of the body, without parameters; text/plain where none is named."""
-    return (request.content_type or "text/plain").partition(";")[0].strip().lower()
+    return (request.content_type or TEXT).partition(";")[0].strip().lower()
 
 
 def is_optional(request: Request) -> bool:
@@ -372,4 +399,4 @@ def is_optional(request: Request) -> bool:
     return any(piece.replace(" ", "") == "handling=optional" for piece in pieces[1:])
 
 
-AgentFactory = Callable[["Worker"], UserAgent]
+__all__ = ["IncomingCall", "IncomingMessage", "OutgoingCall", "OwnCall", "UserAgent"]

@@ -175,6 +175,11 @@ class Call:
         self.timer = 0
         """Its entry in the timer heap; 0: none."""
 
+    @property
+    def has_own_end(self) -> bool:
+        """Whether a service of ours is at one end of the answered call."""
+        return not all(d.caller_contact and d.callee_contact for d in self.dialogs.values())
+
 
 class CallTable:
     """All calls a worker holds. `emit` takes records, `note` takes journal rows.
@@ -371,8 +376,8 @@ class CallTable:
     def adopt(self, rows: Iterable[dict[str, Any]], now: float, at: float) -> int:
         """Take over the calls that a stopped worker left in its journal; returns how many.
 
-        Answered calls go on. Unanswered ones ended with their transactions, and calls to a service
-        of ours with its dialogs: they get the record that they were lost.
+        Answered calls go on; those of a service of ours ended with its dialogs, and are due at once.
+        Unanswered ones ended with their transactions: they get the record that they were lost.
         """
         open_rows: dict[str, dict[str, Any]] = {}
         for row in rows:
@@ -384,11 +389,12 @@ class CallTable:
         for row in open_rows.values():
             call = call_from_row(row, now, at)
             self._hold(call)
-            if any(dialog.callee_contact for dialog in call.dialogs.values()):
+            if call.dialogs:
                 adopted += 1
                 self._note(journal_row(call))
                 # Not all of them at once, five minutes from now.
-                self.plan_next(call, now, self._probe_s * adopted / len(open_rows))
+                wait_s = self._probe_s * adopted / len(open_rows)
+                self.plan_next(call, now, 0.0 if call.has_own_end else wait_s)
             else:
                 self.end(call, Cause.LOST, Side.SYSTEM, now, at)
         return adopted

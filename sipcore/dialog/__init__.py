@@ -1,5 +1,5 @@
-"""Dialog state for the servers that are user agents themselves (RFC 3261 §12)."""
+"""Dialogs for services that are user agents themselves (RFC 3261 §12)."""
 
-from sipcore.dialog.uas import UasDialog
+from sipcore.dialog.own import OwnDialog
 
-__all__ = ["UasDialog"]
+__all__ = ["OwnDialog"]

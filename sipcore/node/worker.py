@@ -375,6 +375,9 @@ class Worker:
         key = message.call_id
         if message.cseq_method in ("REGISTER", "PUBLISH"):
             key = self.aor_of(message.to.uri)
+        return self._slot_of(key)
+
+    def _slot_of(self, key: str) -> int:
         digest = blake2b(
             key.encode("utf-8", "surrogateescape"), key=self._owner_key, digest_size=4
         ).digest()
@@ -485,6 +488,18 @@ class Worker:
     def new_context(self) -> str:
         """A fresh call context."""
         return context_from_bits(self.random.getrandbits(96))
+
+    def new_call_id(self) -> str:
+        """A Call-ID whose messages this worker owns."""
+        while True:
+            call_id = f"{self.new_context()}@{self.directory.default_domain}"
+            if self._slot_of(call_id) == self.config.slot:
+                return call_id
+
+    def own_flow(self) -> Flow:
+        """Stands for where a request of our own comes from: the first address we listen on."""
+        listener = self.config.listeners[0]
+        return Flow(listener.transport, listener.local, listener.local)
 
     # --- TransactionUser ---------------------------------------------------------------------
     def send(self, flow: Flow, data: bytes) -> None:

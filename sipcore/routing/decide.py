@@ -61,6 +61,15 @@ class Query:
         self.explain = explain
         self.trace: list[str] = []
 
+    def redirected(self, user: str) -> Query:
+        """The same question about another user (name or number) of the same domain."""
+        domain = self.domain
+        if domain is None and self.caller is not None:
+            domain = self.caller.domain  # a number was dialled, without a domain
+        uri_text = f"{self.uri.scheme if self.uri.scheme == 'sips' else 'sip'}:{user}@{domain}"
+        uri = parse_uri(uri_text)
+        return Query(self.method, uri, uri_text, domain, self.caller, self.services, self.explain)
+
 
 def decide(
     directory: Directory, bindings: Callable[[int], Sequence[Binding]], query: Query

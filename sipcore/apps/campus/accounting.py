@@ -42,14 +42,23 @@ TARGET_REFRESHES: Final = ("INVITE", "UPDATE", "SUBSCRIBE")
 class Attempt:
     """An initial INVITE on its way; the `account` of its response context."""
 
-    __slots__ = ("call", "caller_flow", "pinned", "session", "terminated")
+    __slots__ = ("call", "caller_flow", "is_own", "pinned", "session", "terminated")
 
-    def __init__(self, call: Call, caller_flow: Flow | None, *, pinned: bool = False) -> None:
+    def __init__(
+        self,
+        call: Call,
+        caller_flow: Flow | None,
+        *,
+        pinned: bool = False,
+        is_own: bool = False,
+    ) -> None:
         self.call = call
         self.caller_flow = caller_flow
         """Where the caller is reached when its Contact cannot be."""
         self.pinned = pinned
         """Whether a side of this call is a stranger: the two reach one another and nobody else."""
+        self.is_own = is_own
+        """Whether a service of ours is the caller."""
         self.session: SessionRequest | None = None
         """The session timer asked for, if any."""
         self.terminated = False
@@ -132,7 +141,7 @@ def dialog_of(
     above = response.record_routes[: own[0]]
     return Dialog(
         callee_tag=response.to_tag,
-        caller_contact=_contact(request),
+        caller_contact="" if attempt.is_own else _contact(request),
         callee_contact=_contact(response),
         caller_routes=list(request.record_routes),
         callee_routes=list(reversed(above)),

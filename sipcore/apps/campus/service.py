@@ -17,13 +17,15 @@ from sipcore.apps.campus.accounting import (
     end_attempt,
 )
 from sipcore.apps.campus.identity import Caller, Identity
+from sipcore.apps.campus.own_request import OwnTransaction
 from sipcore.apps.campus.registrations import Registrations
 from sipcore.apps.campus.vanished import Watch
-from sipcore.apps.user_agent import UserAgent
+from sipcore.apps.own_call import OutgoingCall
+from sipcore.apps.user_agent import UserAgent, Waits
 from sipcore.bindings import Binding, StoreResult
 from sipcore.calls import Call, CallToken, Dialog, bye_requests
 from sipcore.calls.token import PARAMETER
-from sipcore.directory import AccountState
+from sipcore.directory import Account, AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
 from sipcore.message import Request, Response, is_sips, parse_name_addr
@@ -77,7 +79,10 @@ class CampusService:
         self._identity = Identity(worker)
         self._merged = MergedRequests()
         self._registrations = Registrations(worker, self._identity, self._merged)
-        self._services = {agent.name: agent(worker, end_attempt) for agent in agents}
+        self._services = {agent.name: agent(worker, self) for agent in agents}
+        own = self._services.values()
+        self._planners = [a for a in own if type(a).plan is not UserAgent.plan]
+        self._listeners = [a for a in own if type(a).on_response is not UserAgent.on_response]
         self._service_names = frozenset(self._services)
         self._attempts: dict[str, ResponseContext] = {}
         self._watch = Watch(worker, self)
@@ -163,7 +168,7 @@ class CampusService:
             caller.account,
             self._service_names,
         )
-        plan = decide(worker.directory, self._live_bindings, query)
+        plan = self._plan(query)
         if (
             isinstance(plan, Service)
             and caller.account is None
@@ -193,6 +198,16 @@ class CampusService:
             and worker.calls.placed_by(account.id) >= worker.config.max_calls_per_account
         )
 
+    def decide(self, query: Query) -> Plan:
+        """The plan for a query, before any service has changed it."""
+        return decide(self._worker.directory, self._live_bindings, query)
+
+    def _plan(self, query: Query) -> Plan:
+        plan = self.decide(query)
+        for agent in self._planners:
+            plan = agent.plan(query, plan)
+        return plan
+
     def _live_bindings(self, line_id: int) -> list[Binding]:
         return self._worker.bindings.bindings(line_id, self._worker.at)
 
@@ -216,9 +231,9 @@ class CampusService:
             agent = self._services[plan.name]
             self._merged.accept(tx, request, now)
             if attempt is None:
-                agent.handle(tx, request, flow, now)
+                agent.handle(tx, request, flow, caller.account, now)
             else:
-                agent.invite(tx, request, flow, attempt, now)
+                agent.invite(tx, request, flow, attempt)
             return
         else:
             self._refuse(tx, request, plan, attempt, now)
@@ -268,8 +283,9 @@ class CampusService:
         caller: Caller,
         plan: Plan,
         now: float,
+        own: OutgoingCall | None = None,
     ) -> None:
-        """Admit an INVITE: from here to its end it is an ongoing call."""
+        """Admit an INVITE: from here to its end it is an ongoing call. `own`: we placed it."""
         worker = self._worker
         if caller.account is None and isinstance(plan, Refuse):
             # Refused to strangers: counted, never one record each.
@@ -277,8 +293,10 @@ class CampusService:
             self._refuse(tx, request, plan, None, now)
             return
         callee = plan.callee if isinstance(plan, Fork | Refuse) else None
-        pinned = caller.account is None or isinstance(plan, Relay)
+        pinned = own is None and (caller.account is None or isinstance(plan, Relay))
         caller_flow = flow if pinned else flow_behind_contact(request, flow)
+        if own is not None:
+            caller_flow = None
         call = Call(
             context=worker.new_context(),
             call_id=request.call_id,
@@ -302,12 +320,44 @@ class CampusService:
             "node": worker.config.node,
         }
         worker.calls.begin(call, fields)
-        attempt = Attempt(call, caller_flow, pinned=pinned)
+        if own is not None:
+            own.call = call
+        attempt = Attempt(call, caller_flow, pinned=pinned, is_own=own is not None)
         try:
             self._carry_out(tx, request, flow, caller, plan, attempt, now)
         except Exception:  # whatever it was: what began must end
             end_attempt(worker, attempt, 500, now, "")
             raise
+
+    def originate(
+        self, request: Request, waits: Waits, account: Account | None, now: float
+    ) -> None:
+        """Send a request of a service to a user of ours; an `OutgoingCall` makes it a call."""
+        worker = self._worker
+        flow = worker.own_flow()
+        request.push("Via", worker.via_value(flow, worker.new_branch("own")))
+        tx = OwnTransaction(worker.transactions, request, flow, waits)
+        uri = request.uri
+        domain = worker.domain_of(uri) if worker.is_ours(uri) else None
+        query = Query(request.method, uri, request.uri_text, domain, account, self._service_names)
+        plan = self._plan(query)
+        if isinstance(plan, Relay | Service):
+            plan = Refuse(403, trace=("not a user of ours",))
+        caller = Caller(account, None)
+        if isinstance(waits, OutgoingCall):
+            self._place_call(tx, request, flow, caller, plan, now, waits)
+        else:
+            self._carry_out(tx, request, flow, caller, plan, None, now)
+
+    def attempt_failed(self, attempt: Attempt, status: int, now: float) -> None:
+        """A service refused a call with this status."""
+        end_attempt(self._worker, attempt, status, now, "")
+
+    def give_up(self, call: Call, now: float) -> None:
+        """Cancel a call of a service that was not answered yet."""
+        context = self._attempts.get(call.context)
+        if context is not None:
+            context.cancel(now)
 
     def record_route(self, context: ResponseContext, target: Target, flow: Flow) -> str | None:
         """Stay on the path of a call; its token names the flows that contacts do not."""
@@ -334,6 +384,9 @@ class CampusService:
         """Account for a response that is about to be forwarded."""
         account_response(self._worker, context, branch, response, now)
         attempt = context.account
+        if self._listeners and isinstance(attempt, Attempt):
+            for agent in self._listeners:
+                agent.on_response(attempt.call, response)
         if response.status >= 200 and isinstance(attempt, Attempt):
             self._attempts.pop(attempt.call.context, None)
             if attempt.terminated and response.status < 300:
@@ -370,6 +423,8 @@ class CampusService:
         """The timer of an answered call."""
         if self._worker.calls.is_too_long(call, now):
             self.end_call(call, now, Cause.TOO_LONG, TOO_LONG_REASON)
+        elif call.adopted and call.has_own_end:
+            self.end_call(call, now, Cause.LOST)  # our end of it died with the last worker
         else:
             self._watch.look(call, now)
 
@@ -423,6 +478,14 @@ class CampusService:
         if self._refused_session(tx, request, now):
             return
         mid_dialog = account_request(worker, token, request, now)
+        dialog = mid_dialog.dialog
+        if dialog is not None and not (
+            dialog.callee_contact if mid_dialog.from_caller else dialog.caller_contact
+        ):
+            # The other side is a service of ours.
+            if not self._offer_to_services(tx, request, flow, now):
+                tx.respond(request.respond(481), now)
+            return
         groups = (Group((self._next_target(request, token, mid_dialog.from_caller),)),)
         context = ResponseContext(worker, tx, request, groups, account=mid_dialog)
         tx.owner = context
@@ -460,7 +523,7 @@ class CampusService:
     def _offer_to_services(
         self, tx: ServerTransaction, request: Request, flow: Flow, now: float
     ) -> bool:
-        return any(s.handle(tx, request, flow, now) for s in self._services.values())
+        return any(s.handle(tx, request, flow, None, now) for s in self._services.values())
 
     def _next_target(self, request: Request, token: CallToken, from_caller: bool) -> Target:
         """The other side: by what is left of the Route, its flow, or the Request-URI.

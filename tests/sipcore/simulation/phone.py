@@ -93,6 +93,10 @@ class Phone:
         self._wake_at: float | None = None
         self._invites: dict[int, dict[str, Any]] = {}
         self.repeats = 0
+        self.sdp = b"v=0\r\n"
+        """How it describes its session when it answers."""
+        self.acks: list[bytes] = []
+        """Bodies of the ACKs that came."""
         self.extra: list[tuple[str, str]] = []
         """Further headers of a 2xx to INVITE or UPDATE."""
         self.network.attach(address, self._receive)
@@ -155,6 +159,7 @@ class Phone:
 
     def ack_received(self, request: Request, flow: Flow, now: float) -> None:
         dialog = self.dialogs.get((request.call_id, request.to_tag))
+        self.acks.append(request.body)
         if dialog is not None:
             dialog.acknowledged = True
 
@@ -342,9 +347,9 @@ class Phone:
             self.messages.append(request.body)
             self.respond(tx, request, 200, self._id())
         elif request.method == "INVITE":
-            self.respond(tx, request, 200, "")
+            self.respond(tx, request, 200, "", self.sdp)
             for delay_s in (0.5, 1.5, 3.5, 7.5):  # repeated, as every 2xx to an INVITE is
-                self.network.after(delay_s, lambda _: self.respond(tx, request, 200, ""))
+                self.network.after(delay_s, lambda _: self.respond(tx, request, 200, "", self.sdp))
         else:
             self.respond(tx, request, 200, self._id())
 
@@ -380,7 +385,7 @@ class Phone:
             local_cseq=0,
         )
         self.dialogs[request.call_id, tag] = dialog
-        self.respond(tx, request, 200, tag, b"v=0\r\n")
+        self.respond(tx, request, 200, tag, self.sdp)
         self._repeat(tx, request, tag, dialog, 0.5, self.network.now + 32.0)
 
     def _repeat(
@@ -399,7 +404,7 @@ class Phone:
                 self.hang_up(dialog)
                 return
             self.repeats += 1
-            self.respond(tx, request, 200, tag, b"v=0\r\n")
+            self.respond(tx, request, 200, tag, self.sdp)
             self._repeat(tx, request, tag, dialog, min(interval * 2, 4.0), end)
 
         self.network.after(min(interval, max(0.01, end - self.network.now)), again)
