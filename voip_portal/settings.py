@@ -25,6 +25,8 @@ VOIP_TLS_NAME = os.environ.get("VOIP_TLS_NAME", "")
 VOIP_TLS_FOLDER = Path(os.environ.get("VOIP_TLS_FOLDER") or VOIP_VAR / "tls")
 """Where sipd's certificates lie (`sipcore.node.tls`)."""
 VOIP_WEB_PORT = int(os.environ.get("VOIP_WEB_PORT") or 8000)
+VOIP_APPLICATIONS = env.words("VOIP_APPLICATIONS", "sipcore.apps.echo:Echo")
+"""Services that sipd runs, as `module:Class`."""
 VOIP_PROBE_S = float(os.environ.get("VOIP_PROBE_S") or 300)
 """How often both ends of a call are asked whether they are still there, in seconds."""
 VOIP_MAX_CALL_S = float(os.environ.get("VOIP_MAX_CALL_S") or 86_400)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import json
 import logging
 import os
@@ -25,7 +26,7 @@ from typing import Any
 
 import sipcore.node.worker
 from sipcore.apps.campus import CampusService
-from sipcore.apps.echo import Echo
+from sipcore.apps.user_agent import UserAgent
 from sipcore.bindings import BindingTable, LineBindings
 from sipcore.directory import Directory
 from sipcore.node.config import Listener, StreamLimits, WorkerConfig
@@ -83,6 +84,18 @@ def stream_limits() -> StreamLimits:
     return replace(limits, connections=max(1, min(limits.connections, files - OWN_FILES)))
 
 
+def application(name: str) -> type[UserAgent]:
+    """The class that `module:Class` names."""
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SystemExit(f"VOIP_APPLICATIONS: {name!r} cannot be loaded: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, UserAgent)):
+        raise SystemExit(f"VOIP_APPLICATIONS: {name!r} is no sipcore.apps.user_agent.UserAgent")
+    return found
+
+
 class Sipd:
     """One node with its sole worker."""
 
@@ -100,12 +113,13 @@ class Sipd:
         for line in self._store.load():
             bindings.replace(line.line_id, line.version, line.bindings)
         self._store.database.close()  # the writer's thread opens its own
+        services = [application(name) for name in config["applications"]]
         self.worker = Worker(
             worker_config(config, incarnation),
             directory,
             bindings,
             PooledRandom(),
-            lambda worker: CampusService(worker, [Echo]),
+            lambda worker: CampusService(worker, services),
         )
         self._policy = self.worker.config.registrar
         name = config["node"]

@@ -221,6 +221,17 @@ def test_a_service_calls_nobody_but_users_of_ours(size: Size, number: str) -> No
     at_rest(world)
 
 
+@pytest.mark.parametrize("number", ["sip:mallory@192.0.2.66", "echo"])
+def test_a_service_is_no_way_out_for_those_it_calls_for(size: Size, number: str) -> None:
+    world = make_world(size)
+    anna, mallory = registered(world, "anna", "10.1.0.1"), stranger(world)
+    anna.message("callback", number.encode())
+    world.run(10)
+    assert not mallory.received
+    assert {r.fields["status"] for r in world.records_of(Kind.CALL_END)} == {200, 403}
+    at_rest(world)
+
+
 def test_calls_of_a_service_survive_loss(size: Size) -> None:
     lossy = Conditions(loss=0.1, duplication=0.1, max_delay_s=0.3)
     for seed in range(8):
@@ -415,4 +426,10 @@ def test_an_administrator_ends_the_call_of_a_service(size: Size) -> None:
     world.run(5)
     assert dialog_of(anna).ended
     assert dialog_of(bob).ended
+    for phone in (anna, bob):
+        invite, *_, bye = [r for r in phone.received if r.method in ("INVITE", "BYE")]
+        numbers = [r.cseq_number for r in phone.received if r.method == "INVITE"]
+        assert bye.method == "BYE"
+        assert bye.cseq_number > max(numbers)
+        assert bye.from_tag == invite.from_tag
     at_rest(world)

@@ -92,6 +92,7 @@ def daemon_config(node: str, hosts: list[str], port: int, tls_port: int) -> dict
         "tls_folder": str(settings.VOIP_TLS_FOLDER) if tls_port > 0 else "",
         "advertise": "" if len(usable) > 1 else settings.VOIP_ADVERTISE,
         "cluster_keys": keys,
+        "applications": settings.VOIP_APPLICATIONS,
         "probe_s": settings.VOIP_PROBE_S,
         "max_call_s": settings.VOIP_MAX_CALL_S,
         "database": driver_settings(databases["default"]),
