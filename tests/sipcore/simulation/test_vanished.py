@@ -188,6 +188,21 @@ def test_probes_go_on_after_all_workers_were_killed(size: Size) -> None:
     world.check_nothing_left()
 
 
+def test_calls_in_a_journal_of_the_version_before_are_adopted(size: Size) -> None:
+    world = make_world(size)
+    _, bob, hers, _ = talking(world)
+    for node in world.nodes:
+        for place in node.slots:
+            for row in place.journal:
+                for dialog in row.get("dialogs", ()):
+                    del dialog[10:]  # it knew nothing of sessions
+    kill_all(world)
+    restart(bob)
+    world.run(PROBE_S + 5)
+    assert hers.ended
+    assert ends(world) == [("vanished", "system", "callee does not know the call")]
+
+
 def test_after_a_crash_the_other_phone_still_accepts_its_bye(size: Size) -> None:
     """Requests since the journal's last row are unknown: our BYE leaps over them."""
     world = make_world(size)
