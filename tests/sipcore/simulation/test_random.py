@@ -78,7 +78,7 @@ class Chaos:
     def act(self) -> None:
         phone = self.random.choice(self.phones)
         friend = self.random.choice([*NAMES, "nobody", "1000", "echo"])
-        choice = self.random.randrange(7)
+        choice = self.random.randrange(8)
         if choice <= 2:
             self.place_call(phone, friend)
         elif choice == 3:
@@ -87,6 +87,8 @@ class Chaos:
             self.outgoing.append(phone.register())
         elif choice == 5:
             phone.on_invite = scripts(self.random)
+        elif choice == 6:
+            phone.dialogs.clear()  # restarted: it knows of no call any more
         else:
             self.suspend_somebody()
 
