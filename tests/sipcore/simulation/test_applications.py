@@ -263,6 +263,20 @@ def test_a_call_whose_service_was_killed_ends_for_both(size: Size) -> None:
     at_rest(world)
 
 
+@pytest.mark.parametrize("seed", range(25))
+def test_killed_at_any_moment_a_joined_call_leaves_no_phone_in_it(size: Size, seed: int) -> None:
+    world = make_world(size, seed)
+    anna, bob = called_back(world)
+    bob.on_invite = answer_after(1.0)
+    anna.message("callback", b"bob")
+    world.run(world.random.uniform(0.0, 3.0))
+    kill_all(world)
+    world.run(700)
+    for phone in (anna, bob):
+        assert all(d.ended for d in phone.dialogs.values()), f"{world}: {phone.name} is still in"
+    at_rest(world)
+
+
 def test_a_phone_that_vanished_from_a_joined_call_ends_it_for_the_other(size: Size) -> None:
     world = make_world(size)
     anna, bob = called_back(world)
