@@ -277,17 +277,16 @@ class CallTable:
 
     def plan_next(self, call: Call, now: float, wait_s: float = -1.0) -> None:
         """Set the call's timer anew. `wait_s` instead of the usual time between probes."""
-        if call.answered_now is None or call.call_ended:
+        answered = call.answered_now
+        if answered is None or call.call_ended:
             return
-        self._wakes.cancel(call.timer)
-        due = now + (self._probe_s if wait_s < 0 else wait_s)
-        end = call.answered_now + self._max_call_s
-        sessions = [d.session_until for d in call.dialogs.values() if d.session_until]
-        if sessions:
-            if len(sessions) == len(call.dialogs):
-                due = end  # nobody needs to be asked
-            due = min(due, *sessions)
-        call.timer = self._wakes.schedule(min(due, end), call)
+        if call.timer:
+            self._wakes.cancel(call.timer)
+        probe_at = now + (self._probe_s if wait_s < 0 else wait_s)
+        due = answered + self._max_call_s
+        for dialog in call.dialogs.values():
+            due = min(due, dialog.session_until or probe_at)
+        call.timer = self._wakes.schedule(due, call)
 
     def hang_up(
         self,

@@ -110,7 +110,9 @@ def _attempt_response(
             worker.calls.ring(call, now, worker.at)
     elif status < 300:
         dialog = dialog_of(worker, attempt, request, branch, response, now)
-        dialog.refresh("", "", session_interval(response, attempt.session), now)
+        interval_s = session_interval(response, attempt.session)
+        if interval_s:
+            dialog.refresh("", "", interval_s, now)
         line_id = branch.target.line_id if branch is not None else None
         worker.calls.answer(call, dialog, line_id)
     else:
