@@ -390,6 +390,31 @@ def test_a_message_of_a_service_reaches_every_phone(size: Size) -> None:
     at_rest(world)
 
 
+def test_messages_of_a_service_wait_for_each_other_and_are_small(size: Size) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    for body in (b"one", b"two"):  # RFC 3428 §8: not two at a time
+        desk(world).message("anna", body)
+    desk(world).message("bob", b"x" * 1300)
+    desk(world).message("nobody", b"is he there?")
+    flush(world)
+    world.run(3)
+    assert anna.messages == [b"one"]
+    vanished_for = 41  # a time-out of a MESSAGE is told to nobody (RFC 4320)
+    world.network.detach(anna.address)
+    desk(world).message("anna", b"lost")
+    flush(world)
+    world.run(vanished_for)
+    anna.network.attach(anna.address, anna._receive)
+    for who in ("anna", "nobody"):
+        desk(world).message(who, b"three")
+    flush(world)
+    world.run(3)
+    assert anna.messages == [b"one", b"three"]
+    assert not world.workers[0].dropped.get("stray response")
+    at_rest(world)
+
+
 def test_a_placed_call_tells_what_comes_of_it(size: Size) -> None:
     world = make_world(size)
     anna = registered(world, "anna", "10.1.0.1")
