@@ -402,6 +402,11 @@ class Message:
         head = "\r\n".join((start, *lines, "\r\n"))
         return head.encode("utf-8", "surrogateescape") + self.body
 
+    def shed(self) -> None:
+        """Let go of the body, and of what is found again when it is asked for."""
+        self.body = b""
+        self._tops = None
+
     def _copy_values(self, other: Message) -> None:
         """Spare a copy of the same rows from reading them again."""
         other._tops = None if self._tops is None else self._tops.copy()

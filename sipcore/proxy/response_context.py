@@ -366,12 +366,14 @@ class ResponseContext:
     def _finish(self) -> None:
         """Let go of the branches: what comes late is a 2xx or nothing, and needs none of them.
 
-        The client transaction of an accepted INVITE lives on for 32 s, with us behind it. Rows and
-        bodies, and cycles that only the garbage collector would find, must not wait with it.
+        The client transaction of an accepted INVITE lives on for 32 s, with us behind it. Bodies, rows
+        but those of the request, and cycles that only the garbage collector would find, must not wait
+        with it.
         """
         self.done = True
         for branch in self.branches:
             branch.request = branch.final = None
+        self.request.shed()
         self.branches = []
         self.groups = ()
         self.host.context_done(self)

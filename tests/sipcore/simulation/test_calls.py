@@ -6,6 +6,7 @@ import pytest
 
 from sipcore.eventlog import Kind
 from sipcore.message import Request
+from sipcore.transaction.client import InviteClientTransaction
 from sipcore.transport.memory import KIND, Conditions
 from tests.sipcore.simulation.phone import (
     Phone,
@@ -359,3 +360,22 @@ def test_calls_survive_loss_duplication_and_reordering(size: Size) -> None:
         assert call.status, f"{world}: no final response"
         world.check_calls()
         world.check_nothing_left()
+
+
+def test_an_answered_call_keeps_no_body_while_its_transactions_last(size: Size) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    registered(world, "bob", "10.1.0.2")
+    call = anna.call("bob", body=b"v=0\r\ns=kept\r\n")
+    world.run(2)
+    assert call.status == 200
+    accepted = [
+        tx
+        for worker in world.workers
+        for tx in worker.transactions._clients.values()
+        if isinstance(tx, InviteClientTransaction)
+    ]
+    assert len(accepted) == 1
+    assert accepted[0].owner.context.request.body == b""
+    world.run(40)
+    assert not any(len(worker.transactions) for worker in world.workers)
