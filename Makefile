@@ -15,7 +15,7 @@ help:
 	@echo "make lint       style, imports, Django's checks, missing migrations"
 	@echo "make types      the type checker"
 	@echo "make cover      branch coverage with its floors"
-	@echo "make compile    the SIP server's core as C: a third less CPU (needs gcc and python3-dev)"
+	@echo "make compile    the SIP server's core as C: a quarter less CPU (needs gcc and python3-dev)"
 	@echo "make conformance  which lines of the RFC checklist are proven, and by which tests"
 	@echo "make bench      CPU per operation beside Kamailio"
 

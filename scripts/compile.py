@@ -1,4 +1,4 @@
-"""Compile sipcore to C with mypyc: the same source, the same tests, some two thirds of the CPU.
+"""Compile sipcore to C with mypyc: the same source, the same tests, three quarters of the CPU.
 
 `make compile` leaves the result in `build/compiled`; `manage.py sipd` uses it for as long as it was
 made from the source that is there, and runs the source as it is otherwise.
