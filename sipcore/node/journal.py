@@ -53,6 +53,10 @@ class Journal:
             self._behind = True
             self.close()
 
+    def put_off(self) -> None:
+        """What should be rewritten now must wait: `grown` reminds of it."""
+        self._behind = True
+
     @property
     def grown(self) -> bool:
         """Whether it is time to `rewrite`."""

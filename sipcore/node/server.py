@@ -98,7 +98,9 @@ class Node:
         lost = self.worker.take().records
         if lost:
             self._spool.append(lost)  # before the journal forgets them: the next lines may fail
-        if not self._spool.waiting:
+        if self._spool.waiting:
+            self._journal.put_off()
+        else:
             self._rewrite_journal()
         listeners = self.worker.config.listeners
         for listener in listeners:

@@ -15,7 +15,8 @@ from sipcore.node import journal as journal_module
 from sipcore.node import spool as spool_module
 from sipcore.node.journal import Journal
 from sipcore.node.spool import Spool
-from tests.sipcore.node.test_server import ringing
+from tests.sipcore.node.test_server import make_node, records, ringing
+from tests.support.ports import free_port
 
 
 class Disk:
@@ -116,3 +117,18 @@ def test_a_journal_that_missed_rows_asks_to_be_written_anew(disk: Disk, tmp_path
     assert journal.grown
     journal.rewrite([journal_row(ringing())])
     assert not journal.grown
+
+
+async def test_a_call_lost_while_the_disk_was_full_is_lost_once(disk: Disk, tmp_path: Path) -> None:
+    Journal(tmp_path / "journal.jsonl").append([journal_row(ringing())])
+    disk.room = 0
+    node = make_node(tmp_path, free_port(), "first")
+    await node.start()
+    assert records(tmp_path) == []
+    disk.room = None
+    node._tick()
+    await node.stop()
+    node = make_node(tmp_path, free_port(), "second")
+    await node.start()
+    await node.stop()
+    assert [(r["k"], r["cause"]) for r in records(tmp_path)] == [("call.end", "lost")]
