@@ -63,8 +63,9 @@ class Journal:
         return self._behind or self._size > COMPACT_BYTES
 
     def rewrite(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Replace everything by these rows, atomically."""
+        """Replace everything by these rows, atomically; where that fails, `grown` reminds of it."""
         self.close()
+        self._behind = True
         fresh = self.path.with_suffix(".new")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:

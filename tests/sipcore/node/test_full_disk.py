@@ -119,6 +119,18 @@ def test_a_journal_that_missed_rows_asks_to_be_written_anew(disk: Disk, tmp_path
     assert not journal.grown
 
 
+def test_a_journal_that_could_not_be_written_anew_asks_for_it_again(
+    disk: Disk, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path / "j.jsonl")
+    journal.append([{"op": "end", "c": "a"}])
+    disk.room = 5
+    with pytest.raises(OSError, match="No space"):
+        journal.rewrite([journal_row(ringing())])
+    assert journal.grown
+    assert [row["c"] for row in journal.read()] == ["a"]
+
+
 async def test_a_call_lost_while_the_disk_was_full_is_lost_once(disk: Disk, tmp_path: Path) -> None:
     Journal(tmp_path / "journal.jsonl").append([journal_row(ringing())])
     disk.room = 0
