@@ -265,3 +265,23 @@ def test_our_own_answers_can_be_read_back(size: Size) -> None:
     world.run(2)
     for data in caller.raw:
         assert parse_message(data).to_bytes() == data
+
+
+# --- SEC-02: overload control, which is not supported ---------------------------------------------
+@pytest.mark.rfc("SEC-02")
+def test_who_offers_overload_control_hears_nothing_of_it_and_nobody_else_either(size: Size) -> None:
+    """RFC 7339 is for those who take part: a client that offers it is told that we do not."""
+    world = new_world(size)
+    bob, caller = peer_of(world, "bob", "10.1.0.2"), Peer(world, ("192.0.2.66", 5060))
+    via = f"{caller.via()};oc;oc-algo=\"loss\""
+    caller.send(caller.build("MESSAGE", BOB, ("Via", via)))
+    world.run(0.1)
+    [message] = bob.requests("MESSAGE")
+    assert "oc" not in message.via.params
+    bob.answer(message, 200)
+    world.run(0.1)
+    [response] = caller.responses
+    params = response.via.params
+    assert (params["oc"], params["oc-algo"]) == (None, "loss")  # as they came, without a value
+    assert "oc-validity" not in params
+    assert "oc-seq" not in params
