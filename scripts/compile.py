@@ -23,6 +23,7 @@ INTERPRETED = (
     "sipcore/apps/echo.py",  # inherits from it
     "sipcore/transport/memory.py",  # for tests
     "sipcore/node/streams.py",  # asyncio and files: nothing to gain
+    "sipcore/node/resolver.py",
     "sipcore/node/spool.py",
     "sipcore/node/journal.py",
     "sipcore/node/entropy.py",
