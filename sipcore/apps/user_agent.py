@@ -272,7 +272,7 @@ class UserAgent:
             ("Max-Forwards", "70"),
             ("From", f"<sip:{self.name}@{host}>;tag={worker.new_tag()}"),
             ("To", f"<{cause.from_.uri_text}>"),
-            ("Call-ID", f"{worker.new_context()}@{host}"),
+            ("Call-ID", worker.new_call_id()),
             ("CSeq", "1 MESSAGE"),
             ("Content-Type", content_type),
         ]

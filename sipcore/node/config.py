@@ -55,6 +55,9 @@ class WorkerConfig:
     nonce_lifetime_s: float = 300.0
     max_call_s: float = 86_400.0
     """A call that goes on for so long has lost both its phones: no BYE will ever come."""
+    max_datagram_bytes: int = 1_300
+    """Larger requests to an address go by TCP, and by UDP only where the peer refuses that (RFC
+    3261 §18.1.1: nobody knows the MTU of the whole path)."""
     streams: StreamLimits = field(default_factory=StreamLimits)
     max_refusal_sources: int = 10_000
     """How many (source, username) pairs are remembered to throttle `auth.refused` records."""

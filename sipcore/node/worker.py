@@ -18,23 +18,23 @@ from sipcore.calls import CallTable, TokenMaker
 from sipcore.directory import Directory
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Record, context_from_bits
+from sipcore.locate import Answer, Question, destination
+from sipcore.locate.destination import DEFAULT_PORTS
 from sipcore.message import Request, Response, Uri, parse_message, parse_uri
 from sipcore.message.uri import CACHED_LENGTH
 from sipcore.node.config import Listener, WorkerConfig
+from sipcore.node.servers import ServerFinder, branch_of_datagram
 from sipcore.proxy import Branch, ResponseContext
 from sipcore.routing import Target
 from sipcore.transaction import ClientTransaction, ServerTransaction, TimerHeap, TransactionTable
-from sipcore.transport.flow import Flow, bracketed, is_address
+from sipcore.transport.flow import Address, Flow, bracketed
 from sipcore.transport.way_back import response_flow, stamp_source
 
 if TYPE_CHECKING:
     from random import Random
 
-MAX_LOOKUPS: Final = 256
-"""Names being looked up at a time; more lead nowhere. A slow DNS server may be anybody's."""
 MAX_REMEMBERED_FLOWS: Final = 20_000
 SWEEP_CALLS_S: Final = 60.0
-DEFAULT_PORTS: Final = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
 
 
 class Sleeper(Protocol):
@@ -77,7 +77,7 @@ class Application(Protocol):
 class Outputs:
     """What one turn of the worker asks the node to do, in this order."""
 
-    __slots__ = ("handed", "journal", "lookups", "notes", "records", "sends", "writes")
+    __slots__ = ("handed", "journal", "notes", "questions", "records", "sends", "writes")
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -88,8 +88,8 @@ class Outputs:
         """(slot of the owner, flow, message)."""
         self.notes: list[tuple[tuple[int, int], dict[str, Any]]] = []
         """((node number, slot), note) for another worker, perhaps of another node."""
-        self.lookups: list[tuple[int, str, int | None, str]] = []
-        """(ticket, host, port, transport)."""
+        self.questions: list[Question] = []
+        """For the DNS; each is to be answered in a few seconds."""
 
 
 class Worker:
@@ -122,12 +122,13 @@ class Worker:
         self._calls_swept = 0.0
         self._wakes = TimerHeap()
         self._sleepers: dict[int, Sleeper] = {}
-        self._lookups: dict[int, Branch] = {}
         self._flows: dict[str, Flow] = {}
         """To contacts given by address: a phone's is the same for a long time."""
         self._counter = 0
         self._branch_prefix = f"z9hG4bK{random.getrandbits(40):010x}"
         self._via_heads = {(lt.transport, lt.local): _via_head(lt) for lt in config.listeners}
+        self.max_datagram_bytes = config.max_datagram_bytes
+        self.servers = ServerFinder(self)
         self._listeners = {(lt.transport, lt.local): lt for lt in config.listeners}
         self._owner_key = config.cluster_keys[0][:32]
         self.application = application(self)
@@ -197,15 +198,13 @@ class Worker:
         self.directory = directory
         self.application.directory_changed(changed, now)
 
-    def looked_up(self, ticket: int, flow: Flow | None, now: float, at: float) -> None:
-        """The answer to a look-up."""
+    def answered(self, question: Question, answer: Answer, now: float, at: float) -> None:
+        """The DNS answered one of `Outputs.questions`, or did not in time."""
         self.now, self.at = now, at
-        branch = self._lookups.pop(ticket, None)
-        if branch is not None:
-            branch.context.located(branch, flow, now)
+        self.servers.answer(question, answer, now)
 
     def send_failed(self, data: bytes, now: float, at: float) -> None:
-        """A message could not be sent on its stream: tell the transaction it belongs to."""
+        """A message could not be sent: tell the transaction it belongs to."""
         self.now, self.at = now, at
         try:
             message = parse_message(data)
@@ -213,6 +212,16 @@ class Worker:
             return
         if isinstance(message, Request):
             self.transactions.transport_failed(message.branch, now)
+        else:
+            self.servers.response_failed(data, now)
+
+    def unreachable(self, start: bytes, remote: Address, now: float, at: float) -> None:
+        """The network says that a datagram did not arrive (RFC 3261 §18.4); `start` is of it."""
+        self.now, self.at = now, at
+        branch = branch_of_datagram(start)
+        tx = self.transactions.find_client(branch) if branch else None
+        if tx is not None and tx.flow.remote == remote:
+            self.transactions.transport_failed(branch, now)
 
     def noted(self, note: Mapping[str, Any], now: float, at: float) -> None:
         """A note from another worker or node."""
@@ -223,7 +232,7 @@ class Worker:
     @property
     def idle(self) -> bool:
         """Whether nothing waits: no context, no repeating service, no look-up."""
-        return not self._sleepers and not self._lookups
+        return not self._sleepers and not len(self.servers.locator)
 
     def take(self) -> Outputs:
         """What has been asked for since the last call."""
@@ -292,6 +301,9 @@ class Worker:
         key = message.call_id
         if message.cseq_method in ("REGISTER", "PUBLISH"):
             key = self.aor_of(message.to.uri)
+        return self._slot_of(key)
+
+    def _slot_of(self, key: str) -> int:
         digest = blake2b(
             key.encode("utf-8", "surrogateescape"), key=self._owner_key, digest_size=4
         ).digest()
@@ -365,6 +377,10 @@ class Worker:
     def _journal(self, row: dict[str, Any]) -> None:
         self.out.journal.append(row)
 
+    def ask(self, question: Question) -> None:
+        """Have the DNS asked; `answered` gets the answer."""
+        self.out.questions.append(question)
+
     def note(self, home: tuple[int, int], note: dict[str, Any]) -> None:
         """Tell the worker at `home` (node number, slot), perhaps of another node."""
         if home != self.home:
@@ -381,6 +397,13 @@ class Worker:
     def new_context(self) -> str:
         """A fresh call context."""
         return context_from_bits(self.random.getrandbits(96))
+
+    def new_call_id(self) -> str:
+        """A Call-ID whose messages are this worker's."""
+        while True:
+            call_id = self.new_context()
+            if self.config.slots == 1 or self._slot_of(call_id) == self.config.slot:
+                return call_id
 
     # --- TransactionUser ---------------------------------------------------------------------
     def send(self, flow: Flow, data: bytes) -> None:
@@ -399,14 +422,15 @@ class Worker:
 
     def client_failed(self, tx: ClientTransaction, now: float) -> None:
         branch = tx.owner
-        if branch is not None:
+        if branch is not None and branch.tx is tx:  # not the ACK to a server that was left
             branch.context.on_transport_failure(branch, now)
 
     def ack_received(self, request: Request, flow: Flow, now: float) -> None:
         self.application.handle_ack(request, flow, now)
 
     def server_ended(self, tx: ServerTransaction, now: float) -> None:
-        """Nothing to do: contexts end by their branches."""
+        """Contexts end by their branches."""
+        self.servers.server_ended(tx)
 
     # --- ProxyHost ---------------------------------------------------------------------------
     def flow_to(self, uri_text: str) -> Flow | None:
@@ -414,15 +438,14 @@ class Worker:
         return self._find_flow(uri_text) if flow is None else flow
 
     def _find_flow(self, uri_text: str) -> Flow | None:
-        uri = parse_uri(uri_text)
-        bare = (uri.params.get("maddr") or uri.host).strip("[]")
-        if not is_address(bare):
+        wanted = destination(parse_uri(uri_text))
+        if wanted is None or not wanted.is_numeric:
             return None
-        transport = (uri.transport or "UDP").upper()
+        bare, transport = wanted.host, wanted.transport or ("TLS" if wanted.secure else "UDP")
         local = self.local_address(transport, ":" in bare)
         if not local[1]:
             return None  # what we do not speak, TLS above all, is not replaced by something else
-        flow = Flow(transport, local, (bare, uri.port or DEFAULT_PORTS.get(transport, 5060)))
+        flow = Flow(transport, local, (bare, wanted.port or DEFAULT_PORTS.get(transport, 5060)))
         if len(self._flows) >= MAX_REMEMBERED_FLOWS:
             self._flows.clear()
         if len(uri_text) <= CACHED_LENGTH:
@@ -435,17 +458,6 @@ class Worker:
             if listener.transport == transport and (":" in listener.local[0]) == ipv6:
                 return listener.local
         return ("::" if ipv6 else "0.0.0.0", 0)  # noqa: S104 (no listener)
-
-    def look_up(self, branch: Branch, uri_text: str) -> None:
-        if len(self._lookups) >= MAX_LOOKUPS:
-            branch.context.located(branch, None, self.now)
-            return
-        uri = parse_uri(uri_text)
-        self._counter += 1
-        self._lookups[self._counter] = branch
-        transport = (uri.transport or "UDP").upper()
-        host = (uri.params.get("maddr") or uri.host).strip("[]")
-        self.out.lookups.append((self._counter, host, uri.port, transport))
 
     def via_value(self, flow: Flow, branch_id: str) -> str:
         head = self._via_heads.get((flow.transport, flow.local))

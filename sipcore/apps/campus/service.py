@@ -309,10 +309,12 @@ class CampusService:
         if not request.uri_text:
             return  # the other side is a service of ours, and its dialog ends with the call
         try:
-            flow = flow or worker.flow_to(next_hop_text(request))
+            next_hop = next_hop_text(request)
+            flow = flow or worker.flow_to(next_hop)
+            if flow is None:
+                worker.servers.send_request(request, next_hop, now)
+                return
         except MalformedMessage:  # the Record-Route or Contact of a peer
-            flow = None
-        if flow is None:
             return
         request.push("Via", worker.via_value(flow, worker.new_branch("0")))
         worker.transactions.request(request, flow, now, None)
@@ -403,9 +405,10 @@ class CampusService:
         from_caller = token.from_caller(request.from_tag)
         target = self._next_target(request, token, from_caller)
         copy = forwarded_request(request, uri_text=target.uri_text, record_route=None)
-        out = target.flow or worker.flow_to(next_hop_text(copy))
+        next_hop = next_hop_text(copy)
+        out = target.flow or worker.flow_to(next_hop)
         if out is None:
-            worker.count("ack to a name")
+            worker.servers.send_ack(copy, next_hop, now)
             return
         copy.push("Via", worker.via_value(out, worker.new_branch("0")))
         worker.send(out, copy.to_bytes())

@@ -20,17 +20,20 @@ from sipcore.bindings import BindingChange, BindingTable, MemoryBindingStore
 from sipcore.calls.call import journal_row
 from sipcore.directory import Account, Device, Directory, Domain, DomainAddress
 from sipcore.eventlog import Kind, Record, encode_line
+from sipcore.locate import Answer, Question
 from sipcore.node.config import Listener, WorkerConfig
 from sipcore.node.worker import Outputs, Worker
 from sipcore.registrar import RegistrarPolicy
 from sipcore.transport.flow import Address, Flow
-from sipcore.transport.memory import KIND, Conditions, MemoryNetwork
+from sipcore.transport.memory import KIND, Conditions, MemoryNetwork, Receiver
 
 DOMAIN = "campus.example"
 REALM = "campus"
 KEY = b"k" * 32
 BUS_DELAY_S = 0.002
 STORE_DELAY_S = 0.005
+DNS_DELAY_S = 0.010
+DNS_TIMEOUT_S = 4.0
 
 
 @dataclass(slots=True, frozen=True)
@@ -113,7 +116,9 @@ class Node:
             slots=len(self.slots),
             incarnation=place.incarnation,
             cluster_keys=(KEY,),
-            listeners=(Listener("UDP", self.address, self.address),),
+            listeners=tuple(
+                Listener(transport, self.address, self.address) for transport in world.transports
+            ),
             own_hosts=frozenset(node_address(n)[0] for n in range(world.size.nodes)),
             registrar=world.policy,
         )
@@ -161,7 +166,7 @@ class Node:
         self._keep(place, out)
         network = self.world.network
         for flow, data in out.sends:
-            network.send(data, self.address, flow.remote)
+            self._send(slot, worker, flow, data)
         for target, flow, data in out.handed:
             network.after(
                 BUS_DELAY_S,
@@ -169,8 +174,8 @@ class Node:
             )
         for home, note in out.notes:
             network.after(BUS_DELAY_S, lambda now, h=home, n=note: self.world.note(h, n, now))  # type: ignore[misc]
-        for ticket, *_ in out.lookups:  # no name leads anywhere in this world
-            network.after(BUS_DELAY_S, lambda now, t=ticket: self._not_found(slot, worker, t, now))  # type: ignore[misc]
+        for question in out.questions:
+            self._ask(slot, worker, question)
         if out.writes:
             changes = list(out.writes)
             network.after(STORE_DELAY_S, lambda now: self._commit(slot, worker, changes, now))
@@ -183,9 +188,7 @@ class Node:
             place.spools[-1].append(record)
         place.journal += [json.loads(json.dumps(row)) for row in out.journal]
 
-    def _commit(
-        self, slot: int, worker: Worker, changes: list[BindingChange], now: float
-    ) -> None:
+    def _commit(self, slot: int, worker: Worker, changes: list[BindingChange], now: float) -> None:
         world = self.world
         results = world.store.commit(changes)
         for change, result in zip(changes, results, strict=True):
@@ -196,10 +199,42 @@ class Node:
             worker.stored(pairs, now, world.network.at)
             self.flush(slot)
 
-    def _not_found(self, slot: int, worker: Worker, ticket: int, now: float) -> None:
-        if self.slots[slot].worker is worker:
-            worker.looked_up(ticket, None, now, self.world.network.at)
+    def _ask(self, slot: int, worker: Worker, question: Question) -> None:
+        """The DNS of this world: what no zone has is not there."""
+        world = self.world
+        world.asked.append(question)
+        answer = world.zone.get(question, Answer(60.0))
+
+        def answered(now: float) -> None:
+            if self.slots[slot].worker is worker:
+                worker.answered(question, answer, now, world.network.at)
+                self.flush(slot)
+
+        world.network.after(DNS_TIMEOUT_S if answer.failed else DNS_DELAY_S, answered)
+
+    def _send(self, slot: int, worker: Worker, flow: Flow, data: bytes) -> None:
+        """Datagrams for which nobody is there may come back as an ICMP error; streams are refused."""
+        world = self.world
+        network = world.network
+        if flow.transport == "UDP" and flow.remote not in world.unreachable:
+            network.send(data, self.address, flow.remote)
+            return
+        receiver = world.streams.get(flow.remote)
+        if flow.transport != "UDP" and receiver is not None:
+            world.streamed.append((flow, data))
+            network.after(BUS_DELAY_S, lambda now: receiver(data, self.address, now))
+            return
+
+        def tell(now: float) -> None:
+            if self.slots[slot].worker is not worker:
+                return
+            if flow.transport == "UDP":
+                worker.unreachable(data[:500], flow.remote, now, network.at)
+            else:
+                worker.send_failed(data, now, network.at)
             self.flush(slot)
+
+        network.after(BUS_DELAY_S, tell)
 
     def _set_timer(self, slot: int) -> None:
         place = self.slots[slot]
@@ -230,8 +265,19 @@ class World:
         names: list[str],
         conditions: Conditions = KIND,
         policy: RegistrarPolicy | None = None,
+        transports: tuple[str, ...] = ("UDP",),
     ) -> None:
         self.seed = seed
+        self.transports = transports
+        self.zone: dict[Question, Answer] = {}
+        """What the DNS knows."""
+        self.asked: list[Question] = []
+        self.unreachable: set[Address] = set()
+        """Addresses whose hosts answer datagrams with ICMP errors."""
+        self.streams: dict[Address, Receiver] = {}
+        """Who takes connections; all others refuse them."""
+        self.streamed: list[tuple[Flow, bytes]] = []
+        """What nodes sent on connections."""
         self.size = size
         self.random = Random(seed)
         self.network = MemoryNetwork(Random(self.random.getrandbits(64)), conditions)
@@ -264,7 +310,9 @@ class World:
                 if place.worker is not None and place.worker is not writer:
                     self.network.after(
                         BUS_DELAY_S,
-                        lambda now, n=node, s=slot, w=place.worker: self._tell(n, s, w, change, now),  # type: ignore[misc]
+                        lambda now, n=node, s=slot, w=place.worker: self._tell(
+                            n, s, w, change, now
+                        ),  # type: ignore[misc]
                     )
 
     def _tell(

@@ -1,0 +1,265 @@
+"""Where a worker's messages go when it is a name, or when the way they were to go is gone.
+
+For branches of the proxy (`Servers` of the response context), for requests of our own and for ACKs,
+which have no transaction; and for responses whose connection or socket failed (RFC 3263 §5). Numeric
+next hops and flows never come here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sipcore.errors import MalformedMessage
+from sipcore.locate import Answer, Candidate, Locator, Question, Search, destination
+from sipcore.locate.destination import DEFAULT_PORTS, way_back_of
+from sipcore.message import Request, Response, parse_message, parse_uri
+from sipcore.transport.flow import Flow, bracketed
+
+if TYPE_CHECKING:
+    from sipcore.node.worker import Worker
+    from sipcore.proxy import Branch
+    from sipcore.transaction import ClientTransaction, ServerTransaction
+
+MAX_WAYS_BACK: Final = 256
+"""Transactions at a time whose responses look for another way."""
+MAX_TRIES_BACK: Final = 3
+"""Other ways a response tries: the Via that names them is whoever's."""
+
+
+class ServerFinder:
+    """A worker's `Locator`, and all who seek by it."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        speaks = frozenset(
+            (listener.transport, ":" in listener.local[0]) for listener in worker.config.listeners
+        )
+        self.locator = Locator(speaks, worker.random, worker.ask, self._probe)
+        self._ways_back: dict[str, _WayBack] = {}
+
+    # --- branches of the proxy ---------------------------------------------------------------
+    def look_up(self, branch: Branch, uri_text: str, now: float) -> None:
+        branch.search = self.locator.start(destination(parse_uri(uri_text)))
+        self.locator.seek(branch.search, branch, now)
+
+    def next_server(self, branch: Branch, now: float) -> None:
+        if branch.search is not None:
+            self.locator.seek(branch.search, branch, now)
+
+    def was_silent(self, branch: Branch, now: float) -> None:
+        self.note_silence(branch.search, now)
+
+    def answered(self, branch: Branch, response: Response, now: float) -> None:
+        self.note_answer(branch.search, response, now)
+
+    def flow_of(self, server: Candidate) -> Flow:
+        local = self._worker.local_address(server.transport, ":" in server.address)
+        return Flow(server.transport, local, (server.address, server.port))
+
+    def stream_instead(self, flow: Flow, now: float) -> Flow | None:
+        local = self._worker.local_address("TCP", ":" in flow.remote[0])
+        if not local[1] or self.locator.dead.is_out(Candidate("TCP", *flow.remote, ""), now):
+            return None
+        return Flow("TCP", local, flow.remote)
+
+    def stream_refused(self, flow: Flow, now: float) -> None:
+        self.locator.dead.silent(Candidate(flow.transport, *flow.remote, ""), now)
+
+    # --- what servers did --------------------------------------------------------------------
+    def note_silence(self, search: Search | None, now: float) -> None:
+        """The server that a search is at gave no answer, or could not be sent to."""
+        if search is not None and search.current is not None:
+            self.locator.dead.silent(search.current, now)
+
+    def note_answer(self, search: Search | None, response: Response, now: float) -> None:
+        """It answered: it is there, unless it says when it will be."""
+        if search is None or search.current is None:
+            return
+        rest_s = retry_after_s(response) if response.status == 503 else 0
+        if rest_s:
+            self.locator.dead.asked_for_rest(search.current, rest_s, now)
+        else:
+            self.locator.dead.answered(search.current)
+
+    def answer(self, question: Question, answer: Answer, now: float) -> None:
+        """The DNS answered."""
+        self.locator.answered(question, answer, now)
+
+    # --- what is not proxied with state --------------------------------------------------------
+    def send_request(self, request: Request, next_hop: str, now: float) -> None:
+        """Send a request of our own, without Via, to a name; nobody waits for what comes of it."""
+        _OwnRequest(self._worker, request, self.locator.start(destination(parse_uri(next_hop)))).go(
+            now
+        )
+
+    def send_ack(self, ack: Request, next_hop: str, now: float) -> None:
+        """Send an ACK, without Via, to a name: to the same server every time (RFC 3263 §4.4)."""
+        search = self.locator.start(destination(parse_uri(next_hop)), stateless=True)
+        self.locator.seek(search, _Stateless(self._worker, ack), now)
+
+    def _probe(self, server: Candidate) -> None:
+        """See whether a silent server is back."""
+        worker = self._worker
+        uri = f"sip:{bracketed(server.address)}:{server.port}"
+        if server.transport != "UDP":
+            uri += f";transport={server.transport.lower()}"
+        flow = self.flow_of(server)
+        host = bracketed(worker.advertised(flow)[0])
+        headers = [
+            ("Max-Forwards", "70"),
+            ("From", f"<sip:{host}>;tag={worker.new_tag()}"),
+            ("To", f"<{uri}>"),
+            ("Call-ID", worker.new_call_id()),
+            ("CSeq", "1 OPTIONS"),
+        ]
+        search = self.locator.start(None)  # to this server and no other
+        request = _OwnRequest(worker, Request.build("OPTIONS", uri, headers), search)
+        search.current = server
+        request.found(server, worker.now)
+
+    # --- responses ---------------------------------------------------------------------------
+    def response_failed(self, data: bytes, now: float) -> None:
+        """A response could not be sent: try the other ways that its Via names (RFC 3263 §5)."""
+        try:
+            response = parse_message(data)
+            tx = self._worker.transactions.find_server(response.via, response.cseq_method)
+        except MalformedMessage:
+            return
+        if tx is None or not isinstance(response, Response):
+            return  # the challenge of a request without state: its sender will ask again
+        way = self._ways_back.get(tx.key)
+        if way is None:
+            if len(self._ways_back) >= MAX_WAYS_BACK:
+                return
+            way = self._ways_back[tx.key] = _WayBack(self._worker, self.locator, tx, response)
+        way.go_on(data, now)
+
+    def server_ended(self, tx: ServerTransaction) -> None:
+        """A server transaction is gone."""
+        if self._ways_back:
+            self._ways_back.pop(tx.key, None)
+
+
+class _OwnRequest:
+    """A request of our own, tried at one server after another like a branch of the proxy."""
+
+    __slots__ = ("_heard", "_request", "_search", "_worker", "context", "tx")
+
+    def __init__(self, worker: Worker, request: Request, search: Search) -> None:
+        self._worker = worker
+        self._request = request
+        self._search = search
+        self._heard = False
+        self.context = self
+        """Owners of client transactions are branches, which have one."""
+        self.tx: ClientTransaction | None = None
+
+    def go(self, now: float) -> None:
+        self._worker.servers.locator.seek(self._search, self, now)
+
+    def found(self, server: Candidate | None, now: float) -> None:
+        if server is None:
+            return
+        worker = self._worker
+        flow = worker.servers.flow_of(server)
+        copy = self._request.copy()
+        copy.push("Via", worker.via_value(flow, worker.new_branch("0")))
+        self.tx = worker.transactions.request(copy, flow, now, self)
+
+    def on_response(self, branch: object, response: Response, now: float) -> None:
+        self._heard = True
+        self._worker.servers.note_answer(self._search, response, now)
+        if response.status == 503:
+            self.go(now)
+
+    def on_timeout(self, branch: object, now: float) -> None:
+        if not self._heard:
+            self.on_transport_failure(branch, now)
+
+    def on_transport_failure(self, branch: object, now: float) -> None:
+        self._worker.servers.note_silence(self._search, now)
+        self.go(now)
+
+
+class _Stateless:
+    """A message that is sent once."""
+
+    __slots__ = ("_message", "_worker")
+
+    def __init__(self, worker: Worker, message: Request) -> None:
+        self._worker = worker
+        self._message = message
+
+    def found(self, server: Candidate | None, now: float) -> None:
+        worker = self._worker
+        if server is None:
+            worker.count("ack to nowhere")
+            return
+        flow = worker.servers.flow_of(server)
+        self._message.push("Via", worker.via_value(flow, worker.new_branch("0")))
+        worker.send(flow, self._message.to_bytes())
+
+
+class _WayBack:
+    """The other ways of one transaction's responses (RFC 3261 §18.2.2, RFC 3263 §5).
+
+    Of a connection that is gone first a new one to where it came from; then what sent-by names.
+    """
+
+    __slots__ = ("_data", "_locator", "_search", "_tries", "_tx", "_waiting", "_worker")
+
+    def __init__(
+        self, worker: Worker, locator: Locator, tx: ServerTransaction, response: Response
+    ) -> None:
+        self._worker = worker
+        self._locator = locator
+        self._tx = tx
+        self._data = b""
+        self._tries = 0
+        self._waiting = False
+        wanted = way_back_of(response.via)
+        self._search = locator.start(wanted)
+        if tx.flow.transport != "UDP":
+            port = wanted.port or DEFAULT_PORTS.get(tx.flow.transport, 5060)
+            back = Candidate(tx.flow.transport, tx.flow.remote[0], port, wanted.host)
+            self._search.ready.append(back)
+
+    def go_on(self, data: bytes, now: float) -> None:
+        """This response could not be sent either."""
+        self._data = data
+        if self._waiting or self._tries >= MAX_TRIES_BACK:
+            return
+        self._waiting = True
+        self._locator.seek(self._search, self, now)
+
+    def found(self, server: Candidate | None, now: float) -> None:
+        self._waiting = False
+        if server is None:
+            return
+        flow = self._worker.servers.flow_of(server)
+        if flow == self._tx.flow:
+            self.go_on(self._data, now)  # there it comes from
+            return
+        self._tries += 1
+        self._tx.flow = flow
+        self._worker.send(flow, self._data)
+
+
+def retry_after_s(response: Response) -> float:
+    """Seconds of a Retry-After (RFC 3261 §20.33), 0 without one that can be read."""
+    text = (response.first("retry-after") or "").partition(";")[0].partition("(")[0].strip()
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
+
+
+def branch_of_datagram(start: bytes) -> str:
+    """The branch of a request of ours, of which the network gave back the first so many bytes."""
+    rows = start.split(b"\r\n")[:-1]  # the last one may be cut
+    for row in rows[1:] if rows and rows[0].endswith(b" SIP/2.0") else ():
+        name, _, value = row.partition(b":")
+        if name.lower() in (b"via", b"v"):
+            _, _, rest = value.partition(b";branch=")
+            return rest.partition(b",")[0].partition(b";")[0].decode("ascii", "replace").strip()
+    return ""
+
+
+__all__ = ["ServerFinder", "branch_of_datagram", "retry_after_s"]
