@@ -91,7 +91,7 @@ class Node:
         for listener in self.worker.config.listeners:
             if listener.transport == "UDP":
                 self._datagrams[listener.local] = DatagramSocket(
-                    listener.local, self._receive, self.flush, self._loop
+                    listener.local, self._receive, self.flush, self._unreachable, self._loop
                 )
             elif listener.transport == "TCP":
                 await self._streams.listen(listener, self._loop)
@@ -127,6 +127,10 @@ class Node:
         self.worker.send_failed(data, self._clock(), self._wall())
         self.want_flush()
 
+    def _unreachable(self, start: bytes, remote: Address) -> None:
+        self.worker.unreachable(start, remote, self._clock(), self._wall())
+        self.want_flush()
+
     def set_directory(self, directory: Directory, changed: Sequence[int] | None) -> None:
         """A new directory version, from the keeper; call on the loop's thread."""
         self.worker.set_directory(directory, changed, self._clock(), self._wall())
@@ -149,6 +153,8 @@ class Node:
         if self._closing:
             return
         self._loop.call_later(TICK_S, self._tick)
+        for datagrams in self._datagrams.values():
+            datagrams.watch_again()
         self.worker.sweep(self._clock(), self._wall())
         self.want_flush()
         if self._spool.waiting:
@@ -196,6 +202,8 @@ class Node:
             self.worker.count("no socket")
         elif not datagrams.send(data, flow.remote):
             self.worker.count("datagram not sent")
+            self.worker.send_failed(data, self._clock(), self._wall())
+            self.want_flush()
 
     def _set_timer(self) -> None:
         deadline = self.worker.next_deadline()

@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Final
 from sipcore.errors import MalformedMessage
 from sipcore.locate import Answer, Candidate, Locator, Question, Search, destination
 from sipcore.locate.destination import DEFAULT_PORTS, way_back_of
-from sipcore.message import Request, Response, parse_message, parse_uri
-from sipcore.transport.flow import Flow, bracketed
+from sipcore.message import Request, Response, Via, parse_message, parse_uri, parse_via
+from sipcore.message.names import canonical
+from sipcore.transport.flow import Flow, bracketed, is_address
 
 if TYPE_CHECKING:
     from sipcore.node.worker import Worker
     from sipcore.proxy import Branch
-    from sipcore.transaction import ClientTransaction, ServerTransaction
+    from sipcore.transaction import ClientTransaction
 
 MAX_WAYS_BACK: Final = 256
 """Transactions at a time whose responses look for another way."""
+WAY_BACK_S: Final = 32.0
+"""How long the ways of one are remembered."""
 MAX_TRIES_BACK: Final = 3
 """Other ways a response tries: the Via that names them is whoever's."""
 
@@ -122,22 +125,34 @@ class ServerFinder:
         """A response could not be sent: try the other ways that its Via names (RFC 3263 §5)."""
         try:
             response = parse_message(data)
-            tx = self._worker.transactions.find_server(response.via, response.cseq_method)
+            via, method = response.via, response.cseq_method
         except MalformedMessage:
             return
-        if tx is None or not isinstance(response, Response):
-            return  # the challenge of a request without state: its sender will ask again
-        way = self._ways_back.get(tx.key)
-        if way is None:
-            if len(self._ways_back) >= MAX_WAYS_BACK:
-                return
-            way = self._ways_back[tx.key] = _WayBack(self._worker, self.locator, tx, response)
-        way.go_on(data, now)
+        self._other_way(via, method, data, now)
 
-    def server_ended(self, tx: ServerTransaction) -> None:
-        """A server transaction is gone."""
-        if self._ways_back:
-            self._ways_back.pop(tx.key, None)
+    def response_unreachable(self, start: bytes, now: float) -> None:
+        """The same of a datagram, of which the network gave back the beginning."""
+        rows = dict(reversed(rows_of(start)))  # the topmost Via counts
+        method = rows.get("cseq", "").rpartition(" ")[2]
+        try:
+            via = parse_via(rows.get("via", ""))
+        except MalformedMessage:
+            return
+        tx = self._worker.transactions.find_server(via, method)
+        if tx is not None:
+            self._other_way(via, method, tx.wire, now)
+
+    def _other_way(self, via: Via, method: str, data: bytes, now: float) -> None:
+        ways = self._ways_back
+        while ways and next(iter(ways.values())).until <= now:
+            del ways[next(iter(ways))]
+        key = f"{via.branch} {via.sent_by} {method}"
+        way = ways.get(key)
+        if way is None:
+            if len(ways) >= MAX_WAYS_BACK:
+                return
+            way = ways[key] = _WayBack(self._worker, via, method, now + WAY_BACK_S)
+        way.go_on(data, now)
 
 
 class _OwnRequest:
@@ -206,23 +221,36 @@ class _WayBack:
     Of a connection that is gone first a new one to where it came from; then what sent-by names.
     """
 
-    __slots__ = ("_data", "_locator", "_search", "_tries", "_tx", "_waiting", "_worker")
+    __slots__ = (
+        "_data",
+        "_failed",
+        "_method",
+        "_search",
+        "_tries",
+        "_via",
+        "_waiting",
+        "_worker",
+        "until",
+    )
 
-    def __init__(
-        self, worker: Worker, locator: Locator, tx: ServerTransaction, response: Response
-    ) -> None:
+    def __init__(self, worker: Worker, via: Via, method: str, until: float) -> None:
+        self.until = until
         self._worker = worker
-        self._locator = locator
-        self._tx = tx
+        self._via = via
+        self._method = method
         self._data = b""
         self._tries = 0
         self._waiting = False
-        wanted = way_back_of(response.via)
-        self._search = locator.start(wanted)
-        if tx.flow.transport != "UDP":
-            port = wanted.port or DEFAULT_PORTS.get(tx.flow.transport, 5060)
-            back = Candidate(tx.flow.transport, tx.flow.remote[0], port, wanted.host)
-            self._search.ready.append(back)
+        wanted = way_back_of(via)
+        self._search = worker.servers.locator.start(wanted)
+        source = via.received or wanted.host
+        port = wanted.port or DEFAULT_PORTS.get(via.transport, 5060)
+        first = Candidate(via.transport, source, port, wanted.host)
+        self._failed: set[Candidate] = set()
+        if via.transport == "UDP":
+            self._failed.add(first)
+        elif is_address(source):
+            self._search.ready.append(first)
 
     def go_on(self, data: bytes, now: float) -> None:
         """This response could not be sent either."""
@@ -230,19 +258,24 @@ class _WayBack:
         if self._waiting or self._tries >= MAX_TRIES_BACK:
             return
         self._waiting = True
-        self._locator.seek(self._search, self, now)
+        self._worker.servers.locator.seek(self._search, self, now)
 
     def found(self, server: Candidate | None, now: float) -> None:
         self._waiting = False
         if server is None:
             return
-        flow = self._worker.servers.flow_of(server)
-        if flow == self._tx.flow:
-            self.go_on(self._data, now)  # there it comes from
+        if server in self._failed:
+            self.go_on(self._data, now)
             return
+        self._failed.add(server)
         self._tries += 1
-        self._tx.flow = flow
-        self._worker.send(flow, self._data)
+        worker = self._worker
+        flow = worker.servers.flow_of(server)
+        tx = worker.transactions.find_server(self._via, self._method)
+        if tx is not None:
+            tx.flow = flow
+        if self._data:
+            worker.send(flow, self._data)
 
 
 def retry_after_s(response: Response) -> float:
@@ -251,14 +284,21 @@ def retry_after_s(response: Response) -> float:
     return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
 
 
+def rows_of(start: bytes) -> list[tuple[str, str]]:
+    """The whole header rows, by short or long name, in the first so many bytes of a message."""
+    rows = []
+    for line in start.split(b"\r\n")[1:-1]:  # the last one may be cut
+        name, _, value = line.decode("utf-8", "surrogateescape").partition(":")
+        rows.append((canonical(name), value.strip()))
+    return rows
+
+
 def branch_of_datagram(start: bytes) -> str:
-    """The branch of a request of ours, of which the network gave back the first so many bytes."""
-    rows = start.split(b"\r\n")[:-1]  # the last one may be cut
-    for row in rows[1:] if rows and rows[0].endswith(b" SIP/2.0") else ():
-        name, _, value = row.partition(b":")
-        if name.lower() in (b"via", b"v"):
-            _, _, rest = value.partition(b";branch=")
-            return rest.partition(b",")[0].partition(b";")[0].decode("ascii", "replace").strip()
+    """The branch of a request of ours, of which the network gave back the beginning."""
+    for name, value in rows_of(start):
+        if name == "via":
+            _, _, rest = value.partition(";branch=")
+            return rest.partition(",")[0].partition(";")[0].strip()
     return ""
 
 

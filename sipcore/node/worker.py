@@ -218,6 +218,9 @@ class Worker:
     def unreachable(self, start: bytes, remote: Address, now: float, at: float) -> None:
         """The network says that a datagram did not arrive (RFC 3261 §18.4); `start` is of it."""
         self.now, self.at = now, at
+        if start.startswith(b"SIP/2.0 "):
+            self.servers.response_unreachable(start, now)
+            return
         branch = branch_of_datagram(start)
         tx = self.transactions.find_client(branch) if branch else None
         if tx is not None and tx.flow.remote == remote:
@@ -429,8 +432,7 @@ class Worker:
         self.application.handle_ack(request, flow, now)
 
     def server_ended(self, tx: ServerTransaction, now: float) -> None:
-        """Contexts end by their branches."""
-        self.servers.server_ended(tx)
+        """Nothing to do: contexts end by their branches."""
 
     # --- ProxyHost ---------------------------------------------------------------------------
     def flow_to(self, uri_text: str) -> Flow | None:

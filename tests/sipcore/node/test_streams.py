@@ -169,5 +169,3 @@ async def test_a_number_of_an_earlier_life_is_nobodys_connection() -> None:
 )
 def test_a_source_is_an_address_or_a_network(one: str, other: str, same: bool) -> None:
     assert (source_of(one) == source_of(other)) is same
-
-
