@@ -19,6 +19,8 @@ VOIP_VAR = env.private_folder(Path(os.environ.get("VOIP_VAR") or BASE_DIR / "var
 
 VOIP_SIP_PORT = int(os.environ.get("VOIP_SIP_PORT") or 5060)
 VOIP_WEB_PORT = int(os.environ.get("VOIP_WEB_PORT") or 8000)
+VOIP_DNS = env.words("VOIP_DNS")
+"""DNS servers the SIP server asks, `address` or `address:port`; none: those of the system."""
 VOIP_COMPILED = env.flag("VOIP_COMPILED", default=True)
 VOIP_ADVERTISE = os.environ.get("VOIP_ADVERTISE") or "127.0.0.1"
 """The host name or address that phones and browsers are told to use."""

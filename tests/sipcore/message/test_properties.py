@@ -30,7 +30,17 @@ uris = st.builds(
     st.none() | st.integers(1, 65535),
     st.dictionaries(token.map(str.lower), st.none() | token, max_size=3),
 )
-TYPED = ("via", "from_", "to", "contacts", "routes", "max_forwards", "expires", "require", "supported")
+TYPED = (
+    "via",
+    "from_",
+    "to",
+    "contacts",
+    "routes",
+    "max_forwards",
+    "expires",
+    "require",
+    "supported",
+)
 WIRE = (
     b"INVITE sip:b@h SIP/2.0\r\nVia: SIP/2.0/UDP h:1;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\n"
     b"To: <sip:b@h>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\nContact: <sip:a@h>\r\nContent-Length: 0\r\n\r\n"
@@ -89,7 +99,14 @@ def test_values_raise_nothing_but_malformed_message(text: str) -> None:
             parse(text)
 
 
-@given(st.lists(st.tuples(token, st.text(string.printable.replace("\r", "").replace("\n", ""), max_size=20)), max_size=8))
+@given(
+    st.lists(
+        st.tuples(
+            token, st.text(string.printable.replace("\r", "").replace("\n", ""), max_size=20)
+        ),
+        max_size=8,
+    )
+)
 def test_forwarding_edits_lose_no_header(extra: list[tuple[str, str]]) -> None:
     rows = "".join(f"X-{name}: {value.strip()}\r\n" for name, value in extra)
     wire = WIRE.replace(b"Content-Length", rows.encode() + b"Content-Length")

@@ -47,7 +47,9 @@ def allowed(outcome: str, status: int | None) -> bool:
         return status not in (400, 500, 505)
     if word == "close":
         return False
-    return status == int(word) or (word in ("200", "401", "406", "415", "501") and status in (401, 403, 404, 480, 407))
+    return status == int(word) or (
+        word in ("200", "401", "406", "415", "501") and status in (401, 403, 404, 480, 407)
+    )
 
 
 @pytest.mark.parametrize(("path", "outcomes"), cases())

@@ -46,7 +46,11 @@ def test_compact_folded_and_joined_rows_read_the_same() -> None:
     message = invite()
     assert message.method == "INVITE"
     assert message.branch == "z9hG4bK1"
-    assert [parse_via(v).branch for v in message.values("via")] == ["z9hG4bK1", "z9hG4bK2", "z9hG4bK3"]
+    assert [parse_via(v).branch for v in message.values("via")] == [
+        "z9hG4bK1",
+        "z9hG4bK2",
+        "z9hG4bK3",
+    ]
     assert (message.from_tag, message.to_tag, message.call_id) == ("a1", "", "call-1")
     assert (message.cseq_number, message.cseq_method) == (7, "INVITE")
     assert message.max_forwards == 68
@@ -194,7 +198,12 @@ def test_uri_equality_as_in_rfc_3261_19_1_4(one: str, two: str, same: bool) -> N
         ("sip:alice@Example.COM:5070;lr", "alice", "example.com", 5070),
         ("sip:[2001:DB8::1]:5060", "", "[2001:db8::1]", 5060),
         ("sip:a;b=c:pw@h", "a;b=c", "h", None),
-        ("sip:user;par=u%40example.net@example.com", "user;par=u%40example.net", "example.com", None),
+        (
+            "sip:user;par=u%40example.net@example.com",
+            "user;par=u%40example.net",
+            "example.com",
+            None,
+        ),
         ("sip:a?b@h", "a?b", "h", None),
     ],
 )
@@ -206,7 +215,18 @@ def test_uri_parts(text: str, user: str, host: str, port: int | None) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "nothing", "sip:", "sip:@h", "sip:a@", "sip:a@h:port", "sip:a@h:70000", "sip:a b@h", "sip:[::1", "sip:[zz]"],
+    [
+        "",
+        "nothing",
+        "sip:",
+        "sip:@h",
+        "sip:a@",
+        "sip:a@h:port",
+        "sip:a@h:70000",
+        "sip:a b@h",
+        "sip:[::1",
+        "sip:[zz]",
+    ],
 )
 def test_bad_uris_are_refused(text: str) -> None:
     with pytest.raises(MalformedMessage):
@@ -223,14 +243,14 @@ def test_bad_uris_are_refused(text: str) -> None:
         ('<sip:a@h>;x="a;b,c";y', "", "sip:a@h", {"x": "a;b,c", "y": None}),
     ],
 )
-def test_name_addr_forms(
-    text: str, display: str, uri: str, params: dict[str, str | None]
-) -> None:
+def test_name_addr_forms(text: str, display: str, uri: str, params: dict[str, str | None]) -> None:
     value = parse_name_addr(text)
     assert (value.display, value.uri_text, value.params) == (display, uri, params)
 
 
-@pytest.mark.parametrize("text", ['"A <sip:a@h>', "<sip:a@h", "<sip:a@h> x", 'A"B <sip:a@h>', '"A" sip:a@h', ""])
+@pytest.mark.parametrize(
+    "text", ['"A <sip:a@h>', "<sip:a@h", "<sip:a@h> x", 'A"B <sip:a@h>', '"A" sip:a@h', ""]
+)
 def test_bad_name_addrs_are_refused(text: str) -> None:
     with pytest.raises(MalformedMessage):
         parse_name_addr(text)

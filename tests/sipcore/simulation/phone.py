@@ -128,7 +128,9 @@ class Phone:
         if request.method == "INVITE" and status < 300:
             headers += [("Record-Route", v) for v in request.rows("record-route")]
             headers.append(("Contact", f"<{self.contact}>"))
-        tx.respond(request.respond(status, to_tag=tag, headers=headers, body=body), self.network.now)
+        tx.respond(
+            request.respond(status, to_tag=tag, headers=headers, body=body), self.network.now
+        )
         self._set_timer()
 
     # --- transaction user ----------------------------------------------------------------------
@@ -173,7 +175,9 @@ class Phone:
 
     def _launch(self, outgoing: Outgoing) -> None:
         branch = f"z9hG4bK{self._id()}"
-        outgoing.request.set("Via", f"SIP/2.0/UDP {self.address[0]}:{self.address[1]};branch={branch};rport")
+        outgoing.request.set(
+            "Via", f"SIP/2.0/UDP {self.address[0]}:{self.address[1]};branch={branch};rport"
+        )
         flow = Flow("UDP", self.address, outgoing.destination)
         outgoing.tx = self.transactions.request(outgoing.request, flow, self.network.now, outgoing)
         self._set_timer()

@@ -208,7 +208,12 @@ def test_of_three_phones_the_first_to_answer_wins_and_the_others_stop(size: Size
 
 @pytest.mark.parametrize(
     ("statuses", "best"),
-    [((486, 486, 486), 486), ((480, 486, 404), 486), ((486, 603, 480), 603), ((503, 503, 503), 500)],
+    [
+        ((486, 486, 486), 486),
+        ((480, 486, 404), 486),
+        ((486, 603, 480), 603),
+        ((503, 503, 503), 500),
+    ],
 )
 def test_when_all_phones_refuse_the_best_refusal_is_given(
     size: Size, statuses: tuple[int, ...], best: int

@@ -655,3 +655,127 @@ def test_a_large_request_to_a_phone_behind_nat_stays_on_its_flow(size: Size) -> 
     world.run(1)
     assert outgoing.status == 200
     assert world.streamed == []
+
+
+# --- responses ----------------------------------------------------------------------------------------
+def by_stream(world: World, sent_by: str, port: int = 40_000) -> str:
+    """A stranger's MESSAGE to Bob on a connection that is gone when the answer comes."""
+    source = ("10.3.0.9", port)
+    request = Request.build(
+        "MESSAGE",
+        f"sip:bob@{DOMAIN}",
+        [
+            ("Via", f"SIP/2.0/TCP {sent_by};branch=z9hG4bKstream{port}"),
+            ("Max-Forwards", "70"),
+            ("From", "<sip:zoe@far.example>;tag=z"),
+            ("To", f"<sip:bob@{DOMAIN}>"),
+            ("Call-ID", "by-stream"),
+            ("CSeq", "1 MESSAGE"),
+        ],
+    )
+    node = world.nodes[0]
+    node._give(0, request.to_bytes(), Flow("TCP", node.address, source, 5), world.network.now)
+    return request.branch
+
+
+@pytest.mark.rfc("LOC-10", "TRP-06")
+@pytest.mark.parametrize(
+    ("sent_by", "takers", "questions"),
+    [
+        ("10.3.0.9:5070", [("10.3.0.9", 5070)], 0),
+        ("10.3.0.9", [("10.3.0.9", 5060)], 0),
+        # sent-by a name without a port: first where it came from, then by SRV, one after another
+        ("back.example", [("10.3.0.9", 5060)], 0),
+        ("back.example", [ONE], 2),
+        ("back.example", [TWO], 3),
+        # with a port: the addresses of the name
+        ("s1.far.example:5061", [("192.0.2.1", 5061)], 1),
+        ("x.invalid", [], 0),
+        ("nowhere.example", [], 2),
+    ],
+)
+def test_a_response_whose_connection_is_gone_finds_its_way(
+    size: Size, sent_by: str, takers: list[Address], questions: int
+) -> None:
+    world = far_world(size, transports=("UDP", "TCP"))
+    registered(world, "bob", "10.1.0.2")
+    world.zone["_sip._tcp.back.example", "SRV"] = Answer(
+        300.0, srv=[Srv(1, 0, 5060, "s1.far.example"), Srv(2, 0, 5060, "s2.far.example")]
+    )
+    got: list[tuple[Address, bytes]] = []
+    for taker in takers:
+        world.streams[taker] = lambda data, source, now, t=taker: got.append((t, data))  # type: ignore[misc]
+    branch = by_stream(world, sent_by)
+    world.run(3)
+    assert [address for address, _ in got] == takers
+    for _, data in got:
+        response = parse_message(data)
+        assert isinstance(response, Response)
+        assert (response.status, response.branch) == (200, branch)
+    assert len(world.asked) == questions
+    world.run(400)
+    world.check_nothing_left()
+
+
+@pytest.mark.rfc("LOC-10")
+def test_other_ways_of_responses_are_bounded(size: Size) -> None:
+    world = far_world(size, transports=("UDP", "TCP"))
+    registered(world, "bob", "10.1.0.2")
+    world.zone["_sip._tcp.back.example", "SRV"] = Answer(
+        300.0, srv=[Srv(i, 0, 6000 + i, "s1.far.example") for i in range(50)]
+    )
+    tried: list[Address] = []
+    for node in world.nodes:
+        send = node._send
+
+        def counted(
+            slot: int, worker: object, flow: Flow, data: bytes, send: object = send
+        ) -> None:
+            if flow.transport == "TCP" and not flow.connection:
+                tried.append(flow.remote)
+            send(slot, worker, flow, data)  # type: ignore[operator]
+
+        node._send = counted  # type: ignore[method-assign, assignment]
+    by_stream(world, "back.example")
+    world.run(5)
+    assert tried == [("10.3.0.9", 5060), ("192.0.2.1", 6000), ("192.0.2.1", 6001)]
+
+
+@pytest.mark.rfc("LOC-10", "TRP-12")
+def test_an_icmp_error_of_a_response_leads_to_what_sent_by_names(size: Size) -> None:
+    world = far_world(size)
+    registered(world, "bob", "10.1.0.2").on_invite = refuse_with(486, 1.0)
+    world.zone["_sip._udp.back.example", "SRV"] = Answer(
+        300.0, srv=[Srv(1, 0, 5060, "s1.far.example")]
+    )
+    source = ("10.3.0.9", 5060)
+    backup: list[Response] = []
+
+    def receive(data: bytes, _: Address, now: float) -> None:
+        message = parse_message(data)
+        assert isinstance(message, Response)
+        backup.append(message)
+
+    world.network.attach(ONE, receive)
+    invite = Request.build(
+        "INVITE",
+        f"sip:bob@{DOMAIN}",
+        [
+            ("Via", "SIP/2.0/UDP back.example;branch=z9hG4bKback"),
+            ("Max-Forwards", "70"),
+            ("From", "<sip:zoe@far.example>;tag=z"),
+            ("To", f"<sip:bob@{DOMAIN}>"),
+            ("Call-ID", "back"),
+            ("CSeq", "1 INVITE"),
+            ("Contact", "<sip:zoe@10.3.0.9>"),
+        ],
+    )
+    world.network.send(invite.to_bytes(), source, world.nodes[0].address)
+    world.run(0.5)
+    world.unreachable.add(source)  # it fails before the answer
+    world.run(5)
+    assert {response.status for response in backup} == {486}
+    assert len(backup) > 1  # retransmissions go the new way at once
+    world.run(400)
+    world.check_calls()
+    world.check_nothing_left()

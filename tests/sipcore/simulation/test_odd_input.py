@@ -222,9 +222,7 @@ def test_a_flood_of_names_to_look_up_is_bounded(size: Size) -> None:
 @pytest.mark.parametrize("route", ["", ",", " , ,"])
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("method", ["INFO", "ACK"])
-def test_a_route_without_a_value_is_none(
-    size: Size, method: str, strict: bool, route: str
-) -> None:
+def test_a_route_without_a_value_is_none(size: Size, method: str, strict: bool, route: str) -> None:
     world = make_world(size)
     anna = registered(world, "anna", "10.1.0.1")
     registered(world, "bob", "10.1.0.2")

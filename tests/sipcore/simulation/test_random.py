@@ -156,7 +156,9 @@ class Chaos:
             for request in phone.received:
                 if request.method in ("INVITE", "MESSAGE") and not request.to_tag:
                     ours = request.from_.uri.user == "echo"
-                    assert ours or request.first("x-trace"), f"{self.world}: {request!r} lost a header"
+                    assert ours or request.first("x-trace"), (
+                        f"{self.world}: {request!r} lost a header"
+                    )
         for outgoing in self.outgoing:
             trace = outgoing.request.first("x-trace")
             for response in outgoing.finals:
