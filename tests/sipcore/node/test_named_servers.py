@@ -14,6 +14,7 @@ import uvloop
 
 from sipcore.apps.campus import CampusService
 from sipcore.bindings import Binding, BindingTable
+from sipcore.locate import Candidate
 from sipcore.message import Request, Response, parse_message
 from sipcore.node.config import Listener, WorkerConfig
 from sipcore.node.datagrams import DatagramSocket, says_unreachable
@@ -305,9 +306,8 @@ def test_a_large_request_tries_tcp_first(tmp_path: Path, run: Callable[[Test], N
 
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             came.append(await reader.readuntil(b"z" * 1400))
-            writer.write(
-                came[-1] and Request.respond(_request(came[-1]), 200, to_tag="t").to_bytes()
-            )
+            response = _request(came[-1]).respond(200, to_tag="t")
+            writer.write(response.to_bytes())
             await writer.drain()
             writer.close()
 
@@ -321,17 +321,16 @@ def test_a_large_request_tries_tcp_first(tmp_path: Path, run: Callable[[Test], N
                 assert request.body == large
                 assert request.via.transport == "UDP"
                 assert (await caller.final()).status == 200
-                serving.worker.servers.locator.dead.__init__()  # type: ignore[misc]
-                server = await asyncio.start_server(accept, "127.0.0.1", port)
-                caller.send(
-                    message(port_of(caller.address), body=large).to_bytes(), serving.address
-                )
-                assert (await caller.final()).status == 200
+                again = message(port_of(caller.address), body=large)
+                refused = Candidate("TCP", "127.0.0.1", port, "")
+                serving.worker.servers.locator.dead.answered(refused)  # two minutes later
+                async with await asyncio.start_server(accept, "127.0.0.1", port):
+                    caller.send(again.to_bytes(), serving.address)
+                    assert (await caller.final()).status == 200
                 assert _request(came[0]).via.transport == "TCP"
                 caller.send(message(port_of(caller.address)).to_bytes(), serving.address)
                 assert (await phone.answer()).via.transport == "UDP"
                 assert (await caller.final()).status == 200
-                server.close()
 
     run(test)
 
@@ -359,19 +358,18 @@ def test_a_response_whose_connection_is_gone_finds_another_way(
         with Peer() as phone:
             contact = f"sip:anna@127.0.0.1:{phone.address[1]}"
             async with Serving(tmp_path, contact, [dns.address]) as serving:
-                server = await asyncio.start_server(accept, "127.0.0.1", ports[1])
-                _, writer = await asyncio.open_connection(*serving.address)
-                sender = sent_by.format(alive=ports[1])
-                writer.write(message(sender, transport="TCP").to_bytes())
-                request, source = await phone.receive()
-                writer.close()
-                await writer.wait_closed()
-                await asyncio.sleep(0.05)
-                assert isinstance(request, Request)
-                phone.send(request.respond(200, to_tag="t").to_bytes(), source)
-                async with asyncio.timeout(5):
-                    data = await came.get()
+                async with await asyncio.start_server(accept, "127.0.0.1", ports[1]):
+                    _, writer = await asyncio.open_connection(*serving.address)
+                    sender = sent_by.format(alive=ports[1])
+                    writer.write(message(sender, transport="TCP").to_bytes())
+                    request, source = await phone.receive()
+                    writer.close()
+                    await writer.wait_closed()
+                    await asyncio.sleep(0.05)
+                    assert isinstance(request, Request)
+                    phone.send(request.respond(200, to_tag="t").to_bytes(), source)
+                    async with asyncio.timeout(5):
+                        data = await came.get()
                 assert data.startswith(b"SIP/2.0 200 ")
-                server.close()
 
     run(test)

@@ -735,7 +735,7 @@ def test_other_ways_of_responses_are_bounded(size: Size) -> None:
                 tried.append(flow.remote)
             send(slot, worker, flow, data)  # type: ignore[operator]
 
-        node._send = counted  # type: ignore[method-assign, assignment]
+        node._send = counted  # type: ignore[method-assign]
     by_stream(world, "back.example")
     world.run(5)
     assert tried == [("10.3.0.9", 5060), ("192.0.2.1", 6000), ("192.0.2.1", 6001)]
