@@ -265,6 +265,7 @@ class ResponseContext:
         if branch.search is None or self.cancelled or branch.cancel_wanted:
             return False
         branch.failure = failure
+        branch.tx = branch.request = None  # what its transaction has to say now is of no account
         branch.provisional = False
         branch.datagram = None
         self.host.servers.next_server(branch, now)
@@ -272,7 +273,7 @@ class ResponseContext:
 
     def _send_again(self, branch: Branch, flow: Flow, now: float) -> None:
         """A new request, the same but for its branch and what depends on the flow."""
-        if branch.tx is not None:
+        if branch.request is None:
             branch.request = self._copy_for(branch.target)
         self._send(branch, flow, now)
 
@@ -380,6 +381,7 @@ class ResponseContext:
         if flow is not None and is_stream and datagram is not None and not branch.provisional:
             self.host.servers.stream_refused(flow, now)
             if not self.cancelled and not branch.cancel_wanted:
+                branch.request = None
                 self._send_again(branch, datagram, now)
                 return
         response = self._own_response(503 if branch.target.flow is None else 480)

@@ -20,6 +20,7 @@ from tests.sipcore.simulation.phone import (
     answer_at_once,
     refuse_with,
     ring_forever,
+    silent,
 )
 from tests.sipcore.simulation.test_calls import registered
 from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World
@@ -149,16 +150,66 @@ def test_an_unreachable_server_is_passed_over_at_once(size: Size) -> None:
 def test_an_icmp_error_of_another_peer_or_of_nobodys_request_changes_nothing(size: Size) -> None:
     world = far_world(size)
     anna = registered(world, "anna", "10.1.0.1")
-    one = Server(world, ONE)
-    one.on_invite = answer_after(3)
+    one, two = Server(world, ONE), Server(world, TWO)
+    one.on_invite = silent
     outgoing = call(world, anna)
-    world.run(1)
+    while not one.received:
+        world.run(0.002)  # before its 100
     [invite] = one.got("INVITE")
     for worker in world.workers:
         for remote, start in ((TWO, invite.to_bytes()), (ONE, b"INVITE"), (ONE, b"\r\n\r\n")):
             worker.unreachable(start[:500], remote, world.network.now, world.network.at)
+    for node in world.nodes:
+        for slot in range(len(node.slots)):
+            node.flush(slot)
     world.run(4)
+    assert not two.received
+    anna.cancel(outgoing)
+    hang_up_and_check(world, anna)
+
+
+@pytest.mark.rfc("LOC-07")
+def test_a_server_that_failed_after_ringing_tells_nothing_of_the_next(size: Size) -> None:
+    world = far_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    one, three = Server(world, ONE), Server(world, THREE)
+    one.on_invite = refuse_with(503, 1.0)  # the second is silent
+    outgoing = call(world, anna)
+    world.run(36)
+    assert len(three.got("INVITE")) == 1
     assert outgoing.status == 200
+    hang_up_and_check(world, anna, outgoing)
+
+
+@pytest.mark.rfc("LOC-07")
+def test_a_server_that_said_100_is_not_left_for_its_silence(size: Size) -> None:
+    world = far_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    one, two = Server(world, ONE), Server(world, TWO)
+    one._request = lambda *_: None  # type: ignore[method-assign]
+    call(world, anna, method="INFO")
+    world.run(60)
+    assert one.got("INFO")
+    assert not two.received
+    hang_up_and_check(world, anna)
+
+
+def test_an_ack_that_cannot_reach_the_server_that_failed_harms_nobody(size: Size) -> None:
+    world = far_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    one, two, three = (Server(world, address) for address in (ONE, TWO, THREE))
+    two.on_invite = answer_after(1.0)
+
+    def fail_and_go(phone: Phone, tx: ServerTransaction, request: Request, now: float) -> None:
+        refuse_with(503)(phone, tx, request, now)
+        world.unreachable.add(ONE)
+
+    one.on_invite = fail_and_go
+    outgoing = call(world, anna)
+    world.run(3)
+    assert outgoing.status == 200
+    assert two.got("INVITE")
+    assert not three.received
     hang_up_and_check(world, anna, outgoing)
 
 
