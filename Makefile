@@ -6,7 +6,7 @@ PEERS ?= 1
 BIN := .venv/bin
 export PYTHON PEERS
 
-.PHONY: help run test test-long lint types cover bench compile conformance programs requirements
+.PHONY: help run test test-long lint types cover bench compile image conformance programs requirements
 
 help:
 	@echo "make run        start the whole service here (LAN=1: for the local network)"
@@ -16,6 +16,7 @@ help:
 	@echo "make types      the type checker"
 	@echo "make cover      branch coverage with its floors"
 	@echo "make compile    the SIP server's core as C: a third less CPU (needs gcc and python3-dev)"
+	@echo "make image      build the container image and try it (needs docker or podman)"
 	@echo "make conformance  which lines of the RFC checklist are proven, and by which tests"
 	@echo "make bench      CPU per operation beside Kamailio"
 
@@ -46,6 +47,9 @@ conformance: programs .venv/.tests
 
 compile: .venv/.tests
 	@$(BIN)/python scripts/compile.py
+
+image:
+	@sh scripts/image.sh
 
 bench: compile
 	@$(BIN)/python tests/load/bench.py
