@@ -77,16 +77,30 @@ def read_credentials(
 
 def _read_params(row: str) -> Mapping[str, str]:
     """The parameters of a Digest row; quickly where no quoted value has a comma or backslash."""
+    if "\\" in row:
+        return parse_auth_params(row)
     params: dict[str, str] = {}
     for piece in row[7:].split(","):
-        name, _, value = piece.partition("=")
-        value = value.strip()
-        if value[:1] == '"':
-            if value[-1] != '"' or "\\" in value or len(value) < 2:
+        equals = piece.find("=")
+        name = piece[:equals] if equals >= 0 else piece
+        value = piece[len(name) + 1 :].strip()
+        if value.startswith('"'):
+            if len(value) < 2 or not value.endswith('"'):
                 return parse_auth_params(row)
             value = value[1:-1]
-        params.setdefault(name.strip().lower(), value)
+        params.setdefault(_NAMES.get(name) or name.strip().lower(), value)
     return params
+
+
+_NAMES: Final = {
+    blank + name: name
+    for name in (
+        *("username", "realm", "nonce", "uri", "response"),
+        *("algorithm", "cnonce", "nc", "opaque", "qop"),
+    )
+    for blank in ("", " ")
+}
+"""As nearly everybody writes them."""
 
 
 def _checked(params: Mapping[str, str], algorithm: str) -> Credentials:

@@ -9,7 +9,6 @@ device or has ten, and compares all of them, so that its time says nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
 from hmac import compare_digest
@@ -32,7 +31,6 @@ except ImportError:
 
 _NO_DEVICE: Final = {name: b"-" * length for name, length in RESPONSE_LENGTHS.items()}
 _FRESH: Final = NonceState.FRESH
-_FORGED: Final = NonceState.FORGED
 
 Lookup = Callable[[str], Account | None]
 """Gives the account of a SIP username; None for unknown (and whoever may not authenticate)."""
@@ -43,7 +41,7 @@ class VerdictKind(IntEnum):
 
     OK = 0
     MISSING = 1
-    """None for our realm, none for an offered algorithm, or for a nonce that is not ours: challenge."""
+    """None for our realm, or none for an offered algorithm: challenge."""
     STALE = 2
     """The secret is right, the nonce is not fresh here: challenge with stale=true, no failure."""
     WRONG = 3
@@ -54,15 +52,23 @@ class VerdictKind(IntEnum):
     """A required parameter is missing or improper: answer 400, or challenge (RFC 7616 §3.4)."""
 
 
-@dataclass(slots=True)
 class Verdict:
     """The result of a verification. `account` and `device` only when `kind` is OK."""
 
-    kind: VerdictKind
-    username: str = ""
-    """As claimed; for everything but OK it is only a claim."""
-    account: Account | None = None
-    device: Device | None = None
+    __slots__ = ("account", "device", "kind", "username")
+
+    def __init__(
+        self,
+        kind: VerdictKind,
+        username: str = "",
+        account: Account | None = None,
+        device: Device | None = None,
+    ) -> None:
+        self.kind = kind
+        self.username = username
+        """As claimed; for everything but OK it is only a claim."""
+        self.account = account
+        self.device = device
 
 
 class Authenticator:
@@ -124,10 +130,7 @@ class Authenticator:
         if account is None or device is None:
             return Verdict(VerdictKind.WRONG, sent.username)
         if state is not _FRESH:
-            # A forged nonce with a right digest is a phone that kept one from before the cluster's
-            # key was replaced; it gets a plain challenge, as does whoever replays such a thing.
-            kind = VerdictKind.MISSING if state is _FORGED else VerdictKind.STALE
-            return Verdict(kind, sent.username)
+            return Verdict(VerdictKind.STALE, sent.username)
         kind = self._count(sent, at)
         if kind is not VerdictKind.OK:
             return Verdict(kind, sent.username)

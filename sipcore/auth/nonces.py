@@ -1,9 +1,9 @@
 """Nonces that every node can verify and that one worker counts (RFC 7616 §3.3, §5.5).
 
-A nonce is 60 characters: expiry (8 hex digits, seconds since the epoch), serial number (8),
-worker (8), what it is bound to (12), MAC (24). The MAC covers the rest, so any holder of the
-cluster key knows whether the service minted it; the worker part is a hash of node and incarnation;
-the bound part is keyed too, so that nobody can search for a second Call-ID that collides.
+A nonce is 48 characters: expiry (8 hex digits, seconds since the epoch), serial number (8),
+worker (8), MAC (24). The MAC covers the rest and what the nonce is bound to, so any holder of the
+cluster key knows whether the service minted it for that; the worker part is a hash of node and
+incarnation.
 
 Nonce counts live only in the worker that minted the nonce, as a window over the last counts, in two
 generations of a dictionary keyed by serial number. Only a request whose digest is right makes an
@@ -23,7 +23,7 @@ DEFAULT_LIFETIME_S: Final = 300.0
 DEFAULT_GENERATION_SIZE: Final = 65_536
 """Nonces counted per generation: two generations take about 20 MB when full."""
 
-NONCE_LENGTH: Final = 60
+NONCE_LENGTH: Final = 48
 REORDER_WINDOW: Final = 32
 """How far behind the highest count a request may arrive late (UDP reorders)."""
 _WINDOW_MASK: Final = (1 << REORDER_WINDOW) - 1
@@ -38,9 +38,7 @@ class NonceState(IntEnum):
     EXPIRED = 1
     """Minted by this worker for this use, too long ago."""
     FOREIGN = 2
-    """Minted by the service, but by another worker or incarnation, or for another use."""
-    FORGED = 3
-    """Not minted with our key."""
+    """Minted by another worker or incarnation, for another use, or by nobody with our key."""
 
 
 class CountState(IntEnum):
@@ -61,7 +59,6 @@ class Nonces:
     """
 
     __slots__ = (
-        "_bind",
         "_closed_at",
         "_counts",
         "_generation_size",
@@ -86,7 +83,6 @@ class Nonces:
         # blake2b takes 64 bytes of key; hashing first takes cluster keys of any length.
         own_key = blake2b(key, digest_size=32, person=b"sip nonce").digest()
         self._mac = blake2b(key=own_key, digest_size=12, person=b"mac")
-        self._bind = blake2b(key=own_key, digest_size=6, person=b"bound to")
         name = f"{node}\0{incarnation}".encode()
         self._worker = blake2b(name, key=own_key, digest_size=4, person=b"worker").hexdigest()
         self._lifetime_s = lifetime_s
@@ -111,27 +107,21 @@ class Nonces:
     def issue(self, bound_to: str, at: float) -> str:
         """A new nonce for this use: a Call-ID, for REGISTER the address-of-record."""
         self._serial = (self._serial + 1) & 0xFFFFFFFF
-        expiry = int(at + self._lifetime_s)
-        bound = self._bind.copy()
-        bound.update(bound_to.encode("utf-8", "surrogateescape"))
-        text = f"{expiry:08x}{self._serial:08x}{self._worker}{bound.hexdigest()}"
-        mac = self._mac.copy()
-        mac.update(text.encode())
-        return text + mac.hexdigest()
+        text = f"{int(at + self._lifetime_s):08x}{self._serial:08x}{self._worker}"
+        return text + self._mac_of(text, bound_to)
 
     def check(self, nonce: str, bound_to: str, at: float) -> NonceState:
-        """Whose nonce this is and whether it may still be used, counts apart."""
-        if len(nonce) != NONCE_LENGTH or not nonce.isascii():
-            return NonceState.FORGED
-        mac = self._mac.copy()
-        mac.update(nonce[:36].encode())
-        if not compare_digest(mac.hexdigest(), nonce[36:]):
-            return NonceState.FORGED
-        bound = self._bind.copy()
-        bound.update(bound_to.encode("utf-8", "surrogateescape"))
-        if nonce[16:24] != self._worker or nonce[24:36] != bound.hexdigest():
+        """Whether this nonce was minted here for this use and may still be used, counts apart."""
+        if len(nonce) != NONCE_LENGTH or not nonce.isascii() or nonce[16:24] != self._worker:
+            return NonceState.FOREIGN
+        if not compare_digest(self._mac_of(nonce[:24], bound_to), nonce[24:]):
             return NonceState.FOREIGN
         return NonceState.FRESH if at < int(nonce[:8], 16) else NonceState.EXPIRED
+
+    def _mac_of(self, text: str, bound_to: str) -> str:
+        mac = self._mac.copy()
+        mac.update((text + bound_to).encode("utf-8", "surrogateescape"))
+        return mac.hexdigest()
 
     def count(self, nonce: str, nc: int, at: float) -> CountState:
         """Use count `nc` of a nonce that `check` called FRESH, after its digest proved right."""

@@ -13,15 +13,19 @@ server says its domain too: when the connection must be opened again, it is chec
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from collections.abc import Sequence
 from hashlib import blake2b
 from hmac import compare_digest
 from ipaddress import ip_address
-from typing import Final, NamedTuple
+from typing import Final
 
-from sipcore.eventlog.context import CONTEXT_BYTES, context_from_bytes, context_to_bytes
+from sipcore.eventlog.context import (
+    CONTEXT_BYTES,
+    base64url,
+    context_from_bytes,
+    context_to_bytes,
+    from_base64url,
+)
 from sipcore.transport.flow import Address, Flow
 
 VERSION: Final = 1
@@ -38,21 +42,43 @@ _MAX_TEXT: Final = 900
 """Two flows over IPv6 to ends with the longest of names."""
 
 
-class CallToken(NamedTuple):
+class CallToken:
     """What a token says, once its MAC was found right."""
 
-    context: str
-    caller_tag_hash: bytes
-    pstn: bool
-    """Whether the call was admitted towards a PSTN gateway."""
-    home: tuple[int, int]
-    """Node number and worker slot where the call was minted."""
-    caller_flow: Flow | None
-    callee_flow: Flow | None
-    pinned: bool
-    """Whether requests go by the flows alone, whatever their Route and Request-URI say."""
-    caller_line: int | None = None
-    """The account that placed the call, where the call left for a foreign domain."""
+    __slots__ = (
+        "callee_flow",
+        "caller_flow",
+        "caller_line",
+        "caller_tag_hash",
+        "context",
+        "home",
+        "pinned",
+        "pstn",
+    )
+
+    def __init__(
+        self,
+        context: str,
+        caller_tag_hash: bytes,
+        pstn: bool,
+        home: tuple[int, int],
+        caller_flow: Flow | None,
+        callee_flow: Flow | None,
+        pinned: bool,
+        caller_line: int | None,
+    ) -> None:
+        self.context = context
+        self.caller_tag_hash = caller_tag_hash
+        self.pstn = pstn
+        """Whether the call was admitted towards a PSTN gateway."""
+        self.home = home
+        """Node number and worker slot where the call was minted."""
+        self.caller_flow = caller_flow
+        self.callee_flow = callee_flow
+        self.pinned = pinned
+        """Whether requests go by the flows alone, whatever their Route and Request-URI say."""
+        self.caller_line = caller_line
+        """The account that placed the call, where the call left for a foreign domain."""
 
     def from_caller(self, from_tag: str) -> bool:
         """Whether a request with this From tag was sent by the party that placed the call."""
@@ -103,15 +129,15 @@ class TokenMaker:
         if caller_line is not None:
             payload += caller_line.to_bytes(_LINE_BYTES, "big")
         mac = _mac(self._macs[0], payload, call_id)
-        return urlsafe_b64encode(payload + mac).rstrip(b"=").decode("ascii")
+        return base64url(payload + mac).rstrip("=")
 
     def check(self, text: str, call_id: str) -> CallToken | None:
         """What the token says, or None when it is not one of ours for this Call-ID."""
         if len(text) > _MAX_TEXT:
             return None
         try:
-            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        except (Base64Error, ValueError):
+            raw = from_base64url(text + "=" * (-len(text) % 4))
+        except ValueError:
             return None
         payload, mac = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
         if not payload or payload[0] != VERSION:

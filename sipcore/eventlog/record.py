@@ -8,7 +8,7 @@ of its kind. No record carries a secret, a credential or a body.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 from sipcore.eventlog.json_line import json_line
 
@@ -53,13 +53,17 @@ class Side(StrEnum):
     SYSTEM = "system"
 
 
-class Record(NamedTuple):
+class Record:
     """One event, not yet numbered."""
 
-    kind: str
-    context: str
-    at: float
-    fields: dict[str, Any]
+    __slots__ = ("at", "context", "fields", "kind")
+
+    def __init__(self, kind: str, context: str, at: float, fields: dict[str, Any]) -> None:
+        self.kind = kind
+        self.context = context
+        self.at = at
+        """UTC, seconds since the epoch."""
+        self.fields = fields
 
 
 def encode_line(n: int, record: Record) -> bytes:

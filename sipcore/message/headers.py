@@ -133,22 +133,25 @@ class Via:
     __slots__ = ("branch", "host", "params", "port", "received", "rport", "sent_by", "transport")
 
     def __init__(
-        self, transport: str, host: str, port: int | None, params: dict[str, str | None]
+        self,
+        transport: str,
+        host: str,
+        port: int | None,
+        sent_by: str,
+        params: dict[str, str | None],
     ) -> None:
         self.transport = transport
         """Upper case."""
         self.host = host
         self.port = port
+        self.sent_by = sent_by
+        """`host:port` with the default port filled in, lower case, for matching."""
         self.params = params
         self.branch = params.get("branch") or ""
         received = params.get("received")
         self.received = received.strip("[]") if received else None
         self.rport = (params["rport"] or "") if "rport" in params else None
         """None without rport, "" when it came without a value (RFC 3581 §3)."""
-        if port is None:
-            port = _DEFAULT_PORTS.get(transport, 5060)
-        self.sent_by = f"{host}:{port}"
-        """`host:port` with the default port filled in, lower case, for matching."""
 
     def stamp(self, received: str, rport: str | None = None) -> None:
         """Note where the message really came from."""
@@ -171,25 +174,18 @@ _DEFAULT_PORTS: Final = {"TLS": 5061, "TLS-SCTP": 5061, "WS": 80, "WSS": 443}
 def parse_via(text: str) -> Via:
     """`SIP/2.0/UDP host:port;params`, white space allowed around '/', ':' and ';' (§20.42)."""
     head, _, tail = text.partition(";")
-    if head[:8] == "SIP/2.0/":
-        transport, _, sent_by = head[8:].partition(" ")
-        host, _, port = sent_by.partition(":")
-        if (
-            port.isascii()
-            and port.isdigit()
-            and len(port) < 6
-            and host
-            and transport.isalnum()
-            and _PLAIN.issuperset(host)
-            and host[-1] != "."
-        ):
-            number = int(port)
-            params = _plain_params(tail)
-            if params is not None and number < 65536:
-                return Via(transport.upper(), host, number, params)
-        sent_by = sent_by.strip()
-        if sent_by and transport.isalnum():
-            return _via(transport, sent_by, tail)
+    # All requests of a phone begin their Via alike.
+    transport, host, port, sent_by = (
+        _cached_head(head) if len(head) <= CACHED_LENGTH else _read_head(head)
+    )
+    params = _plain_params(tail)
+    if params is None:
+        params = parse_params(tail, "via")
+    return Via(transport, host, port, sent_by, params)
+
+
+def _read_head(head: str) -> tuple[str, str, int | None, str]:
+    """Transport in upper case, host, port, and both with the default port filled in."""
     pieces = head.split("/", 2)
     if len(pieces) != 3:
         raise MalformedMessage("not protocol/version/transport", header="via")
@@ -199,10 +195,13 @@ def parse_via(text: str) -> Via:
         raise MalformedMessage("not SIP/2.0/transport and a host", header="via")
     if version != "2.0":
         raise MalformedMessage("unknown version", header="via", status=505)
-    return _via(words[0], words[1], tail)
+    transport = words[0].upper()
+    host, port = parse_host_port("".join(words[1].split()), "via")
+    filled_in = _DEFAULT_PORTS.get(transport, 5060) if port is None else port
+    return transport, host, port, f"{host}:{filled_in}"
 
 
-_PLAIN: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
+_cached_head: Final = lru_cache(maxsize=4096)(_read_head)
 
 
 def _plain_params(tail: str) -> dict[str, str | None] | None:
@@ -219,10 +218,3 @@ def _plain_params(tail: str) -> dict[str, str | None] | None:
             return None
         params[name] = value if equals else None
     return params
-
-
-def _via(transport: str, sent_by: str, tail: str) -> Via:
-    if " " in sent_by or "\t" in sent_by:
-        sent_by = "".join(sent_by.split())
-    host, port = parse_host_port(sent_by, "via")
-    return Via(transport.upper(), host, port, parse_params(tail, "via") if tail else {})

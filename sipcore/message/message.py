@@ -46,7 +46,7 @@ class Message:
         self.lines = lines
         self.body = body
         self._tops = tops
-        """What follows the colon in the first row of each name; None until it is asked for."""
+        """The first row of each name; None until it is asked for."""
         self._via: Via | None = None
         self._from: NameAddr | None = None
         self._to: NameAddr | None = None
@@ -60,8 +60,7 @@ class Message:
     def _index(self) -> dict[str, str]:
         tops: dict[str, str] = {}
         for key, line in zip(self.keys, self.lines, strict=True):
-            if key not in tops:
-                tops[key] = line.partition(":")[2]
+            tops.setdefault(key, line)
         self._tops = tops
         return tops
 
@@ -73,8 +72,8 @@ class Message:
     def first(self, key: str) -> str | None:
         """The value of the first row of this name (lower-case, long), or None."""
         tops = self._tops
-        value = (self._index() if tops is None else tops).get(key)
-        return None if value is None else value.strip()
+        line = (self._index() if tops is None else tops).get(key)
+        return None if line is None else line[line.find(":") + 1 :].strip()
 
     def _value(self, key: str) -> str:
         """As `first`, for a header that must be there."""
@@ -116,20 +115,22 @@ class Message:
         key = canonical(name)
         keys = self.keys
         index = keys.index(key) if key in keys else 0
+        line = f"{name}: {value}"
         keys.insert(index, key)
-        self.lines.insert(index, f"{name}: {value}")
+        self.lines.insert(index, line)
         if self._tops is not None:
-            self._tops[key] = value
+            self._tops[key] = line
         if key in _READ_FROM:
             self._forget(key)
 
     def append(self, name: str, value: str) -> None:
         """Put a row at the end."""
         key = canonical(name)
+        line = f"{name}: {value}"
         self.keys.append(key)
-        self.lines.append(f"{name}: {value}")
+        self.lines.append(line)
         if self._tops is not None:
-            self._tops.setdefault(key, value)
+            self._tops.setdefault(key, line)
         if key in _READ_FROM:
             self._forget(key)
 
@@ -142,13 +143,14 @@ class Message:
             self.append(name, value)
             return
         first = keys.index(key)
-        self.lines[first] = f"{name}: {value}"
+        line = f"{name}: {value}"
+        self.lines[first] = line
         if count > 1:
             keep = [i for i, k in enumerate(keys) if k != key or i == first]
             self.lines = [self.lines[i] for i in keep]
             self.keys = [keys[i] for i in keep]
         if self._tops is not None:
-            self._tops[key] = value
+            self._tops[key] = line
         if key in _READ_FROM:
             self._forget(key)
 
@@ -205,9 +207,10 @@ class Message:
 
     def stamp_only_via(self, row: str) -> None:
         """As `stamp_via`, where the first Via row holds one value."""
-        self.lines[self.keys.index("via")] = f"Via: {row}"
+        line = f"Via: {row}"
+        self.lines[self.keys.index("via")] = line
         if self._tops is not None:
-            self._tops["via"] = row
+            self._tops["via"] = line
 
     def stamp_via(self, value: str, via: Via) -> None:
         """Replace the topmost Via by this value, already parsed as `via`."""
@@ -219,7 +222,7 @@ class Message:
         tops = self._tops
         if tops is not None:
             if key in self.keys:
-                tops[key] = self.lines[self.keys.index(key)].partition(":")[2]
+                tops[key] = self.lines[self.keys.index(key)]
             else:
                 tops.pop(key, None)
         if key in _READ_FROM:
@@ -396,10 +399,10 @@ class Message:
         if "content-length" not in self.keys:
             lines = [*lines, f"Content-Length: {len(self.body)}"]
         start = self.start_line
-        rows = "".join(lines)
-        if "\n" in rows or "\r" in rows or "\n" in start or "\r" in start:
-            raise LocalProtocolError("line break inside a header row")
         head = "\r\n".join((start, *lines, "\r\n"))
+        breaks = len(lines) + 2
+        if head.count("\n") != breaks or head.count("\r") != breaks:
+            raise LocalProtocolError("line break inside a header row")
         return head.encode("utf-8", "surrogateescape") + self.body
 
     def shed(self) -> None:

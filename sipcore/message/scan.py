@@ -38,8 +38,8 @@ def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Res
     text = data[:end].decode("utf-8", "surrogateescape")
     lines = text.split("\r\n")
     start = lines.pop(0)
-    rows = "".join(lines)
-    if "\n" in rows or "\r" in rows or "\n" in start or "\r" in start:
+    breaks = len(lines)
+    if text.count("\n") != breaks or text.count("\r") != breaks:
         # Some take a bare CR or LF for the end of a row, and would see rows that we do not.
         raise MalformedMessage("CR or LF by itself in the header")
     keys, tops = _keys(lines)
@@ -113,13 +113,13 @@ def _keys(lines: list[str]) -> tuple[list[str], dict[str, str]]:
     keys: list[str] = []
     tops: dict[str, str] = {}
     for line in lines:
-        name, colon, value = line.partition(":")
-        key = spellings.get(name) if colon else ""
+        colon = line.find(":")
+        name = line[:colon]
+        key = spellings.get(name) if colon >= 0 else ""
         if key is None:
             key = canonical(name)
         keys.append(key)
-        if key not in tops:
-            tops[key] = value
+        tops.setdefault(key, line)
     return keys, tops
 
 
@@ -143,8 +143,8 @@ def _check(
     if size > limits.body_bytes:
         raise LimitExceeded("body_bytes", limits.body_bytes, size, status=413)
     if "content-length" in tops:
-        _cut_body(message, tops["content-length"].strip(), size)
-    cseq_method = message.read_cseq(tops["cseq"])
+        _cut_body(message, _value(tops["content-length"]).strip(), size)
+    cseq_method = message.read_cseq(_value(tops["cseq"]))
     if isinstance(message, Request):
         message.via  # noqa: B018 (parsed now: without a Via nothing can be answered)
         length = len(message.uri_text)
@@ -154,6 +154,10 @@ def _check(
         if cseq_method != message.method:
             raise MalformedMessage("method differs from the request's", header="cseq")
         message.to_tag  # noqa: B018
+
+
+def _value(line: str) -> str:
+    return line[line.find(":") + 1 :]
 
 
 def _check_rows(lines: list[str], limits: Limits) -> None:

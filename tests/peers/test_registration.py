@@ -132,7 +132,7 @@ def test_nonce_of_another_account_is_stale(phone: Phones) -> None:
     assert "stale=true" in response.get("WWW-Authenticate").lower()
 
 
-def test_forged_nonce_is_not_called_stale(phone: Phones) -> None:
+def test_forged_nonce_lets_nobody_in(phone: Phones) -> None:
     agent = phone()
     request = agent.register_request()
     agent.send(request)

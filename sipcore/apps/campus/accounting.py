@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from sipcore.calls import Call, CallToken, Dialog
 from sipcore.calls.call import refreshed_note, seen_note
@@ -65,15 +65,26 @@ class Attempt:
         """Whether the service itself cancels this attempt."""
 
 
-class MidDialog(NamedTuple):
+class MidDialog:
     """A request inside a dialog; the `account` of its response context."""
 
-    token: CallToken
-    call: Call | None
-    dialog: Dialog | None
-    from_caller: bool
-    is_target_refresh: bool
-    session: SessionRequest | None
+    __slots__ = ("call", "dialog", "from_caller", "is_target_refresh", "session", "token")
+
+    def __init__(
+        self,
+        token: CallToken,
+        call: Call | None,
+        dialog: Dialog | None,
+        from_caller: bool,
+        is_target_refresh: bool,
+        session: SessionRequest | None,
+    ) -> None:
+        self.token = token
+        self.call = call
+        self.dialog = dialog
+        self.from_caller = from_caller
+        self.is_target_refresh = is_target_refresh
+        self.session = session
 
 
 def cause_of(status: int) -> Cause:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from sipcore.auth import Verdict, VerdictKind
 from sipcore.calls.token import PARAMETER
@@ -25,11 +25,14 @@ ONLY_MD5_AGENTS: Final = ("baresip v0", "baresip v1", "baresip v2")
 man in the middle who could use this could as well take the other challenges out."""
 
 
-class Caller(NamedTuple):
+class Caller:
     """The party that sent a request; `account` is None for a stranger."""
 
-    account: Account | None
-    device: Device | None
+    __slots__ = ("account", "device")
+
+    def __init__(self, account: Account | None, device: Device | None) -> None:
+        self.account = account
+        self.device = device
 
 
 STRANGER: Final = Caller(None, None)

@@ -43,30 +43,30 @@ def test_nonce_shown_for_another_call_is_foreign() -> None:
     assert nonces.check(nonce, "another@pc33.example", AT) is NonceState.FOREIGN
 
 
-def test_nonce_made_with_another_key_is_forged() -> None:
+def test_nonce_made_with_another_key_is_foreign() -> None:
     other = Nonces(b"x" * 32, "n1", 7)
-    assert make_nonces().check(other.issue(CALL, AT), CALL, AT) is NonceState.FORGED
+    assert make_nonces().check(other.issue(CALL, AT), CALL, AT) is NonceState.FOREIGN
 
 
-@pytest.mark.parametrize("nonce", ["", "x", "0" * 60, "é" * 60, "\udc80" * 60, "0" * 10_000])
-def test_anything_else_is_forged(nonce: str) -> None:
-    assert make_nonces().check(nonce, CALL, AT) is NonceState.FORGED
+@pytest.mark.parametrize("nonce", ["", "x", "0" * 48, "é" * 48, "\udc80" * 48, "0" * 10_000])
+def test_anything_else_is_foreign(nonce: str) -> None:
+    assert make_nonces().check(nonce, CALL, AT) is NonceState.FOREIGN
 
 
-def test_changing_any_character_of_a_nonce_makes_it_forged() -> None:
+def test_changing_any_character_of_a_nonce_makes_it_foreign() -> None:
     nonces = make_nonces()
     nonce = nonces.issue(CALL, AT)
     for index, char in enumerate(nonce):
         other = "0" if char != "0" else "1"
         changed = nonce[:index] + other + nonce[index + 1 :]
-        assert nonces.check(changed, CALL, AT) is NonceState.FORGED
+        assert nonces.check(changed, CALL, AT) is NonceState.FOREIGN
 
 
 def test_keys_longer_than_the_hash_takes_are_used_whole() -> None:
     long, longer = Nonces(b"k" * 100, "n1", 7), Nonces(b"k" * 101, "n1", 7)
     nonce = long.issue(CALL, AT)
     assert long.check(nonce, CALL, AT) is NonceState.FRESH
-    assert longer.check(nonce, CALL, AT) is NonceState.FORGED
+    assert longer.check(nonce, CALL, AT) is NonceState.FOREIGN
 
 
 def test_each_count_of_a_nonce_is_good_once() -> None:
