@@ -70,7 +70,7 @@ def encode_line(n: int, record: Record) -> bytes:
     """The record as the spool keeps it: one line of JSON, with its newline."""
     row = {"n": n, "k": record.kind, "c": record.context, "t": record.at, **record.fields}
     line = json_line(row)
-    if b"\\ud" in line or b"\\u0000" in line:
+    if b"\\" in line and (b"\\ud" in line or b"\\u0000" in line):
         # Bytes that were no UTF-8, or NUL: a database would refuse the whole batch for them.
         line = json_line({key: _clean(value) for key, value in row.items()})
     return line

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, cast
 
 from sipcore.errors import LocalProtocolError, MalformedMessage
-from sipcore.message.grammar import is_token, parse_uint, split_top
+from sipcore.message.grammar import parse_uint, split_top
 from sipcore.message.headers import NameAddr, Via, parse_name_addr, parse_via
 from sipcore.message.names import UNSPLIT, canonical
 
@@ -84,7 +84,13 @@ class Message:
 
     def rows(self, key: str) -> list[str]:
         """The values of all rows of this name."""
-        keys = self.keys
+        keys, tops = self.keys, self._tops
+        if tops is not None:
+            top = tops.get(key)
+            if top is None:
+                return []
+            if len(tops) == len(keys):  # no name stands twice
+                return [top[top.find(":") + 1 :].strip()]
         count = keys.count(key)
         if count == 0:
             return []
@@ -254,7 +260,7 @@ class Message:
                 row = row.partition(",")[0]
             _, found, rest = row.partition(";branch=")
             branch = rest.partition(";")[0]
-            if found and is_token(branch) and '"' not in row:
+            if found and '"' not in row and " " not in branch and "\t" not in branch:
                 return branch
         return self.via.branch
 
@@ -395,14 +401,14 @@ class Message:
         A line break inside a row would be a row of somebody else's making: received rows have none,
         so one that is found here is our own mistake.
         """
-        lines = self.lines
-        if "content-length" not in self.keys:
+        lines, tops = self.lines, self._tops
+        if "content-length" not in (self.keys if tops is None else tops):
             lines = [*lines, f"Content-Length: {len(self.body)}"]
         start = self.start_line
-        head = "\r\n".join((start, *lines, "\r\n"))
-        breaks = len(lines) + 2
-        if head.count("\n") != breaks or head.count("\r") != breaks:
+        rows = "".join(lines)
+        if "\n" in rows or "\r" in rows or "\n" in start or "\r" in start:
             raise LocalProtocolError("line break inside a header row")
+        head = "\r\n".join((start, *lines, "\r\n"))
         return head.encode("utf-8", "surrogateescape") + self.body
 
     def shed(self) -> None:

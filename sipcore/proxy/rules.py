@@ -7,7 +7,6 @@ from typing import Final
 from zlib import crc32
 
 from sipcore.message import Request, Response, Uri
-from sipcore.message.grammar import is_token
 
 ROUTABLE_SCHEMES: Final = frozenset({"sip", "sips", "tel", "urn"})
 PROXY_FEATURES: Final[frozenset[str]] = frozenset()
@@ -106,7 +105,7 @@ def take_own_routes(
     for head in usual:
         if row.startswith(head):
             token, _, rest = row[len(head) :].partition(">")
-            if rest or not is_token(token):
+            if rest or ";" in token or "?" in token or '"' in token:
                 break
             request.pop("Route")
             if request.has("route"):
