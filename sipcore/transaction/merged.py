@@ -28,9 +28,6 @@ class MergedRequests:
         self._older: dict[_Key, ServerTransaction] = {}
         self._begun_at = 0.0
 
-    def __len__(self) -> int:
-        return len(self._recent) + len(self._older)
-
     def accept(self, tx: ServerTransaction, request: Request, now: float) -> None:
         """A user agent deals with this request, which has no To tag."""
         if now - self._begun_at >= GENERATION_S or len(self._recent) >= GENERATION_SIZE:

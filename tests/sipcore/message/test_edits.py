@@ -106,6 +106,12 @@ def test_a_stamped_via_is_read_without_parsing_it_again() -> None:
     assert message.via is stamped
 
 
+def test_a_via_is_stamped_in_a_message_that_nobody_has_looked_into() -> None:
+    message = Request.build("OPTIONS", "sip:h", [("Via", "SIP/2.0/UDP one;rport")])
+    message.stamp_only_via("SIP/2.0/UDP one;rport=5")
+    assert message.first("via") == "SIP/2.0/UDP one;rport=5"
+
+
 @pytest.mark.parametrize("value", ["x\r\nEvil: 1", "x\nEvil: 1", "x\r"])
 def test_a_line_break_in_a_row_of_ours_is_loud(value: str) -> None:
     message = invite()
