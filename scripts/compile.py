@@ -27,6 +27,7 @@ INTERPRETED = (
     "sipcore/transport/memory.py",  # for tests
     "sipcore/node/streams.py",  # asyncio and files: nothing to gain
     "sipcore/node/tls.py",
+    "sipcore/node/resolver.py",
     "sipcore/node/spool.py",
     "sipcore/node/journal.py",
     "sipcore/node/entropy.py",

@@ -31,6 +31,7 @@ PROGRAMS = (
     Program("chromium", ("chromium",), "opens the pages"),
     Program("initdb", ("postgresql",), "PostgreSQL", "usr/lib/postgresql/*/bin/initdb"),
     Program("redis-server", ("redis-server",), "the other broker"),
+    Program("nsd", ("nsd",), "is the DNS", "usr/sbin/nsd"),
     Program("gcc", ("gcc",), "compiles sipcore"),
     Program("Python.h", ("python3-dev",), "compiles sipcore", "usr/include/python3*/Python.h"),
     Program("msgfmt", ("gettext",), "checks the translations"),

@@ -31,6 +31,8 @@ VOIP_PROBE_S = float(os.environ.get("VOIP_PROBE_S") or 300)
 """How often both ends of a call are asked whether they are still there, in seconds."""
 VOIP_MAX_CALL_S = float(os.environ.get("VOIP_MAX_CALL_S") or 86_400)
 """The longest time of a call, in seconds."""
+VOIP_DNS = env.words("VOIP_DNS")
+"""DNS servers the SIP server asks, `address` or `address:port`; none: those of the system."""
 VOIP_COMPILED = env.flag("VOIP_COMPILED", default=True)
 VOIP_ADVERTISE = os.environ.get("VOIP_ADVERTISE") or "127.0.0.1"
 """The host name or address that phones and browsers are told to use."""

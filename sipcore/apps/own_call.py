@@ -5,6 +5,7 @@ Both end in the same way, tell of their end through `on_end`, and can send reque
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ from sipcore.dialog import OwnDialog
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Side
 from sipcore.message import Request, Response, is_sips, parse_name_addr
-from sipcore.proxy.forward import next_hop_text, prepare_strict_router
+from sipcore.proxy.forward import prepare_strict_router
 from sipcore.transport.flow import Flow
 
 if TYPE_CHECKING:
@@ -76,13 +77,8 @@ class OwnCall:
         middle = self._middle()
         if middle is not None:
             middle.seen(self.side is Side.CALLER, request.cseq_number)
-        flow = self._flow(request)
-        if flow is None:
-            return
-        worker = self.agent.worker
-        request.push("Via", worker.via_value(flow, worker.new_branch("0")))
         owner = None if on_response is None else _Asked(self, on_response)
-        worker.transactions.request(request, flow, worker.now, owner)
+        self.agent.campus.send_inside(request, self._flow(), owner, self.agent.worker.now)
 
     def offer(self, body: bytes, on_answer: Callable[[], None] = _nothing) -> None:
         """Change the session (re-INVITE); who does not agree to it is out of the call."""
@@ -184,27 +180,20 @@ class OwnCall:
             return None
         return self.call.dialogs.get(self._callee_tag(self.dialog))
 
-    def _flow(self, request: Request) -> Flow | None:
+    def _flow(self) -> Flow | None:
+        """How the other side is reached, where not by the name or address of its contact."""
         middle = self._middle()
-        flow = None
-        if middle is not None:
-            flow = middle.callee_flow if self.side is Side.CALLER else middle.caller_flow
-        try:
-            prepare_strict_router(request)
-            flow = flow or self.agent.worker.flow_to(next_hop_text(request))
-        except MalformedMessage:  # the Record-Route or Contact of a peer
+        if middle is None:
             return None
-        in_the_open = flow is not None and not flow.secure and is_sips(request.uri_text)
-        return None if in_the_open else flow
+        return middle.callee_flow if self.side is Side.CALLER else middle.caller_flow
 
     def _send_ack(self, ack: Request) -> None:
         """An ACK to a 2xx is a transaction of its own each time (RFC 3261 §13.2.2.4)."""
         worker = self.agent.worker
         copy = ack.copy()
-        flow = self._flow(copy)
-        if flow is not None:
-            copy.push("Via", worker.via_value(flow, worker.new_branch("0")))
-            worker.send(flow, copy.to_bytes())
+        with contextlib.suppress(MalformedMessage):  # the Record-Route or Contact of a peer
+            prepare_strict_router(copy)
+            self.agent.campus.send_ack(copy, self._flow(), worker.new_branch("0"), worker.now)
 
 
 class _Asked:

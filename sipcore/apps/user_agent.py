@@ -54,6 +54,14 @@ class Campus(Protocol):
     ) -> None:
         """Send a request of a service to a user of ours; an `OutgoingCall` makes it a call."""
 
+    def send_inside(
+        self, request: Request, flow: Flow | None, owner: object, now: float
+    ) -> None:
+        """Send a request of ours into a call; `owner` hears what comes of it."""
+
+    def send_ack(self, ack: Request, flow: Flow | None, branch: str, now: float) -> None:
+        """Send an ACK of a 2xx, without Via, by `flow` or else to its next hop."""
+
     def decide(self, query: Query) -> Plan:
         """The plan for a query, before any service has changed it."""
 

@@ -66,6 +66,9 @@ class WorkerConfig:
     """How often the ends of an answered call without session timer are asked for it; one that
     misses two in a row is gone."""
     sessions: SessionPolicy = field(default_factory=SessionPolicy)
+    max_datagram_bytes: int = 1_300
+    """Larger requests to an address go by TCP, and by UDP only where the peer refuses that (RFC
+    3261 §18.1.1: nobody knows the MTU of the whole path)."""
     streams: StreamLimits = field(default_factory=StreamLimits)
     max_transactions: int = MAX_SERVER_TRANSACTIONS
     """Requests being dealt with at a time; more are answered 503 with Retry-After."""

@@ -102,17 +102,20 @@ class DatagramSocket:
         loop.add_reader(self._watched.fileno(), self._readable)
 
     def send(self, data: bytes, remote: tuple[str, int]) -> bool:
-        """Hand a datagram to the kernel; False where it was not taken, as good as lost on the way.
+        """Hand a datagram to the kernel; False where there is no way to send it.
 
-        An error may be of an earlier datagram: then it has been told now, and this one goes.
+        One for which there is no room just now is as good as lost on the way. An error may be of an
+        earlier datagram: then it has been told now, and this one goes.
         """
         try:
             self._socket.sendto(data, remote)
         except BlockingIOError:
-            return False
+            return True
         except OSError:
             try:
                 self._socket.sendto(data, remote)
+            except BlockingIOError:
+                return True
             except OSError:
                 return False
         return True

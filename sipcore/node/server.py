@@ -8,9 +8,7 @@ what it means is on disk.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,13 +17,15 @@ from typing import Final, Protocol
 from sipcore.bindings import BindingChange, StoreResult
 from sipcore.calls.call import journal_row
 from sipcore.directory import Directory
+from sipcore.locate import Answer, Question
 from sipcore.node.datagrams import DatagramSocket
 from sipcore.node.journal import Journal
+from sipcore.node.resolver import Resolver
 from sipcore.node.spool import Spool
 from sipcore.node.streams import StreamSet
 from sipcore.node.tls import Certificates
-from sipcore.node.worker import DEFAULT_PORTS, Worker
-from sipcore.transport.flow import Flow, bracketed
+from sipcore.node.worker import Worker
+from sipcore.transport.flow import Address, Flow, bracketed
 from sipcore.transport.identity import speaks_for
 
 log = logging.getLogger("sipcore.node")
@@ -60,9 +60,11 @@ class Node:
         writer: BindingWriter,
         spool: Spool,
         journal: Journal,
+        dns_servers: Sequence[Address] = (),
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        """`dns_servers` are asked for names; without any those of the system."""
         self.worker = worker
         self._writer = writer
         self._spool = spool
@@ -70,6 +72,7 @@ class Node:
         self._clock = clock
         self._wall = wall
         self._loop: asyncio.AbstractEventLoop = None  # type: ignore[assignment]
+        self._resolver = Resolver(self._answered, dns_servers)
         self._datagrams: dict[tuple[str, int], DatagramSocket] = {}
         folder = worker.config.tls_folder
         self._certificates = Certificates(Path(folder)) if folder else None
@@ -84,7 +87,6 @@ class Node:
         self._flush_wanted = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
-        self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
     # --- life ------------------------------------------------------------------------------
@@ -132,8 +134,7 @@ class Node:
         await self._streams.close()
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._tasks:
-            task.cancel()
+        self._resolver.close()
         self._spool.close()
         self._journal.close()
 
@@ -221,8 +222,8 @@ class Node:
                 self._send_datagram(flow, data)
             else:
                 self._streams.send(flow, data, self._loop)
-        for ticket, host, port, transport in out.lookups:
-            self._start_lookup(ticket, host, port, transport)
+        for question in out.questions:
+            self._resolver.ask(question, self._loop)
         self._set_timer()
 
     def _send_datagram(self, flow: Flow, data: bytes) -> None:
@@ -231,6 +232,8 @@ class Node:
             self.worker.count("no socket")
         elif not datagrams.send(data, flow.remote):
             self.worker.count("datagram not sent")
+            self.worker.send_failed(data, self._clock(), self._wall())
+            self.want_flush()
 
     def _set_timer(self) -> None:
         deadline = self.worker.next_deadline()
@@ -246,23 +249,6 @@ class Node:
         )
 
     # --- names ---------------------------------------------------------------------------------
-    def _start_lookup(self, ticket: int, host: str, port: int | None, transport: str) -> None:
-        task = self._loop.create_task(self._look_up(ticket, host, port, transport))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _look_up(self, ticket: int, host: str, port: int | None, transport: str) -> None:
-        """Address records only, so far; SRV and NAPTR (RFC 3263) come with `locate`."""
-        flow = None
-        with contextlib.suppress(OSError, UnicodeError):
-            found = await self._loop.getaddrinfo(
-                host, port or DEFAULT_PORTS.get(transport, 5060), type=socket.SOCK_DGRAM
-            )
-            for family, _, _, _, address in found:
-                ipv6 = family == socket.AF_INET6
-                local = self.worker.local_address(transport, ipv6)
-                if local[1]:
-                    flow = Flow(transport, local, (str(address[0]), int(address[1])))
-                    break
-        self.worker.looked_up(ticket, flow, self._clock(), self._wall())
+    def _answered(self, question: Question, answer: Answer) -> None:
+        self.worker.answered(question, answer, self._clock(), self._wall())
         self.want_flush()

@@ -18,24 +18,23 @@ from sipcore.calls import Call, CallTable, TokenMaker
 from sipcore.directory import Directory
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Record, context_from_bits
+from sipcore.locate import Answer, Question, destination
+from sipcore.locate.destination import DEFAULT_PORTS
 from sipcore.message import Request, Response, Uri, parse_message, parse_uri
 from sipcore.message.uri import CACHED_LENGTH
 from sipcore.node.config import Listener, WorkerConfig
+from sipcore.node.servers import OwnRequest, ServerFinder, branch_of_datagram
 from sipcore.proxy import Branch, ResponseContext
 from sipcore.routing import Target
 from sipcore.transaction import ClientTransaction, ServerTransaction, TimerHeap, TransactionTable
-from sipcore.transport.flow import Flow, bracketed, is_address
+from sipcore.transport.flow import Flow, bracketed
 from sipcore.transport.way_back import response_flow, stamp_source
 
 if TYPE_CHECKING:
     from random import Random
 
-MAX_LOOKUPS: Final = 256
-"""Names being looked up at a time; more lead nowhere. A slow DNS server may be anybody's."""
 MAX_REMEMBERED_FLOWS: Final = 20_000
-MAX_SENT_AGAIN: Final = 1_000
 SWEEP_CALLS_S: Final = 60.0
-DEFAULT_PORTS: Final = {"UDP": 5060, "TCP": 5060, "TLS": 5061}
 
 
 class Sleeper(Protocol):
@@ -81,7 +80,7 @@ class Application(Protocol):
 class Outputs:
     """What one turn of the worker asks the node to do, in this order."""
 
-    __slots__ = ("aliases", "handed", "journal", "lookups", "notes", "records", "sends", "writes")
+    __slots__ = ("aliases", "handed", "journal", "notes", "questions", "records", "sends", "writes")
 
     def __init__(self) -> None:
         self.records: list[Record] = []
@@ -94,8 +93,8 @@ class Outputs:
         """((node number, slot), note) for another worker, perhaps of another node."""
         self.aliases: list[tuple[int, int]] = []
         """(TLS connection, port): requests for the peer at that port may use it (RFC 5923)."""
-        self.lookups: list[tuple[int, str, int | None, str]] = []
-        """(ticket, host, port, transport)."""
+        self.questions: list[Question] = []
+        """For the DNS; each is to be answered in a few seconds."""
 
 
 class Worker:
@@ -130,18 +129,16 @@ class Worker:
             self.record, self._journal, self._wakes, config.probe_s, config.max_call_s
         )
         self._sleepers: dict[int, Sleeper] = {}
-        self._lookups: dict[int, tuple[Branch, str]] = {}
-        """Who waits for an answer, and for which host."""
         self._flows: dict[str, Flow] = {}
         """To contacts given by address: a phone's is the same for a long time."""
-        self._sent_again: set[int] = set()
-        """Responses on their second way."""
         self._peers: dict[Flow, tuple[str, ...]] = {}
         """Who is at the other end of TLS connections, where that was proved."""
         self._counter = 0
         self._branch_prefix = f"z9hG4bK{random.getrandbits(40):010x}"
         self._via_heads = {(lt.transport, lt.local): _via_head(lt) for lt in config.listeners}
         self._via_starts = tuple(self._via_heads.values())
+        self.max_datagram_bytes = config.max_datagram_bytes
+        self.servers = ServerFinder(self)
         self._listeners = {(lt.transport, lt.local): lt for lt in config.listeners}
         self._owner_key = config.cluster_keys[0][:32]
         self.application = application(self)
@@ -214,22 +211,13 @@ class Worker:
         self.directory = directory
         self.application.directory_changed(changed, now)
 
-    def looked_up(self, ticket: int, flow: Flow | None, now: float, at: float) -> None:
-        """The answer to a look-up."""
+    def answered(self, question: Question, answer: Answer, now: float, at: float) -> None:
+        """The DNS answered one of `Outputs.questions`, or did not in time."""
         self.now, self.at = now, at
-        waiting = self._lookups.pop(ticket, None)
-        if waiting is not None:
-            branch, host = waiting
-            if flow is not None and flow.transport == "TLS":
-                # Whoever the DNS leads to must prove to be whom we asked for (RFC 5922 §7.3).
-                flow = flow._replace(peer=host)
-            branch.context.located(branch, flow, now)
+        self.servers.answer(question, answer, now)
 
     def send_failed(self, data: bytes, now: float, at: float) -> None:
-        """A message could not be sent on its stream.
-
-        The transaction of a request hears of it, a response is tried once more.
-        """
+        """A message could not be sent: tell the transaction it belongs to."""
         self.now, self.at = now, at
         try:
             message = parse_message(data)
@@ -238,36 +226,16 @@ class Worker:
         if isinstance(message, Request):
             self.transactions.transport_failed(message.branch, now)
         else:
-            self._send_again(message, data)
-
-    def _send_again(self, response: Response, data: bytes) -> None:
-        """A stream is gone before its response: open one to where it came from (§18.2.2).
-
-        Once: what does not arrive there either is lost.
-        """
-        key = hash(data)
-        if key in self._sent_again:
-            self._sent_again.discard(key)
-            return
-        if len(self._sent_again) >= MAX_SENT_AGAIN:
-            self._sent_again.clear()
-        self._sent_again.add(key)
-        via = response.via
-        host = (via.received or via.host).strip("[]")
-        local = self.local_address(via.transport, ":" in host)
-        if is_address(host) and local[1]:
-            port = via.port or DEFAULT_PORTS.get(via.transport, 5060)
-            self.send(Flow(via.transport, local, (host, port)), data)
+            self.servers.response_failed(data, now)
 
     def unreachable(self, head: bytes, now: float, at: float) -> None:
         """The network says that a datagram, of which this is the beginning, did not arrive."""
         self.now, self.at = now, at
         if head.startswith(b"SIP/2.0 "):
+            self.servers.response_unreachable(head, now)
             return
-        start = head.find(b"\r\nVia: ")
-        row = head[start + 7 : head.find(b"\r\n", start + 7)].decode("ascii", "replace")
-        branch = row.partition(";branch=")[2].partition(";")[0]
-        if start > 0 and branch:
+        branch = branch_of_datagram(head)
+        if branch:
             self.transactions.transport_failed(branch, now)
 
     def peer_known(self, flow: Flow, identities: tuple[str, ...]) -> None:
@@ -291,7 +259,7 @@ class Worker:
     @property
     def idle(self) -> bool:
         """Whether nothing waits: no context, no repeating service, no look-up."""
-        return not self._sleepers and not self._lookups
+        return not self._sleepers and not len(self.servers.locator)
 
     def take(self) -> Outputs:
         """What has been asked for since the last call."""
@@ -472,6 +440,10 @@ class Worker:
     def _journal(self, row: dict[str, Any]) -> None:
         self.out.journal.append(row)
 
+    def ask(self, question: Question) -> None:
+        """Have the DNS asked; `answered` gets the answer."""
+        self.out.questions.append(question)
+
     def note(self, home: tuple[int, int], note: dict[str, Any]) -> None:
         """Tell the worker at `home` (node number, slot), perhaps of another node."""
         if home != self.home:
@@ -518,8 +490,11 @@ class Worker:
 
     def client_failed(self, tx: ClientTransaction, now: float) -> None:
         branch = tx.owner
-        if branch is not None:
-            branch.context.on_transport_failure(branch, now)
+        if branch is None:
+            return
+        if isinstance(branch, Branch | OwnRequest) and branch.tx is not tx:
+            return  # the ACK to a server that was left
+        branch.context.on_transport_failure(branch, now)
 
     def ack_received(self, request: Request, flow: Flow, now: float) -> None:
         self.application.handle_ack(request, flow, now)
@@ -533,16 +508,15 @@ class Worker:
         return self._find_flow(uri_text) if flow is None else flow
 
     def _find_flow(self, uri_text: str) -> Flow | None:
-        uri = parse_uri(uri_text)
-        bare = (uri.params.get("maddr") or uri.host).strip("[]")
-        if not is_address(bare):
+        wanted = destination(parse_uri(uri_text))
+        if wanted is None or not wanted.is_numeric:
             return None
-        transport = (uri.transport or "UDP").upper()
+        bare, transport = wanted.host, wanted.transport or ("TLS" if wanted.secure else "UDP")
         local = self.local_address(transport, ":" in bare)
         if not local[1]:
             return None  # what we do not speak is not replaced by something else
-        remote = (bare, uri.port or DEFAULT_PORTS.get(transport, 5060))
-        flow = Flow(transport, local, remote, 0, uri.host if transport == "TLS" else "")
+        remote = (bare, wanted.port or DEFAULT_PORTS.get(transport, 5060))
+        flow = Flow(transport, local, remote, 0, wanted.domain if transport == "TLS" else "")
         if len(self._flows) >= MAX_REMEMBERED_FLOWS:
             self._flows.clear()
         if len(uri_text) <= CACHED_LENGTH:
@@ -555,17 +529,6 @@ class Worker:
             if listener.transport == transport and (":" in listener.local[0]) == ipv6:
                 return listener.local
         return ("::" if ipv6 else "0.0.0.0", 0)  # noqa: S104 (no listener)
-
-    def look_up(self, branch: Branch, uri_text: str) -> None:
-        if len(self._lookups) >= MAX_LOOKUPS:
-            branch.context.located(branch, None, self.now)
-            return
-        uri = parse_uri(uri_text)
-        self._counter += 1
-        self._lookups[self._counter] = (branch, uri.host)
-        transport = (uri.transport or "UDP").upper()
-        host = (uri.params.get("maddr") or uri.host).strip("[]")
-        self.out.lookups.append((self._counter, host, uri.port, transport))
 
     def via_value(self, flow: Flow, branch_id: str) -> str:
         head = self._via_heads.get((flow.transport, flow.local))

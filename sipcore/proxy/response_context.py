@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipcore.errors import MalformedMessage
+from sipcore.locate import Candidate, Search
 from sipcore.message import Request, Response, is_sips
 from sipcore.proxy.fork_strategy import best_response, merge_challenges
 from sipcore.proxy.forward import (
@@ -32,16 +33,44 @@ CANCEL_WAIT_S: Final = 32.0
 """64*T1: how long a cancelled branch may take to send its final response (RFC 3261 §9.1)."""
 
 
+class Servers(Protocol):
+    """Finding servers by name, and remembering how they behaved (RFC 3263)."""
+
+    def look_up(self, branch: Branch, uri_text: str, now: float) -> None:
+        """Find the servers of a name; the first comes through `ResponseContext.located`."""
+
+    def next_server(self, branch: Branch, now: float) -> None:
+        """The next one, the same way."""
+
+    def flow_of(self, server: Candidate) -> Flow:
+        """How a server is reached."""
+
+    def was_silent(self, branch: Branch, now: float) -> None:
+        """The server of a branch gave no answer at all, or could not be sent to."""
+
+    def answered(self, branch: Branch, response: Response, now: float) -> None:
+        """The server of a branch answered; a 503 may ask to be left alone."""
+
+    def stream_instead(self, flow: Flow, now: float) -> Flow | None:
+        """The flow to the same peer for what is too large for a datagram, None if there is none."""
+
+    def stream_refused(self, flow: Flow, now: float) -> None:
+        """There is none after all."""
+
+
 class ProxyHost(Protocol):
     """What a response context needs from the worker it lives in."""
 
     transactions: TransactionTable
+    max_datagram_bytes: int
+    """Larger requests go by a stream where the peer has one (RFC 3261 §18.1.1)."""
+
+    @property
+    def servers(self) -> Servers:
+        """Where names lead."""
 
     def flow_to(self, uri_text: str) -> Flow | None:
         """The flow to a next hop given by address, None when its name must be looked up."""
-
-    def look_up(self, branch: Branch, uri_text: str) -> None:
-        """Find the name; the answer arrives through `ResponseContext.located`."""
 
     def via_value(self, flow: Flow, branch_id: str) -> str:
         """Our Via for this flow."""
@@ -68,18 +97,24 @@ class ProxyHost(Protocol):
 
 
 class Branch:
-    """One client transaction of a fork, from launch to final response."""
+    """One target of a fork, from launch to final response.
+
+    It is one client transaction, or where the target is named several, one server after another.
+    """
 
     __slots__ = (
         "breadth",
         "cancel_sent",
         "cancel_wanted",
         "context",
+        "datagram",
         "deadline",
+        "failure",
         "final",
         "flow",
         "provisional",
         "request",
+        "search",
         "target",
         "tx",
     )
@@ -97,6 +132,18 @@ class Branch:
         self.provisional = False
         self.cancel_wanted = False
         self.cancel_sent = False
+        self.search: Search | None = None
+        """The servers of its next hop, where that is named."""
+        self.failure: Response | None = None
+        """Of the server before, for when there is no other."""
+        self.datagram: Flow | None = None
+        """The flow of a request that was too large for it."""
+
+    def found(self, server: Candidate | None, now: float) -> None:
+        """The next server of a named next hop, None when there is none left."""
+        context = self.context
+        flow = None if server is None else context.host.servers.flow_of(server)
+        context.located(self, flow, now)
 
     @property
     def pending(self) -> bool:
@@ -210,34 +257,55 @@ class ResponseContext:
 
     def _launch(self, branch: Branch, now: float) -> None:
         target = branch.target
-        copy = forwarded_request(
-            self.request,
-            uri_text=target.uri_text,
-            record_route=None,
-            path=target.path,
-            consumed_realm=self.consumed_realm,
-        )
-        branch.request = copy
+        copy = branch.request = self._copy_for(target)
         if target.flow is not None and not target.path:
             self._send(branch, target.flow, now)
             return
         next_hop = next_hop_text(copy) if target.path or not target.hop else target.hop
         flow = self.host.flow_to(next_hop)
         if flow is None:
-            self.host.look_up(branch, next_hop)
+            self.host.servers.look_up(branch, next_hop, now)
         else:
             self._send(branch, flow, now)
 
+    def _copy_for(self, target: Target) -> Request:
+        return forwarded_request(
+            self.request,
+            uri_text=target.uri_text,
+            record_route=None,
+            path=target.path,
+            consumed_realm=self.consumed_realm,
+        )
+
     def located(self, branch: Branch, flow: Flow | None, now: float) -> None:
-        """The answer to `look_up`: a flow, or None when the name leads nowhere."""
+        """The answer to `look_up` or `next_server`: None when the name leads nowhere (else)."""
         if branch.final is not None or self.done:
             return
-        if flow is None:
-            self._branch_failed(branch, 503, now)
-        elif self.cancelled or branch.cancel_wanted:
+        if self.cancelled or branch.cancel_wanted:
             self._branch_failed(branch, 487, now)
+        elif flow is not None:
+            self._send_again(branch, flow, now)
+        elif branch.failure is not None:
+            self._on_failure(branch, branch.failure, now)
         else:
-            self._send(branch, flow, now)
+            self._branch_failed(branch, 503, now)
+
+    def _try_next(self, branch: Branch, failure: Response, now: float) -> bool:
+        """Go on to the next server of a name (RFC 3263 §4.3); False where that is not to be."""
+        if branch.search is None or self.cancelled or branch.cancel_wanted:
+            return False
+        branch.failure = failure
+        branch.tx = branch.request = None  # what its transaction has to say now is of no account
+        branch.provisional = False
+        branch.datagram = None
+        self.host.servers.next_server(branch, now)
+        return True
+
+    def _send_again(self, branch: Branch, flow: Flow, now: float) -> None:
+        """A new request, the same but for its branch and what depends on the flow."""
+        if branch.request is None:
+            branch.request = self._copy_for(branch.target)
+        self._send(branch, flow, now)
 
     def _send(self, branch: Branch, flow: Flow, now: float) -> None:
         copy = branch.request
@@ -251,13 +319,33 @@ class ResponseContext:
             copy.push("Record-Route", record_route)
         copy.set("Max-Breadth", str(branch.breadth))
         copy.push("Via", self.host.via_value(flow, self.host.new_branch(self.loop)))
-        branch.tx = self.host.transactions.request(copy, flow, now, branch)
+        transactions = self.host.transactions
+        if flow.transport != "UDP" or branch.target.flow is not None or branch.datagram is not None:
+            branch.tx = transactions.request(copy, flow, now, branch)
+            return
+        tx = transactions.request_within(self.host.max_datagram_bytes, copy, flow, now, branch)
+        if tx is None:
+            self._send_large(branch, copy, flow, now)
+        else:
+            branch.tx = tx
+
+    def _send_large(self, branch: Branch, copy: Request, flow: Flow, now: float) -> None:
+        """What is too large for a datagram goes by TCP where the peer takes that (§18.1.1)."""
+        branch.datagram = flow
+        stream = self.host.servers.stream_instead(flow, now)
+        if stream is None:
+            branch.tx = self.host.transactions.request(copy, flow, now, branch)
+            return
+        branch.request = self._copy_for(branch.target)
+        self._send(branch, stream, now)
 
     # --- responses -------------------------------------------------------------------------
     def on_response(self, branch: Branch, response: Response, now: float) -> None:
         """A response of a branch's client transaction, its Via still on top (§16.7)."""
         response.pop("Via")
         status = response.status
+        if branch.search is not None:
+            self.host.servers.answered(branch, response, now)
         if not response.has("via"):  # ours was the only one: never forwarded (§16.7 step 3)
             if status >= 200 and branch.final is None and not self.done:
                 self._branch_failed(branch, 502, now)
@@ -269,7 +357,7 @@ class ResponseContext:
             self._on_provisional(branch, response, now)
         elif status < 300:
             self._on_success(branch, response, now)
-        elif branch.final is None:
+        elif branch.final is None and not (status == 503 and self._try_next(branch, response, now)):
             self._on_failure(branch, response, now)
 
     def _on_provisional(self, branch: Branch, response: Response, now: float) -> None:
@@ -305,8 +393,14 @@ class ResponseContext:
 
     def on_timeout(self, branch: Branch, now: float) -> None:
         """Timer B or F of a branch: as if it had answered 408 (§16.9)."""
-        if branch.final is None and not self.done:
-            self._branch_failed(branch, 487 if self.cancelled else 408, now)
+        if branch.final is not None or self.done:
+            return
+        response = self._own_response(487 if self.cancelled else 408)
+        if branch.search is not None and not branch.provisional:
+            self.host.servers.was_silent(branch, now)
+            if self._try_next(branch, response, now):
+                return
+        self._on_failure(branch, response, now)
 
     def on_transport_failure(self, branch: Branch, now: float) -> None:
         """A branch could not be sent: as if it had answered 503 (§16.9).
@@ -314,8 +408,25 @@ class ResponseContext:
         Where the phone was to be reached on the connection it registered from, and that is gone,
         it is simply not there: 480.
         """
-        if branch.final is None and not self.done:
-            self._branch_failed(branch, 503 if branch.target.flow is None else 480, now)
+        if branch.final is not None or self.done:
+            return
+        flow, datagram = branch.flow, branch.datagram
+        is_stream = flow is not None and flow.transport != "UDP"
+        if flow is not None and is_stream and datagram is not None and not branch.provisional:
+            self.host.servers.stream_refused(flow, now)
+            if not self.cancelled and not branch.cancel_wanted:
+                branch.request = None
+                self._send_again(branch, datagram, now)
+                return
+        response = self._own_response(503 if branch.target.flow is None else 480)
+        if branch.search is not None:
+            self.host.servers.was_silent(branch, now)
+            if self._try_next(branch, response, now):
+                return
+        self._on_failure(branch, response, now)
+
+    def _own_response(self, status: int, headers: Sequence[tuple[str, str]] = ()) -> Response:
+        return self.request.respond(status, to_tag=self.host.new_tag(), headers=headers)
 
     def _branch_failed(
         self,
@@ -324,8 +435,7 @@ class ResponseContext:
         now: float,
         headers: Sequence[tuple[str, str]] = (),
     ) -> None:
-        tag = self.host.new_tag()
-        self._on_failure(branch, self.request.respond(status, to_tag=tag, headers=headers), now)
+        self._on_failure(branch, self._own_response(status, headers), now)
 
     def _settle(self, now: float) -> None:
         """After a final response: next group, or the best response, or nothing yet."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sipcore.errors import LocalProtocolError
-from sipcore.message import Request, Response
+from sipcore.message import Request, Response, Via
 from sipcore.transaction.base import Transaction
 from sipcore.transaction.client import (
     ClientTransaction,
@@ -133,24 +133,38 @@ class TransactionTable:
 
         A CANCEL has the branch of its INVITE, which from then on is given up after 64*T1.
         """
+        tx = self._client(request, flow, now, owner)
+        self._launch(tx, now)
+        return tx
+
+    def request_within(
+        self, limit: int, request: Request, flow: Flow, now: float, owner: Any
+    ) -> ClientTransaction | None:
+        """As `request`; None, and nothing happens, where it has more bytes than `limit`."""
+        tx = self._client(request, flow, now, owner)
+        if len(tx.wire) > limit:
+            return None
+        self._launch(tx, now)
+        return tx
+
+    def _client(self, request: Request, flow: Flow, now: float, owner: Any) -> ClientTransaction:
         method = request.method
         branch = request.branch
         key = client_key(branch, method)
         if key in self._clients:
             raise LocalProtocolError(f"branch used twice: {self._clients[key]!r}")
-        tx: ClientTransaction
         if method == "INVITE":
-            tx = InviteClientTransaction(self, key, request, flow, owner, now)
-        else:
-            tx = NonInviteClientTransaction(self, key, request, flow, owner, now)
-        self._clients[key] = tx
+            return InviteClientTransaction(self, key, request, flow, owner, now)
+        return NonInviteClientTransaction(self, key, request, flow, owner, now)
+
+    def _launch(self, tx: ClientTransaction, now: float) -> None:
+        self._clients[tx.key] = tx
         tx.reschedule()
         tx.send_wire()
-        if method == "CANCEL":
-            invite = self._clients.get(branch)
+        if tx.request.method == "CANCEL":
+            invite = self._clients.get(tx.branch)
             if isinstance(invite, InviteClientTransaction):
                 invite.give_up_soon(now)
-        return tx
 
     def transport_failed(self, branch: str, now: float) -> None:
         """A request with this branch could not be sent (§17.1.4)."""
@@ -158,6 +172,10 @@ class TransactionTable:
             tx = self._clients.get(key)
             if tx is not None:
                 tx.apply(Input.TRANSPORT_ERROR, None, now)
+
+    def find_server(self, via: Via, method: str) -> ServerTransaction | None:
+        """The transaction whose responses have this Via on top and this method in CSeq."""
+        return self._servers.get(f"{via.branch} {via.sent_by} {method}")
 
     # --- time --------------------------------------------------------------------------------
     def advance(self, now: float) -> None:

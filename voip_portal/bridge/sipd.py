@@ -45,8 +45,9 @@ from voip_portal.bridge.writer import BindingWriter
 
 log = logging.getLogger("voip_portal.sipd")
 
-OWN_FILES = 256
-"""Open files for spool, journals and databases, which no number of connections may take away."""
+OWN_FILES = 512
+"""Open files for spool, journals, databases and questions to the DNS, which no number of
+connections may take away."""
 
 
 def worker_config(config: dict[str, Any], incarnation: int) -> WorkerConfig:
@@ -129,6 +130,7 @@ class Sipd:
             writer=self._writer,
             spool=Spool(var / "spool", f"{name}-0-{incarnation}"),
             journal=Journal(var / "journal" / f"{name}-0.jsonl"),
+            dns_servers=[(host, port) for host, port in config["dns"]],
         )
         self._keeper = Keeper(
             config["database"], name, directory, self._on_directory, self._figures

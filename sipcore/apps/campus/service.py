@@ -446,10 +446,15 @@ class CampusService:
             return  # the other side is a service of ours, and its dialog ends with the call
         try:
             prepare_strict_router(request)
-            flow = flow or worker.flow_to(next_hop_text(request))
+            if flow is None:
+                next_hop = next_hop_text(request)
+                flow = worker.flow_to(next_hop)
+                if flow is None:
+                    worker.servers.send_request(request, next_hop, owner, now)
+                    return
         except MalformedMessage:  # the Record-Route or Contact of a peer
-            flow = None
-        if flow is None or (is_sips(request.uri_text) and not flow.secure):
+            return
+        if is_sips(request.uri_text) and not flow.secure:
             return
         request.push("Via", worker.via_value(flow, worker.new_branch("0")))
         worker.transactions.request(request, flow, now, owner)
@@ -555,12 +560,22 @@ class CampusService:
         copy = forwarded_request(request, uri_text=target.uri_text, record_route=None)
         remove_assertions(copy)
         copy.set("Max-Breadth", str(read_max_breadth(request)))
-        out = target.flow or worker.flow_to(next_hop_text(copy))
-        if out is None or (is_sips(copy.uri_text) and not out.secure):
-            worker.count("ack to a name" if out is None else "ack not to be sent in the open")
+        self.send_ack(copy, target.flow, stateless_branch(request), now)
+
+    def send_ack(self, ack: Request, flow: Flow | None, branch: str, now: float) -> None:
+        """Send an ACK of a 2xx, without Via, by `flow` or else to its next hop."""
+        worker = self._worker
+        if flow is None:
+            next_hop = next_hop_text(ack)
+            flow = worker.flow_to(next_hop)
+            if flow is None:
+                worker.servers.send_ack(ack, next_hop, branch, now)
+                return
+        if is_sips(ack.uri_text) and not flow.secure:
+            worker.count("ack not to be sent in the open")
             return
-        copy.push("Via", worker.via_value(out, stateless_branch(request)))
-        worker.send(out, copy.to_bytes())
+        ack.push("Via", worker.via_value(flow, branch))
+        worker.send(flow, ack.to_bytes())
 
     # --- what others tell us -------------------------------------------------------------------
     def stored(self, line_id: int, result: StoreResult, now: float) -> None:

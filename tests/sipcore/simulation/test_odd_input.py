@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from sipcore import locate
 from sipcore.directory import AccountState
 from sipcore.eventlog import Kind
 from sipcore.message import Request
@@ -200,28 +201,30 @@ def test_a_response_whose_other_vias_are_gone_is_not_passed_on(size: Size) -> No
     assert end_of(world)["cause"] == "failed"
 
 
-@pytest.mark.source
-def test_a_flood_of_names_to_look_up_is_bounded(
-    size: Size, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sipcore.node.worker.MAX_LOOKUPS", 8)
+def test_a_flood_of_names_to_look_up_is_bounded(size: Size) -> None:
     world = make_world(size)
+    for worker in world.workers:
+        worker.servers.locator.most_waiting = 8
     anna = registered(world, "anna", "10.1.0.1")
-    for node in world.nodes:
-        node._not_found = lambda *_: None  # type: ignore[method-assign]
-    for i in range(40):
+    calls = []
+    for i in range(200):
+        world.zone[f"n{i}.example", "NAPTR"] = locate.Answer(5.0, failed=True)
         request = anna.build("MESSAGE", f"sip:x@n{i}.example")
-        anna.start(request, world.nodes[0].address)
-    world.run(10)
-    assert sum(len(worker._lookups) for worker in world.workers) <= 8 * len(world.nodes[0].slots)
+        calls.append(anna.start(request, world.nodes[0].address))
+    world.run(2)
+    waiting = [len(worker.servers.locator) for worker in world.workers]
+    assert set(waiting) <= {0, 8}
+    assert sum(waiting) == 8 * len(world.nodes[0].slots)
+    assert {call.status for call in calls} == {0, 500}  # the others are refused at once
+    world.run(60)
+    assert {call.status for call in calls} == {500}
+    world.check_nothing_left()
 
 
 @pytest.mark.parametrize("route", ["", ",", " , ,"])
 @pytest.mark.parametrize("strict", [True, False])
 @pytest.mark.parametrize("method", ["INFO", "ACK"])
-def test_a_route_without_a_value_is_none(
-    size: Size, method: str, strict: bool, route: str
-) -> None:
+def test_a_route_without_a_value_is_none(size: Size, method: str, strict: bool, route: str) -> None:
     world = make_world(size)
     anna = registered(world, "anna", "10.1.0.1")
     registered(world, "bob", "10.1.0.2")

@@ -22,17 +22,20 @@ from sipcore.bindings import BindingChange, BindingTable, MemoryBindingStore
 from sipcore.calls.call import journal_row
 from sipcore.directory import Account, Device, Directory, Domain, DomainAddress
 from sipcore.eventlog import Kind, Record, encode_line
+from sipcore.locate import Answer, Question
 from sipcore.node.config import Listener, WorkerConfig
 from sipcore.node.worker import Outputs, Worker
 from sipcore.registrar import RegistrarPolicy
 from sipcore.transport.flow import Address, Flow
-from sipcore.transport.memory import KIND, Conditions, MemoryNetwork
+from sipcore.transport.memory import KIND, Conditions, MemoryNetwork, Receiver
 
 DOMAIN = "campus.example"
 REALM = "campus"
 KEY = b"k" * 32
 BUS_DELAY_S = 0.002
 STORE_DELAY_S = 0.005
+DNS_DELAY_S = 0.010
+DNS_TIMEOUT_S = 4.0
 
 
 @dataclass(slots=True, frozen=True)
@@ -104,7 +107,9 @@ class Node:
         self.world = world
         self.number = number
         self.address = node_address(number)
-        self.listeners: tuple[Listener, ...] = (Listener("UDP", self.address, self.address),)
+        self.listeners = tuple(
+            Listener(transport, self.address, self.address) for transport in world.transports
+        )
         self._connections: dict[Address, int] = {}
         """Of TLS: who has connected, and under which number."""
         if world.tls:
@@ -190,7 +195,7 @@ class Node:
         network = self.world.network
         for flow, data in out.sends:
             self.world.sent.append(flow)
-            network.send(data, flow.local, flow.remote)
+            self._send(slot, worker, flow, data)
         for target, flow, data in out.handed:
             network.after(
                 BUS_DELAY_S,
@@ -198,8 +203,8 @@ class Node:
             )
         for home, note in out.notes:
             network.after(BUS_DELAY_S, lambda now, h=home, n=note: self.world.note(h, n, now))  # type: ignore[misc]
-        for ticket, *_ in out.lookups:  # no name leads anywhere in this world
-            network.after(BUS_DELAY_S, lambda now, t=ticket: self._not_found(slot, worker, t, now))  # type: ignore[misc]
+        for question in out.questions:
+            self._ask(slot, worker, question)
         if out.writes:
             changes = list(out.writes)
             network.after(STORE_DELAY_S, lambda now: self._commit(slot, worker, changes, now))
@@ -212,9 +217,7 @@ class Node:
             place.spools[-1].append(record)
         place.journal += [json.loads(json.dumps(row)) for row in out.journal]
 
-    def _commit(
-        self, slot: int, worker: Worker, changes: list[BindingChange], now: float
-    ) -> None:
+    def _commit(self, slot: int, worker: Worker, changes: list[BindingChange], now: float) -> None:
         world = self.world
         results = world.store.commit(changes)
         for change, result in zip(changes, results, strict=True):
@@ -225,10 +228,47 @@ class Node:
             worker.stored(pairs, now, world.network.at)
             self.flush(slot)
 
-    def _not_found(self, slot: int, worker: Worker, ticket: int, now: float) -> None:
-        if self.slots[slot].worker is worker:
-            worker.looked_up(ticket, None, now, self.world.network.at)
+    def _ask(self, slot: int, worker: Worker, question: Question) -> None:
+        """The DNS of this world: what no zone has is not there."""
+        world = self.world
+        world.asked.append(question)
+        answer = world.zone.get(question, Answer(60.0))
+
+        def answered(now: float) -> None:
+            if self.slots[slot].worker is worker:
+                worker.answered(question, answer, now, world.network.at)
+                self.flush(slot)
+
+        world.network.after(DNS_TIMEOUT_S if answer.failed else DNS_DELAY_S, answered)
+
+    def _send(self, slot: int, worker: Worker, flow: Flow, data: bytes) -> None:
+        """Datagrams for which nobody is there may come back as an ICMP error.
+
+        TLS connections are as safe as datagrams on this network; those of TCP may be refused.
+        """
+        world = self.world
+        network = world.network
+        if flow.transport != "TCP" and flow.remote not in world.unreachable:
+            # Nodes listen on the same wildcard address; what they send has their own.
+            local = tls_address(self.number) if flow.transport == "TLS" else self.address
+            network.send(data, local, flow.remote)
+            return
+        receiver = world.streams.get(flow.remote)
+        if flow.transport == "TCP" and receiver is not None:
+            world.streamed.append((flow, data))
+            network.after(BUS_DELAY_S, lambda now: receiver(data, self.address, now))
+            return
+
+        def tell(now: float) -> None:
+            if self.slots[slot].worker is not worker:
+                return
+            if flow.transport == "UDP":
+                worker.unreachable(data[:500], now, network.at)
+            else:
+                worker.send_failed(data, now, network.at)
             self.flush(slot)
+
+        network.after(BUS_DELAY_S, tell)
 
     def _set_timer(self, slot: int) -> None:
         place = self.slots[slot]
@@ -262,12 +302,23 @@ class World:
         services: Sequence[type[UserAgent]] = (Echo,),
         *,
         tls: bool = False,
+        transports: tuple[str, ...] = ("UDP",),
         **config: Any,
     ) -> None:
         self.tls = tls
         self.sent: deque[Flow] = deque(maxlen=1000)
         """The flows by which nodes have sent something, the last ones."""
         self.seed = seed
+        self.transports = transports
+        self.zone: dict[Question, Answer] = {}
+        """What the DNS knows."""
+        self.asked: list[Question] = []
+        self.unreachable: set[Address] = set()
+        """Addresses whose hosts answer datagrams with ICMP errors."""
+        self.streams: dict[Address, Receiver] = {}
+        """Who takes connections; all others refuse them."""
+        self.streamed: list[tuple[Flow, bytes]] = []
+        """What nodes sent on connections."""
         self.size = size
         self.random = Random(seed)
         self.network = MemoryNetwork(Random(self.random.getrandbits(64)), conditions)
@@ -303,7 +354,9 @@ class World:
                 if place.worker is not None and place.worker is not writer:
                     self.network.after(
                         BUS_DELAY_S,
-                        lambda now, n=node, s=slot, w=place.worker: self._tell(n, s, w, change, now),  # type: ignore[misc]
+                        lambda now, n=node, s=slot, w=place.worker: self._tell(
+                            n, s, w, change, now
+                        ),  # type: ignore[misc]
                     )
 
     def _tell(

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,15 @@ from django.conf import settings
 from django.core.checks import WARNING, Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from sipcore.errors import MalformedMessage
+from sipcore.message.uri import parse_host_port
+from sipcore.transport.flow import is_address
 from voip_portal.bridge.compiled import FOLDER, is_current
 from voip_portal.nodes.campus_authority import ensure
 from voip_portal.nodes.models import Deployment
 from voip_portal.numbers.models import Domain
+
+DNS_PORT = 53
 
 
 class Command(BaseCommand):
@@ -91,6 +97,7 @@ def daemon_config(node: str, hosts: list[str], port: int, tls_port: int) -> dict
         "tls_name": settings.VOIP_TLS_NAME,
         "tls_folder": str(settings.VOIP_TLS_FOLDER) if tls_port > 0 else "",
         "advertise": "" if len(usable) > 1 else settings.VOIP_ADVERTISE,
+        "dns": dns_servers(settings.VOIP_DNS),
         "cluster_keys": keys,
         "applications": settings.VOIP_APPLICATIONS,
         "probe_s": settings.VOIP_PROBE_S,
@@ -98,6 +105,26 @@ def daemon_config(node: str, hosts: list[str], port: int, tls_port: int) -> dict
         "database": driver_settings(databases["default"]),
         "bindings_database": driver_settings(databases.get("bindings", databases["default"])),
     }
+
+
+def dns_servers(words: Sequence[str]) -> list[tuple[str, int]]:
+    """Addresses and ports of VOIP_DNS; an IPv6 address with a port is in brackets."""
+    servers = []
+    for word in words:
+        try:
+            host, port = parse_host_port(
+                f"[{word}]" if word.count(":") > 1 and word[0] != "[" else word, ""
+            )
+        except MalformedMessage:
+            host, port = "", None
+        host = host.strip("[]")
+        if not is_address(host):
+            raise CommandError(
+                f"VOIP_DNS: {word} is no address of a DNS server: "
+                "write 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353."
+            )
+        servers.append((host, port or DNS_PORT))
+    return servers
 
 
 def can_bind(host: str) -> bool:

@@ -1,0 +1,107 @@
+"""Questions to the DNS, their answers, and how long an answer holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+Question = tuple[str, str]
+"""Name in lower case, without the dot of the root; kind: "NAPTR", "SRV", "A" or "AAAA"."""
+
+MAX_ANSWERS: Final = 10_000
+MAX_TTL_S: Final = 86_400.0
+MAX_NEGATIVE_TTL_S: Final = 900.0
+"""That there is nothing is believed for so long at most, whatever the zone says (RFC 2308 §5)."""
+FAILURE_TTL_S: Final = 5.0
+"""How long nobody is asked again what could not be answered (RFC 9520 §3.2)."""
+
+
+class Naptr(NamedTuple):
+    """A NAPTR record (RFC 3403 §4.1)."""
+
+    order: int
+    preference: int
+    flags: str
+    service: str
+    regexp: str
+    replacement: str
+
+
+class Srv(NamedTuple):
+    """An SRV record (RFC 2782)."""
+
+    priority: int
+    weight: int
+    port: int
+    target: str
+    """"" for ".": the service is decidedly not there."""
+
+
+class Answer:
+    """What the DNS said: records, that there are none, or nothing that could be used."""
+
+    __slots__ = ("addresses", "failed", "naptr", "srv", "ttl_s")
+
+    def __init__(
+        self,
+        ttl_s: float,
+        *,
+        naptr: Sequence[Naptr] = (),
+        srv: Sequence[Srv] = (),
+        addresses: Sequence[str] = (),
+        failed: bool = False,
+    ) -> None:
+        self.ttl_s = ttl_s
+        """Seconds it may be kept."""
+        self.naptr = tuple(naptr)
+        self.srv = tuple(srv)
+        self.addresses = tuple(addresses)
+        self.failed = failed
+        """Whether nobody knows: a time-out, SERVFAIL, a server that is not in charge."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.naptr or self.srv or self.addresses)
+
+    def __repr__(self) -> str:
+        what = "failed" if self.failed else str(self.naptr + self.srv + self.addresses)
+        return f"<Answer {what} for {self.ttl_s} s>"
+
+
+NOBODY_KNOWS: Final = Answer(FAILURE_TTL_S, failed=True)
+
+
+class AnswerCache:
+    """Answers until their time is over; when there are too many the oldest go."""
+
+    def __init__(self, most: int = MAX_ANSWERS) -> None:
+        self._most = most
+        self._kept: dict[Question, tuple[float, Answer]] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, question: Question, now: float) -> Answer | None:
+        """The answer, if it still holds."""
+        kept = self._kept.get(question)
+        if kept is None:
+            return None
+        if kept[0] <= now:
+            del self._kept[question]
+            return None
+        return kept[1]
+
+    def put(self, question: Question, answer: Answer, now: float) -> None:
+        """Keep an answer for as long as it says."""
+        self._kept.pop(question, None)
+        most_s = MAX_TTL_S
+        if answer.failed:
+            most_s = FAILURE_TTL_S
+        elif answer.is_empty:
+            most_s = MAX_NEGATIVE_TTL_S
+        ttl_s = min(answer.ttl_s, most_s)
+        if ttl_s <= 0:
+            return
+        if len(self._kept) >= self._most:
+            del self._kept[next(iter(self._kept))]
+        self._kept[question] = (now + ttl_s, answer)

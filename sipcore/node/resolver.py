@@ -1,0 +1,217 @@
+"""Asking the DNS, by dnspython, which is loaded when the first name comes.
+
+Every question is answered in a bounded time, and only so many are asked at once; of the names below
+one domain fewer still, so that one domain's slow servers leave room for the others. What is too much
+is answered as what nobody knows. Answers are kept elsewhere (`sipcore.locate`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from sipcore.locate import Answer, Naptr, Question, Srv
+from sipcore.locate.answers import NOBODY_KNOWS
+from sipcore.transport.flow import Address
+
+if TYPE_CHECKING:
+    from dns.asyncresolver import Resolver as Library
+    from dns.message import QueryMessage
+
+log = logging.getLogger("sipcore.node")
+
+LIFETIME_S: Final = 4.0
+"""How long one question may take, all servers and repetitions included."""
+SERVER_S: Final = 1.5
+"""How long one server is waited for before the next, or itself again, is asked."""
+MOST: Final = 200
+"""Questions at a time; each has a socket."""
+MOST_PER_DOMAIN: Final = 16
+RESOLV_CONF: Final = "/etc/resolv.conf"
+LOOK_AGAIN_S: Final = 30.0
+"""How often `resolv.conf` is looked at for a change."""
+
+
+class Resolver:
+    """Answers questions through `answered`, each once, never from within `ask`."""
+
+    def __init__(
+        self,
+        answered: Callable[[Question, Answer], None],
+        servers: Sequence[Address] = (),
+        *,
+        lifetime_s: float = LIFETIME_S,
+        server_s: float = SERVER_S,
+    ) -> None:
+        """`servers` are asked in this order; without any those of the system."""
+        self._answered = answered
+        self._servers = list(servers)
+        self._lifetime_s = lifetime_s
+        self._server_s = server_s
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._per_domain: dict[str, int] = {}
+        self._resolver: Any = None
+        self._loading: asyncio.Lock | None = None
+        self._conf_stamp = -1
+        self._look_again_at = 0.0
+
+    def __len__(self) -> int:
+        """Questions being asked."""
+        return len(self._tasks)
+
+    def ask(self, question: Question, loop: asyncio.AbstractEventLoop) -> None:
+        """Have a question answered."""
+        domain = domain_of(question[0])
+        asked = self._per_domain.get(domain, 0)
+        if len(self._tasks) >= MOST or asked >= MOST_PER_DOMAIN:
+            loop.call_soon(self._answered, question, NOBODY_KNOWS)
+            return
+        self._per_domain[domain] = asked + 1
+        task = loop.create_task(self._find(question))
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._done(done, domain))
+
+    def close(self) -> None:
+        """Ask no more."""
+        for task in list(self._tasks):
+            task.cancel()
+
+    def _done(self, task: asyncio.Task[None], domain: str) -> None:
+        self._tasks.discard(task)
+        left = self._per_domain[domain] - 1
+        if left:
+            self._per_domain[domain] = left
+        else:
+            del self._per_domain[domain]
+
+    async def _find(self, question: Question) -> None:
+        answer = NOBODY_KNOWS
+        try:
+            # dnspython keeps to its lifetime by the wall clock, which may be set.
+            async with asyncio.timeout(self._lifetime_s + 1):
+                answer = await self._query(question)
+        except TimeoutError:
+            pass
+        except Exception:  # whatever the library did: who waits must hear of it
+            log.exception("looking up %s %s", *question)
+        self._answered(question, answer)
+
+    async def _query(self, question: Question) -> Answer:
+        resolver = await self._ready()
+        if resolver is None:
+            return NOBODY_KNOWS
+        from dns.exception import DNSException
+        from dns.name import from_text
+        from dns.resolver import NXDOMAIN
+
+        name, kind = question
+        try:
+            qname = from_text(f"{name}.")
+        except (DNSException, UnicodeError):
+            return Answer(NOBODY_KNOWS.ttl_s)  # a name that cannot be: nobody need be asked
+        try:
+            found = await resolver.resolve(
+                qname, kind, raise_on_no_answer=False, search=False, lifetime=self._lifetime_s
+            )
+        except NXDOMAIN as error:
+            return answer_of(kind, error.response(qname))  # type: ignore[no-untyped-call]
+        except (DNSException, OSError) as error:
+            log.info("nobody answers %s %s: %s", name, kind, type(error).__name__)
+            return NOBODY_KNOWS
+        return answer_of(kind, found.response)
+
+    async def _ready(self) -> Library | None:
+        """The library's resolver, with the servers of today."""
+        loop = asyncio.get_running_loop()
+        if self._loading is None:
+            self._loading = asyncio.Lock()
+        async with self._loading:
+            if self._is_stale(loop.time()):
+                # Loading takes a tenth of a second, which the loop has not.
+                self._resolver = await loop.run_in_executor(None, self._make)
+        resolver: Library | None = self._resolver
+        return resolver
+
+    def _make(self) -> Library | None:
+        import dns.asyncresolver
+        import dns.rdtypes.IN.A
+        import dns.rdtypes.IN.AAAA
+        import dns.rdtypes.IN.NAPTR
+        import dns.rdtypes.IN.SRV  # dnspython would load them on the loop
+        from dns.nameserver import Do53Nameserver
+        from dns.resolver import NoResolverConfiguration
+
+        resolver = dns.asyncresolver.Resolver(configure=False)
+        if self._servers:
+            resolver.nameservers = [Do53Nameserver(host, port) for host, port in self._servers]
+        else:
+            try:
+                resolver.read_resolv_conf(RESOLV_CONF)
+            except (NoResolverConfiguration, OSError) as error:
+                log.error("no DNS server is known: %s", error)
+                return None
+        resolver.timeout = self._server_s
+        resolver.lifetime = self._lifetime_s
+        return resolver
+
+    def _is_stale(self, now: float) -> bool:
+        """Whether the servers must be read (again)."""
+        if now < self._look_again_at or (self._servers and self._resolver is not None):
+            return False
+        self._look_again_at = now + LOOK_AGAIN_S
+        stamp = 0
+        with suppress(OSError):
+            stamp = os.stat(RESOLV_CONF).st_mtime_ns
+        changed = stamp != self._conf_stamp
+        self._conf_stamp = stamp
+        return changed or self._resolver is None
+
+
+def answer_of(kind: str, response: QueryMessage) -> Answer:
+    """What a response says of a question of this kind; CNAMEs in it were followed."""
+    from dns.exception import DNSException
+    from dns.rdatatype import NS, SOA
+
+    try:
+        chain = response.resolve_chaining()
+    except DNSException:
+        return NOBODY_KNOWS
+    if chain.answer is None:
+        kinds = {rows.rdtype for rows in response.authority}
+        if SOA in kinds:
+            return Answer(float(chain.minimum_ttl))
+        if NS in kinds and not response.rcode():
+            return NOBODY_KNOWS  # "ask those": a server that neither knows nor finds out
+        return Answer(0.0)  # RFC 2308 §5: without an SOA not to be kept
+    ttl_s = float(chain.minimum_ttl)
+    if kind == "SRV":
+        srv = [Srv(row.priority, row.weight, row.port, text_of(row.target)) for row in chain.answer]
+        return Answer(ttl_s, srv=srv)
+    if kind == "NAPTR":
+        naptr = [
+            Naptr(
+                row.order,
+                row.preference,
+                row.flags.decode("ascii", "replace"),
+                row.service.decode("ascii", "replace"),
+                row.regexp.decode("utf-8", "replace"),
+                text_of(row.replacement),
+            )
+            for row in chain.answer
+        ]
+        return Answer(ttl_s, naptr=naptr)
+    return Answer(ttl_s, addresses=[str(row.address) for row in chain.answer])
+
+
+def text_of(name: Any) -> str:
+    """A name as questions have it; "" for the root."""
+    return str(name.to_text(omit_final_dot=True)).lower() if len(name) > 1 else ""
+
+
+def domain_of(name: str) -> str:
+    """The domain whose share of the questions a name takes: its last two labels."""
+    return ".".join(name.rsplit(".", 2)[-2:])
