@@ -450,3 +450,19 @@ def test_a_server_carries_the_name_that_was_looked_for() -> None:
     while missing := run.advance(asker.known.get):
         asker.known |= {question: zone.get(question, NOTHING) for question in missing}
     assert run.take() == Candidate("TLS", "192.0.2.1", 5061, "far.example")
+
+
+@pytest.mark.rfc("LOC-12")
+@pytest.mark.parametrize(
+    ("uri", "host", "domain"),
+    [
+        ("sips:Far.Example.", "far.example", "far.example"),
+        ("sips:far.example;maddr=sip.near.example", "sip.near.example", "far.example"),
+        ("sips:far.example;maddr=192.0.2.1", "192.0.2.1", "far.example"),
+        ("sips:[2001:db8::1]", "2001:db8::1", "[2001:db8::1]"),
+    ],
+)
+def test_a_certificate_must_be_for_the_host_of_the_uri(uri: str, host: str, domain: str) -> None:
+    wanted = destination(parse_uri(uri))
+    assert wanted is not None
+    assert (wanted.host, wanted.domain) == (host, domain)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,11 +26,13 @@ from sipcore.node.worker import Worker
 from sipcore.transport.flow import Address
 from tests.sipcore.node.test_server import NoStore
 from tests.sipcore.simulation.world import DOMAIN, KEY, make_directory
+from tests.support.certificates import Pair, self_signed, signed
 from tests.support.nsd import Nsd
 from tests.support.ports import free_port
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 TAG = iter(range(1, 1_000_000))
+AUTHORITY = self_signed()
 
 Test = Callable[[], Coroutine[Any, Any, None]]
 
@@ -117,7 +121,14 @@ class Serving:
     def __init__(self, folder: Path, contact: str, dns: Sequence[Address] = ()) -> None:
         self.address = ("127.0.0.1", free_port())
         listeners = tuple(Listener(kind, self.address, self.address) for kind in ("UDP", "TCP"))
-        config = WorkerConfig(node="n1", cluster_keys=(KEY,), listeners=listeners)
+        secure = ("127.0.0.1", free_port())
+        listeners += (Listener("TLS", secure, secure),)
+        signed(AUTHORITY, f"sip:{DOMAIN}").write(folder / "tls" / "own.pem")
+        (folder / "tls" / "trusted").mkdir()
+        (folder / "tls" / "trusted" / "authority.pem").write_bytes(AUTHORITY.public_pem)
+        config = WorkerConfig(
+            node="n1", cluster_keys=(KEY,), listeners=listeners, tls_folder=str(folder / "tls")
+        )
         table = BindingTable()
         table.replace(1, 1, [Binding(1, contact, contact, "id", 1, 4e9)])
         self.worker = Worker(config, make_directory(["anna"]), table, Random(1), CampusService)
@@ -178,6 +189,8 @@ _sip._udp IN SRV 1 0 {dead} one
 _sip._udp IN SRV 2 0 {alive} two
 one IN A 127.0.0.1
 two IN CNAME one
+_sips._tcp.secure IN SRV 1 0 {dead} one
+_sips._tcp.secure IN SRV 2 0 {alive} two
 _sip._tcp.back IN SRV 1 0 {dead} one
 _sip._tcp.back IN SRV 2 0 {alive} two
 {many}
@@ -200,6 +213,58 @@ def test_a_call_finds_the_server_that_lives(
                     request = await alive.answer()
                     assert request.uri_text == f"sip:anna@{name}"
                     assert (await caller.final()).status == 200
+
+    run(test)
+
+
+@contextlib.asynccontextmanager
+async def tls_server(file: Path, certificate: Pair, port: int) -> AsyncIterator[list[Request]]:
+    """A server that says 200 to everything; what came there."""
+    came: list[Request] = []
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, OSError):
+            request = _request(await reader.readuntil(b"\r\n\r\n") + await reader.readexactly(5))
+            came.append(request)
+            writer.write(request.respond(200, to_tag="far").to_bytes())
+            await writer.drain()
+            await reader.read()
+        writer.close()
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.write(file))
+    async with await asyncio.start_server(accept, "127.0.0.1", port, ssl=context):
+        yield came
+
+
+@pytest.mark.peers
+@pytest.mark.rfc("LOC-12", "SEC-06")
+@pytest.mark.parametrize(
+    ("named", "believed"), [("sip:secure.far.example", True), ("one.far.example", False)]
+)
+def test_a_server_must_prove_to_be_the_domain_and_not_the_host_that_the_dns_named(
+    tmp_path: Path,
+    dns: Nsd,
+    ports: list[int],
+    named: str,
+    believed: bool,
+    run: Callable[[Test], None],
+) -> None:
+    """The first server's own name is one.far.example; the second has the domain's certificate."""
+
+    async def test() -> None:
+        second = signed(AUTHORITY, "sip:secure.far.example")
+        contact = "sip:anna@secure.far.example;transport=tls"
+        async with (
+            tls_server(tmp_path / "one.pem", signed(AUTHORITY, named), ports[0]) as at_one,
+            tls_server(tmp_path / "two.pem", second, ports[1]) as at_two,
+            Serving(tmp_path, contact, [dns.address]) as serving,
+        ):
+            with Peer() as caller:
+                caller.send(message(port_of(caller.address)).to_bytes(), serving.address)
+                assert (await caller.final()).status == 200
+        assert (len(at_one), len(at_two)) == ((1, 0) if believed else (0, 1))
+        assert (at_one + at_two)[0].via.transport == "TLS"
 
     run(test)
 

@@ -631,6 +631,44 @@ def test_a_call_that_the_service_ends_reaches_a_named_route(size: Size) -> None:
     world.check_calls()
 
 
+def test_a_phone_behind_a_named_edge_is_asked_whether_it_is_there(size: Size) -> None:
+    world, anna, edges = edge_world(size)
+    outgoing = anna.call("bob")
+    world.run(1)
+    assert outgoing.status == 200
+    for edge in edges:
+        edge.dialogs = {**edges[0].dialogs, **edges[1].dialogs}
+    world.run(320)
+    [first] = edges[0].got("OPTIONS") + edges[1].got("OPTIONS")
+    assert first.routes[0].uri.host == "edge.example"
+    world.unreachable |= {ONE}
+    world.run(300)
+    assert edges[1].got("OPTIONS")
+    assert [dialog.ended for dialog in outgoing.dialogs.values()] == [False]
+    world.unreachable |= {ONE, TWO}
+    world.run(900)
+    assert [dialog.ended for dialog in outgoing.dialogs.values()] == [True]
+    world.check_calls()
+
+
+@pytest.mark.rfc("TRP-18")
+def test_what_is_for_sips_never_leaves_in_the_open_for_a_name(size: Size) -> None:
+    world = far_world(size)
+    one = Server(world, ONE)
+    world.run(1)
+    [worker, *_] = world.workers
+    for target, arrives in (("sips:zoe@far.example", False), ("sip:zoe@far.example", True)):
+        now, branch = world.network.now, worker.new_branch("0")
+        request = one.build("INFO", target)
+        request.remove("Via")
+        worker.servers.send_request(request.copy(), "sip:far.example;lr", None, now)
+        worker.servers.send_ack(request, "sip:far.example;lr", branch, now)
+        world.nodes[0].flush(0)
+        world.run(1)
+        assert bool(one.heard) is arrives
+        assert "ack not to be sent in the open" in worker.dropped
+
+
 # --- large requests ---------------------------------------------------------------------------------
 BIG = b"v=0\r\n" + b"a=x-long:" + b"y" * 1400 + b"\r\n"
 
