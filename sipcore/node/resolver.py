@@ -31,6 +31,8 @@ SERVER_S: Final = 1.5
 MOST: Final = 200
 """Questions at a time; each has a socket."""
 MOST_PER_DOMAIN: Final = 16
+LOOPBACK: Final = {"A": ["127.0.0.1"], "AAAA": ["::1"]}
+"""What localhost is, which no DNS server is asked (RFC 6761 §6.3)."""
 RESOLV_CONF: Final = "/etc/resolv.conf"
 LOOK_AGAIN_S: Final = 30.0
 """How often `resolv.conf` is looked at for a change."""
@@ -65,7 +67,12 @@ class Resolver:
 
     def ask(self, question: Question, loop: asyncio.AbstractEventLoop) -> None:
         """Have a question answered."""
-        domain = domain_of(question[0])
+        name, kind = question
+        domain = domain_of(name)
+        if name == "localhost" or name.endswith(".localhost"):
+            answer = Answer(3600.0, addresses=LOOPBACK.get(kind, []))
+            loop.call_soon(self._answered, question, answer)
+            return
         asked = self._per_domain.get(domain, 0)
         if len(self._tasks) >= MOST or asked >= MOST_PER_DOMAIN:
             loop.call_soon(self._answered, question, NOBODY_KNOWS)

@@ -258,3 +258,12 @@ async def test_a_resolver_that_is_closed_leaves_nothing_behind() -> None:
             asked.resolver.close()
             await asyncio.sleep(0.05)
             assert len(asked.resolver) == 0
+
+
+async def test_localhost_is_the_loopback_and_no_server_is_asked(dns: Nsd) -> None:
+    asked = Asked(dns.address)
+    for name in ("localhost", "a.localhost"):
+        assert (await asked.answer(name, "A")).addresses == ("127.0.0.1",)
+        assert (await asked.answer(name, "AAAA")).addresses == ("::1",)
+        assert (await asked.answer(name, "NAPTR")).naptr == ()
+    assert len(asked.resolver) == 0
