@@ -6,7 +6,7 @@ PEERS ?= 1
 BIN := .venv/bin
 export PYTHON PEERS
 
-.PHONY: help run test test-long lint types cover bench compile conformance programs requirements
+.PHONY: help run test test-long lint types cover bench fuzz compile conformance programs requirements
 
 help:
 	@echo "make run        start the whole service here (LAN=1: for the local network)"
@@ -17,6 +17,7 @@ help:
 	@echo "make cover      branch coverage with its floors"
 	@echo "make compile    the SIP server's core as C: a quarter less CPU (needs gcc and python3-dev)"
 	@echo "make conformance  which lines of the RFC checklist are proven, and by which tests"
+	@echo "make fuzz       look for input that breaks the parser (SECONDS=60)"
 	@echo "make bench      CPU per operation beside Kamailio"
 
 run: .venv/.runtime
@@ -47,6 +48,11 @@ conformance: programs .venv/.tests
 compile: .venv/.tests
 	@$(BIN)/python scripts/compile.py
 
+# Guided by the branches it reaches. The test run tries what has been kept in tests/fuzz/corpus.
+SECONDS ?= 60
+fuzz: .venv/.fuzz
+	@$(BIN)/python -m tests.fuzz $(SECONDS)
+
 bench: compile
 	@$(BIN)/python tests/load/bench.py
 
@@ -61,6 +67,10 @@ programs:
 
 .venv/.tests: requirements-test.txt .venv/.runtime
 	@sh scripts/venv.sh requirements-test.txt
+	@touch $@
+
+.venv/.fuzz: requirements-fuzz.txt .venv/.tests
+	@sh scripts/venv.sh requirements-fuzz.txt
 	@touch $@
 
 # After a change of a requirements*.in file; needs pip-tools.

@@ -15,6 +15,8 @@ _PLAIN: Final = TOKEN_CHARS | frozenset("[]:")
 """What a parameter value may hold without quotes: a token or a host (gen-value)."""
 _RESERVED: Final = frozenset(";/?:@&=+$,%")
 UINT32_MAX: Final = 0xFFFF_FFFF
+BLANKS: Final = " \t"
+"""White space in a row. What else Python would strip is part of a value: the next hop sees it."""
 
 
 def is_token(text: str) -> bool:
@@ -57,14 +59,14 @@ def split_top(text: str, separator: str, header: str = "") -> list[str]:
     looking is done in C.
     """
     if '"' not in text and "<" not in text:
-        return [piece.strip() for piece in text.split(separator)]
+        return [piece.strip(BLANKS) for piece in text.split(separator)]
     never = len(text)
     quote_at, angle_at, at = (_find(text, char, 0) for char in ('"', "<", separator))
     pieces = []
     start = 0
     while (nearest := min(quote_at, angle_at, at)) < never:
         if nearest == at:
-            pieces.append(text[start:at].strip())
+            pieces.append(text[start:at].strip(BLANKS))
             start = at + 1
             at = _find(text, separator, start)
             continue
@@ -82,7 +84,7 @@ def split_top(text: str, separator: str, header: str = "") -> list[str]:
             angle_at = _find(text, "<", close + 1)
         if at <= close:
             at = _find(text, separator, close + 1)
-    pieces.append(text[start:].strip())
+    pieces.append(text[start:].strip(BLANKS))
     return pieces
 
 
@@ -104,14 +106,14 @@ def parse_params(text: str, header: str = "") -> dict[str, str | None]:
     pieces = split_top(text, ";", header) if '"' in text or "<" in text else text.split(";")
     for piece in pieces:
         name, equals, value = piece.partition("=")
-        name = name.strip().lower()
+        name = name.strip(BLANKS).lower()
         if not name:
-            if piece.strip() or header == "via":
+            if piece.strip(BLANKS) or header == "via":
                 raise MalformedMessage("parameter without a name", header=header)
             continue
         if name in params:
             continue
-        params[name] = unquote(value.strip()) if equals else None
+        params[name] = unquote(value.strip(BLANKS)) if equals else None
     return params
 
 

@@ -1,12 +1,14 @@
 """Random user agents, losses, crashes and directory changes, each run replayed from its seed.
 
-`SIM_SEEDS` says how many seeds are run (50). To replay one:
-`SIM_SEED=17 pytest tests/sipcore/simulation/test_random.py`.
+`SIM_SEEDS` says how many seeds are run (200; `make test-long`: 10,000). One that fails says how to
+replay it: `SIM_SEED=17 pytest tests/sipcore/simulation/test_random.py`.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from random import Random
 
 import pytest
@@ -27,6 +29,8 @@ from tests.sipcore.simulation.phone import (
 )
 from tests.sipcore.simulation.world import SIZES, Size, World, make_directory
 
+FILE = "tests/sipcore/simulation/test_random.py"
+KILLS_FROM = 1_000_000
 NAMES = ["anna", "bob", "clara", "david"]
 BUSY_S = 120.0
 
@@ -90,7 +94,7 @@ class Chaos:
         elif choice == 6:
             phone.dialogs.clear()  # restarted: it knows of no call any more
         else:
-            self.suspend_somebody()
+            self.change_somebody()
 
     def place_call(self, phone: Phone, friend: str) -> None:
         call = phone.call(friend)
@@ -108,12 +112,15 @@ class Chaos:
 
         self.world.network.after(end, finish)
 
-    def suspend_somebody(self) -> None:
-        """Suspend an account and end its calls; a moment later it is active again."""
+    def change_somebody(self) -> None:
+        """Suspend an account and end its calls, or revoke its devices; a moment later all is back."""
         world = self.world
         version = world.directory.version + 1
         victim = self.random.choice(list(world.directory.accounts()))
-        gone = replace(victim, state=AccountState.SUSPENDED, end_calls=True)
+        if self.random.random() < 0.5:
+            gone = replace(victim, state=AccountState.SUSPENDED, end_calls=True)
+        else:
+            gone = replace(victim, devices=())
         changed = world.directory.changed(version=version, accounts=[gone])
         world.change_directory(changed, [victim.id])
         back = make_directory(NAMES, version + 1)
@@ -166,6 +173,17 @@ class Chaos:
                 assert echoed in (None, trace), f"{self.world}: {response!r} of another request"
 
 
+def try_seed(seed: int, size: Size, *, kills: bool) -> None:
+    """One run; a failure says how to see it again."""
+    try:
+        Chaos(seed + KILLS_FROM if kills else seed, size, kills=kills).run()
+    except BaseException as error:
+        error.add_note(
+            f"Replay: SIM_SEED={seed} pytest {FILE} -k '{'killed' if kills else 'answered'}'"
+        )
+        raise
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(2_000_000, 3_000_000), st.sampled_from(SIZES), st.booleans())
 def test_hypothesis_finds_no_seed_that_breaks_an_invariant(
@@ -178,9 +196,25 @@ def test_hypothesis_finds_no_seed_that_breaks_an_invariant(
 def test_whatever_happens_every_request_is_answered_and_nothing_is_left(
     size: Size, seed: int
 ) -> None:
-    Chaos(seed, size, kills=False).run()
+    try_seed(seed, size, kills=False)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
 def test_whoever_is_killed_calls_are_recorded_and_nothing_is_left(size: Size, seed: int) -> None:
-    Chaos(seed + 1_000_000, size, kills=True).run()
+    try_seed(seed, size, kills=True)
+
+
+def try_seeds(first: int) -> int:
+    """A hundred seeds, each in all its ways; how many runs that were."""
+    runs = [(seed, size, kills) for seed in range(first, first + 100) for size in SIZES for kills in (False, True)]
+    for seed, size, kills in runs:
+        try_seed(seed, size, kills=kills)
+    return len(runs)
+
+
+@pytest.mark.long
+def test_ten_thousand_seeds() -> None:
+    """On all cores, beginning where the quick run ends."""
+    starts = range(200, 10_200, 100)
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        assert sum(pool.map(try_seeds, starts)) == 10_000 * 2 * len(SIZES)
