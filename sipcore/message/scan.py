@@ -199,10 +199,13 @@ def _partial(message: Request | Response) -> Request | None:
     if not isinstance(message, Request) or "via" not in message.keys:
         return None
     keys, lines = [], []
+    seen: set[str] = set()
     for key, line in zip(message.keys, message.lines, strict=True):
-        if key not in _ONCE or key not in keys:
+        if key not in seen:
             keys.append(key)
             lines.append(line)
+            if key in _ONCE:
+                seen.add(key)
     return Request(message.method, message.uri_text, keys, lines)
 
 

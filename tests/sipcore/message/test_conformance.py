@@ -20,6 +20,7 @@ from sipcore.message import (
     parse_uri,
     parse_via,
 )
+from sipcore.message.scan import _partial
 
 HEAD = (
     "Via: SIP/2.0/UDP h;branch=z9hG4bK1",
@@ -510,6 +511,29 @@ def test_an_oversized_message_without_a_readable_header_has_no_answer() -> None:
     assert refusal(b"x" * 300, Limits(message_bytes=200)).partial is None
     broken = wire(*HEAD[:4], body=b"x" * 300)
     assert refusal(broken, Limits(message_bytes=200)).partial is not None  # CSeq is missing
+
+
+class Counted(str):
+    """A header name that counts how often it is compared."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+    comparisons = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.comparisons += 1
+        return str.__eq__(self, other)
+
+
+@pytest.mark.parametrize("count", [100, 1000])
+def test_a_refusal_looks_at_each_row_a_few_times_however_many_there_are(count: int) -> None:
+    rows = [*["Via: SIP/2.0/UDP h"] * count, *["From: <sip:a@h>"] * count]
+    keys: list[str] = [Counted(row.partition(":")[0].lower()) for row in rows]
+    Counted.comparisons = 0
+    partial = _partial(Request("OPTIONS", "sip:b@h", keys, rows))
+    assert partial is not None
+    assert (partial.keys.count("via"), partial.keys.count("from")) == (count, 1)
+    assert Counted.comparisons < 20 * len(rows)
 
 
 def test_long_rows_within_the_limits_are_read() -> None:
