@@ -42,7 +42,8 @@ def main(arguments: list[str]) -> int:
         if subprocess.run(command, cwd=ROOT, check=False).returncode:
             failed.append(name)
     for name in failed:
-        print(f"{name} failed; replay: python -m tests.fuzz {FOUND}/{name}-…")
+        for file in sorted(FOUND.glob(f"{name}-*")):
+            print(f"{name} failed; replay: python -m tests.fuzz {file}")
     return 1 if failed else 0
 
 
