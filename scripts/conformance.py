@@ -31,7 +31,6 @@ REASONS: Final = {
     "EVT": "presence and event packages are not there yet; SUBSCRIBE, NOTIFY and PUBLISH pass through",
     "WSK": "SIP over WebSocket is not there yet",
     "TXN-10": "who comes back by a new connection is answered on the old one: not right yet",
-    "DIG-17": "Authentication-Info may be sent, and is not: no phone of ours has asked for it",
     "TRP-16": "outbound over NATed UDP (STUN on the SIP port) is not there yet",
     "MSG-02": "messages are not stored yet: one that reaches nobody is answered 480",
     "MSG-06": "messages are not stored yet",

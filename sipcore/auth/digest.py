@@ -55,7 +55,7 @@ class VerdictKind(IntEnum):
 class Verdict:
     """The result of a verification. `account` and `device` only when `kind` is OK."""
 
-    __slots__ = ("account", "device", "kind", "username")
+    __slots__ = ("account", "device", "kind", "sent", "username")
 
     def __init__(
         self,
@@ -63,12 +63,36 @@ class Verdict:
         username: str = "",
         account: Account | None = None,
         device: Device | None = None,
+        sent: Credentials | None = None,
     ) -> None:
         self.kind = kind
         self.username = username
         """As claimed; for everything but OK it is only a claim."""
         self.account = account
         self.device = device
+        self.sent = sent
+        """The credentials that proved right."""
+
+    def authentication_info(self) -> str:
+        """The Authentication-Info of a 2xx without a body, "" where there is none (RFC 7616 §3.5).
+
+        It proves to the phone that we know its secret too. Clients of RFC 2069 get none.
+        """
+        sent, device = self.sent, self.device
+        if sent is None or device is None or not sent.qop:
+            return ""
+        is_md5 = sent.algorithm == "MD5"
+        digest = md5 if is_md5 else sha256
+        a2 = f":{sent.uri}".encode("utf-8", "surrogateescape")
+        if sent.qop == "auth-int":
+            a2 += b":" + digest(b"").hexdigest().encode()
+        counted = f"{sent.nonce}:{sent.nc_text}:{sent.cnonce}:{sent.qop}:"
+        tail = f":{counted}{digest(a2).hexdigest()}".encode("utf-8", "surrogateescape")
+        key = device.ha1_md5 if is_md5 else device.ha1_sha256
+        return (
+            f'qop={sent.qop}, rspauth="{digest(key + tail).hexdigest()}", '
+            f"cnonce={quote(sent.cnonce)}, nc={sent.nc_text}"
+        )
 
 
 class Authenticator:
@@ -134,7 +158,7 @@ class Authenticator:
         kind = self._count(sent, at)
         if kind is not VerdictKind.OK:
             return Verdict(kind, sent.username)
-        return Verdict(kind, sent.username, account, device)
+        return Verdict(kind, sent.username, account, device, sent)
 
     def _count(self, sent: Credentials, at: float) -> VerdictKind:
         if not sent.qop:

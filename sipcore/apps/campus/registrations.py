@@ -16,7 +16,7 @@ from sipcore.auth import VerdictKind
 from sipcore.bindings import Binding, BindingChange, StoreResult
 from sipcore.directory import Account, AccountState, Device
 from sipcore.eventlog import Kind, Record
-from sipcore.message import Request
+from sipcore.message import Request, Response
 from sipcore.registrar import Reply, answer, process, refuse_unsupported
 from sipcore.transaction import MergedRequests
 
@@ -40,6 +40,8 @@ class Pending(NamedTuple):
     device: Device | None
     flow: Flow | None
     attempt: int = 0
+    info: str = ""
+    """The Authentication-Info of its 200."""
 
 
 class Registrations:
@@ -83,7 +85,8 @@ class Registrations:
             tx.respond(request.respond(403, "To Not Yours", to_tag=worker.new_tag()), now)
             return
         self._merged.accept(tx, request, now)
-        self._enqueue(Pending(tx, request, account, verdict.device, flow), now)
+        info = verdict.authentication_info()
+        self._enqueue(Pending(tx, request, account, verdict.device, flow, info=info), now)
 
     def _enqueue(self, pending: Pending, now: float) -> None:
         queue = self._waiting.get(pending.account.id)
@@ -132,7 +135,7 @@ class Registrations:
             worker.leads_back,
         )
         if isinstance(outcome, Reply):
-            pending.tx.respond(outcome.response, now)
+            _respond(pending, pending.tx, outcome.response, now)
             return None
         return outcome.change
 
@@ -164,7 +167,8 @@ class Registrations:
             return
         worker = self._worker
         live = worker.bindings.bindings(pending.account.id, worker.at)
-        pending.tx.respond(answer(pending.request, live, worker.at, worker.config.registrar), now)
+        response = answer(pending.request, live, worker.at, worker.config.registrar)
+        _respond(pending, pending.tx, response, now)
 
     def _refuse(self, pending: Pending, status: int, now: float) -> None:
         if pending.tx is not None and pending.request is not None:
@@ -219,6 +223,12 @@ class Registrations:
         if not gone:
             return None
         return BindingChange(line_id, version, version + 1, (), (), gone)
+
+
+def _respond(pending: Pending, tx: ServerTransaction, response: Response, now: float) -> None:
+    if pending.info and response.status == 200:
+        response.append("Authentication-Info", pending.info)
+    tx.respond(response, now)
 
 
 def _holder(line_id: int, account: Account | None) -> Account:

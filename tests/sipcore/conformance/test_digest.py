@@ -34,6 +34,8 @@ class Client:
         self.bob = peer_of(self.world, "bob", "10.1.0.2")
         self.peer = Peer(self.world, ("10.1.0.1", 5060))
         self.cseq = 0
+        self.answer: tuple[tuple[str, str], ...] = ()
+        """Header rows of bob's answers."""
 
     def send(self, method: str, uri: str, *headers: tuple[str, str], body: bytes = b"") -> Response:
         """A request as anna; the first response to it."""
@@ -46,7 +48,7 @@ class Client:
         self.peer.send(request)
         self.world.run(0.3)
         if method != "REGISTER" and self.bob.requests(method):
-            self.bob.answer(self.bob.requests(method)[-1], 200)
+            self.bob.answer(self.bob.requests(method)[-1], 200, *self.answer)
             self.world.run(0.1)
         return self.peer.responses[0]
 
@@ -306,3 +308,40 @@ def test_values_are_compared_without_their_quotes(client: Client) -> None:
 def test_the_uri_that_was_hashed_need_not_be_the_one_asked_for(client: Client, uri: str) -> None:
     right = credentials(client.message(), "MESSAGE", uri=uri)
     assert client.message(right).status == 200
+
+
+@pytest.mark.rfc("DIG-17")
+@pytest.mark.parametrize("qop", ["auth", "auth-int"])
+@pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
+def test_the_registrar_proves_that_it_knows_the_secret_too(
+    client: Client, algorithm: str, qop: str
+) -> None:
+    challenge = client.register()
+    response = client.register(credentials(challenge, algorithm=algorithm, qop=qop))
+    assert response.status == 200
+    found = parse_auth_params(f"Digest {response.first('authentication-info')}")
+    a2 = f":sip:{DOMAIN}" + (f":{hashed(algorithm, '')}" if qop == "auth-int" else "")
+    key = ha1(algorithm, "anna", secret_of("anna")).decode()
+    nonce = challenges(challenge)[0]["nonce"]
+    proof = hashed(algorithm, f"{key}:{nonce}:00000001:c0ffee:{qop}:{hashed(algorithm, a2)}")
+    del found[""]
+    assert found == {"qop": qop, "rspauth": proof, "cnonce": "c0ffee", "nc": "00000001"}
+
+
+@pytest.mark.rfc("DIG-17")
+def test_nothing_is_proved_to_old_clients_or_in_a_refusal(client: Client) -> None:
+    challenge = client.register()
+    assert not challenge.has("authentication-info")
+    assert not client.register(credentials(challenge, qop="")).has("authentication-info")
+    refused = client.register(credentials(client.register()), ("Require", "nothing-we-have"))
+    assert refused.status == 420
+    assert not refused.has("authentication-info")
+
+
+@pytest.mark.rfc("DIG-17")
+def test_what_the_other_side_proves_passes_untouched(client: Client) -> None:
+    proof = ("Authentication-Info", 'nextnonce="abc", rspauth="0123", qop=auth')
+    client.answer = (proof,)
+    response = client.message(credentials(client.message(), "MESSAGE"))
+    assert response.status == 200
+    assert response.rows("authentication-info") == [proof[1]]
