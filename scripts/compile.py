@@ -72,7 +72,7 @@ def main() -> int:
     if built.returncode:
         print(built.stdout[-4000:], file=sys.stderr)
         return 1
-    for rubbish in ("build", "objects"):
+    for rubbish in ("build", "objects", ".mypy_cache"):
         shutil.rmtree(work / rubbish, ignore_errors=True)
     folder = ROOT / FOLDER
     shutil.rmtree(folder, ignore_errors=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 
 def flag(name: str, *, default: bool = False) -> bool:
@@ -22,8 +21,16 @@ def words(name: str, default: str = "") -> list[str]:
     return os.environ.get(name, default).replace(",", " ").split()
 
 
+def password(name: str) -> str:
+    """A password of another server: from NAME, else from the file NAME_FILE names, else none."""
+    if os.environ.get(name):
+        return os.environ[name]
+    file = os.environ.get(f"{name}_FILE")
+    return Path(file).read_text().strip() if file else ""
+
+
 def secret(name: str, default_file: Path) -> str:
-    """A secret from NAME, else from the file NAME_FILE names, else from a file made now.
+    """A secret of ours: from NAME, else from the file NAME_FILE names, else from a file made now.
 
     Several processes may start at once on an empty folder: the file is made by linking a finished
     temporary one into place, so that all of them read the same value.
@@ -69,8 +76,11 @@ def sqlite(path: Path) -> dict[str, Any]:
     }
 
 
-def databases(url: str, var: Path) -> dict[str, dict[str, Any]]:
-    """Django's DATABASES. Embedded: two SQLite files, so that bindings never wait for the portal."""
+def databases(url: str, var: Path, password: str = "") -> dict[str, dict[str, Any]]:
+    """Django's DATABASES. Embedded: two SQLite files, so that bindings never wait for the portal.
+
+    The password is for a PostgreSQL URL without one.
+    """
     if not url:
         return {
             "default": sqlite(var / "portal.sqlite3"),
@@ -88,17 +98,17 @@ def databases(url: str, var: Path) -> dict[str, dict[str, Any]]:
         raise ValueError(
             f"DATABASE_URL: unknown scheme {parts.scheme!r}; use postgres:// or sqlite://"
         )
-    return {"default": _postgresql(parts.path.lstrip("/"), parts, dict(parse_qsl(parts.query)))}
+    return {"default": _postgresql(parts, password)}
 
 
-def _postgresql(name: str, parts: Any, options: Mapping[str, str]) -> dict[str, Any]:
-    options = dict(options)
+def _postgresql(parts: SplitResult, password: str) -> dict[str, Any]:
+    options = dict(parse_qsl(parts.query))
     host = options.pop("host", "") or unquote(parts.hostname or "")
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(name),
+        "NAME": unquote(parts.path.lstrip("/")),
         "USER": unquote(parts.username or ""),
-        "PASSWORD": unquote(parts.password or ""),
+        "PASSWORD": unquote(parts.password or "") or password,
         "HOST": host,
         "PORT": str(parts.port or options.pop("port", "")),
         "CONN_MAX_AGE": 60,

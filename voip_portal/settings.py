@@ -115,7 +115,9 @@ TEMPLATES: list[dict[str, Any]] = [
 
 # -- Stores ------------------------------------------------------------------------------------
 
-DATABASES = env.databases(os.environ.get("DATABASE_URL", ""), VOIP_VAR)
+DATABASES = env.databases(
+    os.environ.get("DATABASE_URL", ""), VOIP_VAR, env.password("DATABASE_PASSWORD")
+)
 DATABASE_ROUTERS = ["voip_portal.location.router.BindingsRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -210,7 +212,7 @@ if os.environ.get("EMAIL_HOST"):
     EMAIL_PORT = int(os.environ.get("EMAIL_PORT") or 25)
     EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
     if EMAIL_HOST_USER:
-        EMAIL_HOST_PASSWORD = env.secret("EMAIL_HOST_PASSWORD", VOIP_VAR / "email_password")
+        EMAIL_HOST_PASSWORD = env.password("EMAIL_HOST_PASSWORD")
     EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
 DEFAULT_FROM_EMAIL = os.environ.get("VOIP_FROM_EMAIL") or f"telephone@{VOIP_CAMPUS_DOMAINS[0]}"
 

@@ -74,6 +74,16 @@ def test_a_postgresql_url_has_one_database(
     assert "host" not in found["default"]["OPTIONS"]
 
 
+@pytest.mark.parametrize(
+    ("url", "password"),
+    [("postgres://anna@db.example/voip", "given"), ("postgres://anna:own@db.example/voip", "own")],
+)
+def test_a_password_is_given_beside_a_url_without_one(
+    tmp_path: Path, url: str, password: str
+) -> None:
+    assert env.databases(url, tmp_path, "given")["default"]["PASSWORD"] == password
+
+
 def test_another_scheme_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="use postgres:// or sqlite://"):
         env.databases("mysql://x/y", tmp_path)
@@ -90,6 +100,22 @@ def test_a_secret_comes_from_the_environment_or_a_file(
     monkeypatch.setenv("A_KEY", "direct")
     assert env.secret("A_KEY", tmp_path / "unused") == "direct"
     assert not (tmp_path / "unused").exists()
+
+
+def test_a_password_is_read_and_never_made_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("A_WORD", raising=False)
+    monkeypatch.delenv("A_WORD_FILE", raising=False)
+    assert env.password("A_WORD") == ""
+    mounted = tmp_path / "mounted"
+    monkeypatch.setenv("A_WORD_FILE", str(mounted))
+    with pytest.raises(FileNotFoundError):
+        env.password("A_WORD")
+    mounted.write_text("from the file\n")
+    assert env.password("A_WORD") == "from the file"
+    monkeypatch.setenv("A_WORD", "direct")
+    assert env.password("A_WORD") == "direct"
 
 
 def test_processes_that_start_at_once_agree_on_a_made_secret(
