@@ -60,7 +60,8 @@ class TransactionTable:
         """The new transaction of this request; None when it has been dealt with.
 
         That is: a retransmission was absorbed, an ACK was absorbed or passed up, or there are too
-        many transactions (503). `flow` is where responses go.
+        many transactions (503). `flow` is where responses go; of a request that comes again by
+        another connection it is that one from then on (RFC 3261 §18.2.2).
         """
         method = request.method
         if method == "ACK":
@@ -69,6 +70,8 @@ class TransactionTable:
         key = server_key(request, method)
         tx = self._servers.get(key)
         if tx is not None:
+            if flow.connection != tx.flow.connection and flow.transport == tx.flow.transport:
+                tx.flow = flow  # the client has come back: it hears nothing on the old connection
             tx.apply(Input.REQUEST, request, now)
             return None
         if len(self._servers) >= self.max_server_transactions:
