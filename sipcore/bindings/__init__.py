@@ -10,6 +10,7 @@ from sipcore.bindings.binding import (
 )
 from sipcore.bindings.codec import flow_from_json, flow_to_json, path_from_json, path_to_json
 from sipcore.bindings.contact import contact_key, find_contact, outbound_key
+from sipcore.bindings.flow_token import FlowToken, FlowTokens
 from sipcore.bindings.store import BindingStore, MemoryBindingStore
 from sipcore.bindings.table import BindingTable
 
@@ -19,6 +20,8 @@ __all__ = [
     "BindingChange",
     "BindingStore",
     "BindingTable",
+    "FlowToken",
+    "FlowTokens",
     "LineBindings",
     "MemoryBindingStore",
     "StoreResult",

@@ -15,8 +15,11 @@ from sys import intern
 from typing import Final
 
 from sipcore.bindings.binding import Binding, BindingChange
+from sipcore.transport.flow import Flow
 
 DEFAULT_EXPIRE_LIMIT: Final = 500
+MAX_LEFT_FLOWS: Final = 20_000
+"""Flows remembered that phones have left: what they may be asked for is calls that go on."""
 
 
 class _Line:
@@ -34,7 +37,7 @@ class _Line:
 class BindingTable:
     """Bindings by line id, each line at a version of the store."""
 
-    __slots__ = ("_calendar", "_count", "_lines", "_next_second")
+    __slots__ = ("_calendar", "_count", "_left", "_lines", "_next_second")
 
     def __init__(self) -> None:
         self._lines: dict[int, _Line] = {}
@@ -42,6 +45,8 @@ class BindingTable:
         self._next_second = 0
         """No second before this one is in the calendar."""
         self._count = 0
+        self._left: dict[Flow, Binding] = {}
+        """By flows that phones have left: the last binding that had it."""
 
     def __repr__(self) -> str:
         return f"<BindingTable bindings={self._count} lines={len(self._lines)}>"
@@ -60,6 +65,33 @@ class BindingTable:
         if isinstance(held, Binding):
             return [held] if held.expires_at > at else []
         return [binding for binding in held if binding.expires_at > at]
+
+    def flow_now(self, flow: Flow, at: float) -> Flow:
+        """Where the phone that had this flow is reached now; the same flow where none is known.
+
+        A phone that lost its connection comes back by another, and goes on with its call. It is
+        known by its instance (RFC 5626), or else by the device whose secret it has, if only one
+        contact has it.
+        """
+        before = self._left.get(flow) if self._left else None
+        if before is None:
+            return flow
+        live = [b for b in self.bindings(before.line_id, at) if b.flow is not None and not b.path]
+        if before.instance:
+            same = [b for b in live if b.instance == before.instance]
+        else:
+            same = [b for b in live if b.device_id == before.device_id and not b.instance]
+        if any(b.flow == flow for b in same) or not same or (len(same) > 1 and not before.instance):
+            return flow
+        return max(same, key=lambda b: b.expires_at).flow or flow
+
+    def _leave(self, binding: Binding) -> None:
+        """Its phone is reached by its flow no more."""
+        if binding.flow is None:
+            return
+        if len(self._left) >= MAX_LEFT_FLOWS:
+            del self._left[next(iter(self._left))]
+        self._left[binding.flow] = binding
 
     def line_ids(self) -> list[int]:
         """Every line that has ever changed here."""
@@ -84,8 +116,13 @@ class BindingTable:
             return False
         rows = {} if line is None else {binding.key: binding for binding in _rows(line.held)}
         for key in change.deletes:
-            rows.pop(key, None)
+            gone = rows.pop(key, None)
+            if gone is not None:
+                self._leave(gone)
         for binding in change.upserts:
+            gone = rows.get(binding.key)
+            if gone is not None and gone.flow != binding.flow:
+                self._leave(gone)
             rows[binding.key] = binding
         for touch in change.touches:
             before = rows.get(touch.key)
@@ -139,7 +176,10 @@ class BindingTable:
         held = _rows(line.held)
         live = tuple(binding for binding in held if binding.expires_at > at)
         if len(live) < len(held):
-            gone += [binding for binding in held if binding.expires_at <= at]
+            ended = [binding for binding in held if binding.expires_at <= at]
+            for binding in ended:
+                self._leave(binding)
+            gone += ended
         self._hold(line_id, line, line.version, live)
 
     def _hold(

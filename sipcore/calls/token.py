@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import blake2b
 from hmac import compare_digest
-from ipaddress import ip_address
 from typing import Final
 from zlib import crc32
 
@@ -27,7 +26,8 @@ from sipcore.eventlog.context import (
     context_to_bytes,
     from_base64url,
 )
-from sipcore.transport.flow import Address, Flow
+from sipcore.transport.flow import Flow
+from sipcore.transport.packed import pack_flow, unpack_flow
 
 VERSION: Final = 1
 MAC_BYTES: Final = 10
@@ -37,8 +37,6 @@ PARAMETER: Final = "ct"
 
 _PSTN, _CALLER_FLOW, _CALLEE_FLOW, _PINNED, _CALLER_LINE = 1, 2, 4, 8, 16
 _LINE_BYTES: Final = 4
-_NAMED: Final = 0x80
-_TRANSPORTS: Final = ("UDP", "TCP", "TLS", "WS", "WSS")
 _MAX_TEXT: Final = 900
 """Two flows over IPv6 to ends with the longest of names."""
 
@@ -124,9 +122,9 @@ class TokenMaker:
             bytes((VERSION, flags)) + context_to_bytes(context) + tag_hash(caller_tag) + self._home
         )
         if caller_flow:
-            payload += _pack_flow(caller_flow)
+            payload += pack_flow(caller_flow)
         if callee_flow:
-            payload += _pack_flow(callee_flow)
+            payload += pack_flow(callee_flow)
         if caller_line is not None:
             payload += caller_line.to_bytes(_LINE_BYTES, "big")
         mac = _mac(self._macs[0], payload, call_id)
@@ -165,9 +163,9 @@ def _unpack(payload: bytes) -> CallToken:
     offset += 2
     caller_flow = callee_flow = None
     if flags & _CALLER_FLOW:
-        caller_flow, offset = _unpack_flow(payload, offset)
+        caller_flow, offset = unpack_flow(payload, offset)
     if flags & _CALLEE_FLOW:
-        callee_flow, offset = _unpack_flow(payload, offset)
+        callee_flow, offset = unpack_flow(payload, offset)
     caller_line = None
     if flags & _CALLER_LINE:
         caller_line = int.from_bytes(payload[offset : offset + _LINE_BYTES], "big")
@@ -181,41 +179,3 @@ def _unpack(payload: bytes) -> CallToken:
         bool(flags & _PINNED),
         caller_line,
     )
-
-
-def _pack_flow(flow: Flow) -> bytes:
-    kind = _TRANSPORTS.index(flow.transport)
-    packed = (
-        bytes((kind | _NAMED if flow.peer else kind,))
-        + _pack_address(flow.local)
-        + _pack_address(flow.remote)
-        + flow.connection.to_bytes(4, "big")
-    )
-    if flow.peer:
-        name = flow.peer.encode()
-        packed += bytes((len(name),)) + name
-    return packed
-
-
-def _pack_address(address: Address) -> bytes:
-    packed = ip_address(address[0]).packed
-    return bytes((len(packed),)) + packed + address[1].to_bytes(2, "big")
-
-
-def _unpack_flow(data: bytes, offset: int) -> tuple[Flow, int]:
-    kind = data[offset]
-    local, offset = _unpack_address(data, offset + 1)
-    remote, offset = _unpack_address(data, offset)
-    connection = int.from_bytes(data[offset : offset + 4], "big")
-    offset += 4
-    peer = ""
-    if kind & _NAMED:
-        end = offset + 1 + data[offset]
-        peer, offset = data[offset + 1 : end].decode(), end
-    return Flow(_TRANSPORTS[kind & ~_NAMED], local, remote, connection, peer), offset
-
-
-def _unpack_address(data: bytes, offset: int) -> tuple[Address, int]:
-    end = offset + 1 + data[offset]
-    host = str(ip_address(data[offset + 1 : end]))
-    return (host, int.from_bytes(data[end : end + 2], "big")), end + 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sipcore.proxy import SessionPolicy
@@ -40,6 +41,9 @@ class StreamLimits:
     """TLS handshakes of others going on at a time; each costs us a signature."""
     handshakes_per_source: int = 64
     handshake_s: float = 10.0
+    keep_alive_s: float = 120.0
+    """After so long without a byte from us an accepted connection gets a CRLF, which SIP passes over:
+    NATs forget what is idle, and we hear of those that have. 0: never."""
     sweep_s: float = 4.0
 
 
@@ -72,6 +76,12 @@ class WorkerConfig:
     streams: StreamLimits = field(default_factory=StreamLimits)
     max_transactions: int = MAX_SERVER_TRANSACTIONS
     """Requests being dealt with at a time; more are answered 503 with Retry-After."""
+    keep_alive_s: float = 25.0
+    """How often a UDP flow through a NAT is kept open from our side, where the phone does not do it
+    (RFC 5626 §4.4.2). 0: never."""
+    edge_for: Mapping[str, str] = field(default_factory=dict)
+    """Domains that others are registrar of, and we the edge proxy (RFC 5626 §5): the domain and the
+    URI of its registrar or of the next proxy there."""
     tls_folder: str = ""
     """Where the certificates lie (`sipcore.node.tls`); without it no TLS."""
     max_calls_per_account: int = 100

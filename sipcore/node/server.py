@@ -83,6 +83,7 @@ class Node:
             worker.config.streams,
             certificates=self._certificates,
             on_peer=worker.peer_known,
+            on_lost=self._connection_lost,
         )
         self._flush_wanted = False
         self._timer: asyncio.TimerHandle | None = None
@@ -153,6 +154,11 @@ class Node:
     def _stream_failed(self, data: bytes) -> None:
         self.worker.send_failed(data, self._clock(), self._wall())
         self.want_flush()
+
+    def _connection_lost(self, flow: Flow) -> None:
+        if not self._closing:  # the phones come back to the next one of us
+            self.worker.connection_lost(flow, self._clock(), self._wall())
+            self.want_flush()
 
     def _unreachable(self, head: bytes) -> None:
         self.worker.unreachable(head, self._clock(), self._wall())

@@ -24,6 +24,7 @@ from sipcore.transport.identity import sip_identities, speaks_for
 
 log = logging.getLogger("sipcore.node")
 
+CRLF: Final = b"\r\n"
 HALF_A_PING: Final = 3
 """Bytes of a CRLFCRLF that may lie there for as long as the connection lives: some phones keep
 theirs alive with one CRLF."""
@@ -31,6 +32,7 @@ theirs alive with one CRLF."""
 OnMessage = Callable[[bytes, Flow], None]
 OnFailure = Callable[[bytes], None]
 OnPeer = Callable[[Flow, tuple[str, ...]], None]
+OnLost = Callable[[Flow], None]
 Way = tuple[str, Address, str]
 """Where a connection leads: transport, remote address, and over TLS one domain it speaks for."""
 
@@ -46,10 +48,12 @@ class StreamSet:
         *,
         certificates: Certificates | None = None,
         on_peer: OnPeer = lambda flow, identities: None,
+        on_lost: OnLost = lambda flow: None,
     ) -> None:
         self._on_message = on_message
         self._on_failure = on_failure
         self._on_peer = on_peer
+        self._on_lost = on_lost
         self._certificates = certificates
         self.limits = limits
         self._servers: list[asyncio.Server] = []
@@ -236,6 +240,7 @@ class StreamSet:
                 self._by_source[source] = left
             else:
                 del self._by_source[source]
+            self._on_lost(flow)
 
     def message(self, data: bytes, flow: Flow) -> None:
         """A whole message arrived."""
@@ -275,6 +280,8 @@ class StreamConnection(asyncio.Protocol):
         """Whether a whole message or ping came since `grow_older`."""
         self._introduced = not accepted
         self._silent_s = 0.0
+        self._unsaid_s = 0.0
+        """Since we have sent anything."""
         self._unfinished_s = 0.0
         self._handshake_s = 0.0
 
@@ -404,6 +411,7 @@ class StreamConnection(asyncio.Protocol):
             if not self.usable:
                 return False
             data = self._tls.send(data)
+        self._unsaid_s = 0.0
         transport.write(data)
         return True
 
@@ -440,6 +448,9 @@ class StreamConnection(asyncio.Protocol):
         else:
             self._unfinished_s = 0.0
         limits = self._owner.limits
+        self._unsaid_s += seconds
+        if self.accepted and self._introduced and 0 < limits.keep_alive_s <= self._unsaid_s:
+            self.write(CRLF)
         if self._shaking_hands:
             self._handshake_s += seconds
             if self._handshake_s > limits.handshake_s:

@@ -28,12 +28,18 @@ from sipcore.proxy import Branch, ResponseContext
 from sipcore.routing import Target
 from sipcore.transaction import ClientTransaction, ServerTransaction, TimerHeap, TransactionTable
 from sipcore.transport.flow import Flow, bracketed
+from sipcore.transport.keep_alive import KeepAlives
+from sipcore.transport.stun import binding_answer, is_stun
 from sipcore.transport.way_back import response_flow, stamp_source
 
 if TYPE_CHECKING:
     from random import Random
 
 MAX_REMEMBERED_FLOWS: Final = 20_000
+KEEP_ALIVE: Final = b"\r\n\r\n"
+MAX_STUN_PER_SOURCE: Final = 200
+"""Answered in a second: the phones of 5,000 people may share one address."""
+MAX_STUN_SOURCES: Final = 10_000
 SWEEP_CALLS_S: Final = 60.0
 
 
@@ -72,6 +78,12 @@ class Application(Protocol):
 
     def end_old_calls(self, older_than: float, now: float) -> None:
         """End the calls that began before this time and nobody has answered."""
+
+    def flow_lost(self, flow: Flow, now: float) -> None:
+        """A connection that a peer had opened is gone."""
+
+    def flow_failed(self, target: Target, now: float) -> None:
+        """See `ProxyHost.flow_failed`."""
 
     def directory_changed(self, changed: Iterable[int] | None, now: float) -> None:
         """The worker decides by a new directory; `changed` account ids, None for all."""
@@ -128,6 +140,9 @@ class Worker:
         self.calls = CallTable(
             self.record, self._journal, self._wakes, config.probe_s, config.max_call_s
         )
+        self.keep_alives = KeepAlives(config.keep_alive_s)
+        self._stun_answers: dict[str, int] = {}
+        """By source, since the last sweep."""
         self._sleepers: dict[int, Sleeper] = {}
         self._flows: dict[str, Flow] = {}
         """To contacts given by address: a phone's is the same for a long time."""
@@ -154,6 +169,7 @@ class Worker:
         """One datagram, or one framed message of a stream."""
         self.now, self.at = now, at
         if len(data) < 12 and not data.strip():
+            self.keep_alives.heard(flow, now)
             return  # keep-alive (RFC 5626 §3.5.1); streams answer theirs in the framer's owner
         try:
             message = parse_message(data)
@@ -162,7 +178,22 @@ class Worker:
             else:
                 self._receive_response(message, data, flow, now)
         except MalformedMessage as error:
-            self._answer_malformed(error, flow)
+            if flow.transport == "UDP" and is_stun(data):
+                self._answer_stun(data, flow, now)
+            else:
+                self._answer_malformed(error, flow)
+
+    def _answer_stun(self, data: bytes, flow: Flow, now: float) -> None:
+        """A phone keeps its flow open (RFC 5626 §8). A source gets so many answers a second."""
+        source = flow.remote[0]
+        count = self._stun_answers.get(source, 0)
+        answer = binding_answer(data, flow.remote)
+        if answer is None or count >= MAX_STUN_PER_SOURCE:
+            self.count("stun")
+        elif count or len(self._stun_answers) < MAX_STUN_SOURCES:
+            self._stun_answers[source] = count + 1
+            self.keep_alives.heard(flow, now)
+            self.send(flow, answer)
 
     def advance(self, now: float, at: float) -> None:
         """Fire what is due."""
@@ -180,9 +211,15 @@ class Worker:
         """Every second or so: look for what nobody has ended."""
         self.now, self.at = now, at
         self.bindings.expire(at)
+        self._stun_answers.clear()
+        for flow in self.keep_alives.due(now, self._has_flow):
+            self.send(flow, KEEP_ALIVE)
         if now - self._calls_swept >= SWEEP_CALLS_S:
             self._calls_swept = now
             self.application.end_old_calls(now - self.config.max_call_s, now)
+
+    def _has_flow(self, line_id: int, flow: Flow) -> bool:
+        return any(b.flow == flow for b in self.bindings.bindings(line_id, self.at))
 
     def next_deadline(self) -> float | None:
         """When `advance` wants to be called, on the clock of `now`."""
@@ -244,6 +281,11 @@ class Worker:
             self._peers[flow] = identities
         else:
             self._peers.pop(flow, None)
+
+    def connection_lost(self, flow: Flow, now: float, at: float) -> None:
+        """A connection that a peer had opened is gone, and with it who was reached by it."""
+        self.now, self.at = now, at
+        self.application.flow_lost(flow, now)
 
     def noted(self, note: Mapping[str, Any], now: float, at: float) -> None:
         """A note from another worker or node."""
@@ -406,6 +448,10 @@ class Worker:
         """Whether a Via value was written by this node."""
         return any(value.startswith(head) for head in self._via_heads.values())
 
+    def has_socket(self, flow: Flow) -> bool:
+        """Whether a flow is one of this node's."""
+        return (flow.transport, flow.local) in self._listeners
+
     def aor_of(self, uri: Uri) -> str:
         """The canonical address-of-record of a URI, aliases resolved; text for unknown ones."""
         domain = self.domain_of(uri)
@@ -561,6 +607,9 @@ class Worker:
         self, context: ResponseContext, branch: Branch | None, response: Response, now: float
     ) -> None:
         self.application.going_upstream(context, branch, response, now)
+
+    def flow_failed(self, target: Target, now: float) -> None:
+        self.application.flow_failed(target, now)
 
     def context_done(self, context: ResponseContext) -> None:
         self._sleepers.pop(id(context), None)

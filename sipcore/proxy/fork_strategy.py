@@ -7,10 +7,10 @@ from typing import Final
 
 from sipcore.message import Response
 
-_PREFERENCE: Final = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1, 486: 2, 408: 4, 503: 4}
+_PREFERENCE: Final = {401: 0, 407: 0, 415: 1, 420: 1, 484: 1, 486: 2, 408: 4, 430: 4, 503: 4}
 """Responses that tell the caller how to try again come first in their class (§16.7 step 6); then
-busy, which says more than one of several phones not being there; a time-out says least, and so does
-the overload of one branch."""
+busy, which says more than one of several phones not being there; a time-out says least, and so do
+the overload of one branch and a flow that is gone."""
 _CHALLENGES: Final = ("www-authenticate", "proxy-authenticate")
 
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 TIMER_C_S: Final = 185.0
 """A ringing branch without news is given up after this time (RFC 3261 §16.6 step 11: > 3 min)."""
+FLOW_FAILED: Final = 430
+"""The flow is gone, the phone may be reached by another (RFC 5626 §11.5). No phone is told so."""
 CANCEL_WAIT_S: Final = 32.0
 """64*T1: how long a cancelled branch may take to send its final response (RFC 3261 §9.1)."""
 
@@ -94,6 +96,9 @@ class ProxyHost(Protocol):
 
     def context_done(self, context: ResponseContext) -> None:
         """Nothing more will be started by this context."""
+
+    def flow_failed(self, target: Target, now: float) -> None:
+        """The flow that a contact registered by is gone (RFC 5626 §7)."""
 
 
 class Branch:
@@ -168,6 +173,7 @@ class ResponseContext:
         "next_group",
         "reasons",
         "request",
+        "tells_of_flows",
         "tx",
         "wake_at",
     )
@@ -198,6 +204,8 @@ class ResponseContext:
         self.reasons: list[str] = []
         self.cancelled = False
         self.final_sent = 0
+        self.tells_of_flows = False
+        """Whether 430 goes on as it is: to a proxy that asked for this very flow."""
         self.done = False
         self.wake_at = float("inf")
 
@@ -387,9 +395,27 @@ class ResponseContext:
 
     def _on_failure(self, branch: Branch, response: Response, now: float) -> None:
         branch.final = response
+        target = branch.target
+        if response.status == FLOW_FAILED and (target.flow is not None or target.path):
+            self.host.flow_failed(target, now)
+        if target.other_flows and response.status in (FLOW_FAILED, 408):
+            self._try_other_flow(branch, target.other_flows, now)
         if response.status >= 600:
             self._cancel_pending(now)
         self._settle(now)
+
+    def _try_other_flow(self, failed: Branch, flows: tuple[Target, ...], now: float) -> None:
+        """The same phone by another of its flows (RFC 5626 §7): never by two at a time."""
+        if self.done or self.cancelled or failed.cancel_wanted or self.final_sent:
+            return
+        target = flows[0].followed_by(flows[1:])
+        branch = Branch(self, target, now + TIMER_C_S)
+        branch.breadth = failed.breadth
+        self.branches.append(branch)
+        try:
+            self._launch(branch, now)
+        except MalformedMessage:
+            self._branch_failed(branch, 480, now)
 
     def on_timeout(self, branch: Branch, now: float) -> None:
         """Timer B or F of a branch: as if it had answered 408 (§16.9)."""
@@ -406,7 +432,7 @@ class ResponseContext:
         """A branch could not be sent: as if it had answered 503 (§16.9).
 
         Where the phone was to be reached on the connection it registered from, and that is gone,
-        it is simply not there: 480.
+        it may be there by another (430); else it is simply not there, and the caller hears 480.
         """
         if branch.final is not None or self.done:
             return
@@ -418,7 +444,7 @@ class ResponseContext:
                 branch.request = None
                 self._send_again(branch, datagram, now)
                 return
-        response = self._own_response(503 if branch.target.flow is None else 480)
+        response = self._own_response(503 if branch.target.flow is None else FLOW_FAILED)
         if branch.search is not None:
             self.host.servers.was_silent(branch, now)
             if self._try_next(branch, response, now):
@@ -461,6 +487,8 @@ class ResponseContext:
             self.host.going_upstream(self, branch, best, now)
             self.final_sent = 408
             return
+        if best.status == FLOW_FAILED and not self.tells_of_flows:
+            best = self.request.respond(480, to_tag=self.host.new_tag())
         if best.status == 503:
             # §16.7 step 6: one branch's overload says nothing about this proxy.
             best = self.request.respond(500, to_tag=self.host.new_tag())

@@ -71,10 +71,12 @@ def loop_hash(request: Request) -> str:
 class OwnRoute:
     """What our own Route or Request-URI said."""
 
-    __slots__ = ("found", "token")
+    __slots__ = ("found", "token", "uri")
 
-    def __init__(self, found: bool, token: str | None = None) -> None:
+    def __init__(self, found: bool, token: str | None = None, uri: Uri | None = None) -> None:
         self.found = found
+        self.uri = uri
+        """That URI, where it is none of the usual ones."""
         self.token = token
         """The parameter asked for, of the URI of ours that was on top of the Route (or in a strict
         router's Request-URI)."""
@@ -101,7 +103,8 @@ def take_own_routes(
     if uri.params and "lr" in uri.params and is_ours(uri):
         _undo_strict_routing(request)
         first = _take_top(request, is_ours)
-        return OwnRoute(True, (uri if first is None else first).params.get(parameter))
+        top = uri if first is None else first
+        return OwnRoute(True, top.params.get(parameter), top)
     for head in usual:
         if row.startswith(head):
             token, _, rest = row[len(head) :].partition(">")
@@ -112,7 +115,7 @@ def take_own_routes(
                 _take_top(request, is_ours)
             return OwnRoute(True, token)
     first = _take_top(request, is_ours)
-    return NO_OWN_ROUTE if first is None else OwnRoute(True, first.params.get(parameter))
+    return NO_OWN_ROUTE if first is None else OwnRoute(True, first.params.get(parameter), first)
 
 
 def strip_own_maddr(request: Request, listens_at: Callable[[str, int, str], bool]) -> None:

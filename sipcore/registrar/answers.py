@@ -29,6 +29,8 @@ def answer(
     for binding in bindings:
         headers.append(("Contact", contact_value(binding, at)))
         outbound = outbound or (binding.reg_id > 0 and _is_from(binding, request))
+    if policy.service_route and headers:
+        headers += [("Service-Route", value) for value in policy.service_route]  # RFC 3608 §6
     if "path" in request.keys:
         headers += [("Path", row) for row in request.rows("path")]  # RFC 3327 §5.3
     if outbound and "outbound" in request.supported:

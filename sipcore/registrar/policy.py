@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-STREAMS: Final = frozenset({"TCP", "TLS", "WS", "WSS"})
+from sipcore.message import parse_name_addr
+
+OUTBOUND_TRANSPORTS: Final = frozenset({"UDP", "TCP", "TLS", "WS", "WSS"})
 
 
 class WhenFull(StrEnum):
@@ -35,9 +37,17 @@ class RegistrarPolicy:
     when_full: WhenFull = WhenFull.REPLACE
     path_without_support: bool = False
     """Accept a Path from a phone that does not list it; else 420 (RFC 3327 §5.3)."""
-    outbound_transports: frozenset[str] = STREAMS
+    outbound_transports: frozenset[str] = OUTBOUND_TRANSPORTS
     """Where a phone's own flow gets outbound processing (RFC 5626 §6): transports whose
     keep-alive we answer. Over others reg-id is ignored, as by a registrar without outbound."""
+    service_route: tuple[str, ...] = ()
+    """Route values that phones are told to put before their requests (RFC 3608), as they are
+    written: `<sip:proxy.campus.example;lr>`."""
+
+    def __post_init__(self) -> None:
+        for value in self.service_route:
+            if "lr" not in parse_name_addr(value).uri.params:
+                raise ValueError(f"a Service-Route must have the parameter lr: {value}")
 
     @property
     def option_tags(self) -> tuple[str, ...]:

@@ -158,7 +158,7 @@ def _apply(
         if "bnc" in contact.uri.params:  # numbers in bulk (RFC 6140): for who can expand them
             return refuse(request, 420, "Bad Extension", [("Unsupported", "gin")])
         if contact.expires_s:
-            way_back = _way_back(request, contact.uri, flow)
+            way_back = _way_back(request, contact.uri, flow, outbound=contact.reg_id > 0)
             if way_back is None and leads_back is not None and leads_back(contact.uri):
                 # Ten of these fork into ten times nine times eight ... requests (RFC 5393 §3).
                 return refuse(request, 403, "Contact Leads Back Here")
@@ -236,8 +236,12 @@ def _first_path_has_ob(request: Request) -> bool:
     return bool(path) and "ob" in parse_name_addr(path[0]).uri.params
 
 
-def _way_back(request: Request, contact: Uri, flow: Flow | None) -> Flow | None:
+def _way_back(
+    request: Request, contact: Uri, flow: Flow | None, *, outbound: bool
+) -> Flow | None:
     """The flow to keep, when the contact cannot be reached as written; else None.
+
+    Who registers a flow (RFC 5626 §6) is reached by that flow, whatever the contact says.
 
     Only a user agent's own flow is of use: what came through a proxy goes back by its Path. A
     contact at the source's address but another port is taken at its word: some phones send from
@@ -245,7 +249,7 @@ def _way_back(request: Request, contact: Uri, flow: Flow | None) -> Flow | None:
     """
     if flow is None:
         return None
-    needed = flow.reliable or _is_elsewhere(contact.host, flow.remote[0])
+    needed = outbound or flow.reliable or _is_elsewhere(contact.host, flow.remote[0])
     return flow if needed and is_first_hop(request) else None
 
 

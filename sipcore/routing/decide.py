@@ -181,9 +181,32 @@ def groups_by_q(live: Sequence[Binding], secure: bool = False) -> tuple[Group, .
     if len(live) == 1:
         return (Group((_target(live[0], secure),)),)
     by_q: dict[int, list[Target]] = {}
-    for binding in live:
-        by_q.setdefault(binding.q, []).append(_target(binding, secure))
+    for binding, *others in _phones(live):
+        target = _target(binding, secure)
+        if others:
+            target.followed_by(tuple([_target(other, secure) for other in others]))
+        by_q.setdefault(binding.q, []).append(target)
     return tuple(Group(tuple(by_q[q])) for q in sorted(by_q, reverse=True))
+
+
+def _phones(live: Sequence[Binding]) -> list[list[Binding]]:
+    """The bindings by phone: those of one instance are ways to the same one, the newest first.
+
+    Never is it asked by two of them at the same time (RFC 5626 §7).
+    """
+    phones: list[list[Binding]] = []
+    instances: dict[str, list[Binding]] = {}
+    for binding in live:
+        flows = instances.get(binding.instance) if binding.instance else None
+        if flows is None:
+            flows = []
+            phones.append(flows)
+            if binding.instance:
+                instances[binding.instance] = flows
+        flows.append(binding)
+    for flows in instances.values():
+        flows.sort(key=lambda binding: -binding.expires_at)
+    return phones
 
 
 def _target(binding: Binding, secure: bool) -> Target:

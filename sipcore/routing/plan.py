@@ -15,7 +15,7 @@ SIPS_NOT_ALLOWED: Final = '380 proxy "SIPS Not Allowed"'
 class Target:
     """One place to send the request to."""
 
-    __slots__ = ("flow", "hop", "line_id", "path", "uri_text")
+    __slots__ = ("flow", "hop", "line_id", "other_flows", "path", "uri_text")
 
     def __init__(
         self,
@@ -34,6 +34,13 @@ class Target:
         self.line_id = line_id
         self.hop = hop
         """The URI that says where to send, when the Request-URI must not say it (RFC 5630 §5.3)."""
+        self.other_flows: tuple[Target, ...] = ()
+        """Of the same phone (RFC 5626 §7): the next one, should this one fail."""
+
+    def followed_by(self, others: tuple[Target, ...]) -> Target:
+        """This target, with those flows of the same phone behind it."""
+        self.other_flows = others
+        return self
 
 
 class Group:

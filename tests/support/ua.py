@@ -260,6 +260,13 @@ class Agent:
         """Vanish, without a word to anyone."""
         self._socket.close()
 
+    def come_back(self) -> Self:
+        """By a new connection, or from another port; the old one is closed without a word."""
+        self._socket.close()
+        self._rest = b""
+        self._socket = self._open()
+        return self
+
     def __repr__(self) -> str:
         return f"<Agent {self.user} {self.transport} {self.address}>"
 

@@ -27,8 +27,23 @@ if TYPE_CHECKING:
 
 MAX_WAITING_PER_LINE: Final = 32
 """REGISTERs of one account that may wait for its store; more are answered 503."""
+MAX_CONNECTIONS: Final = 50_000
+"""Connections remembered with whom they lead to."""
 MAX_ATTEMPTS: Final = 8
 """How often one REGISTER is computed again after losing to another node."""
+
+
+class Lost(NamedTuple):
+    """What leads to its phone no more."""
+
+    flow: Flow | None
+    path: tuple[str, ...] = ()
+
+    def is_of(self, binding: Binding) -> bool:
+        """Whether this binding leads nowhere with it."""
+        if self.flow is not None:
+            return binding.flow == self.flow
+        return binding.path == self.path
 
 
 class Pending(NamedTuple):
@@ -42,6 +57,8 @@ class Pending(NamedTuple):
     attempt: int = 0
     info: str = ""
     """The Authentication-Info of its 200."""
+    lost: Lost | None = None
+    """Which bindings to remove, because they lead nowhere any more."""
 
 
 class Registrations:
@@ -53,6 +70,11 @@ class Registrations:
         self._merged = merged
         self._waiting: dict[int, deque[Pending]] = {}
         self._changes: dict[int, BindingChange] = {}
+        self._connections: dict[Flow, int] = {}
+        """The account that registered by each connection, the last one."""
+        for line_id in worker.bindings.line_ids():
+            for binding in worker.bindings.bindings(line_id, 0.0):
+                self._look_after(binding, 0.0)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -182,6 +204,7 @@ class Registrations:
             return
         worker = self._worker
         for binding in change.upserts:
+            self._look_after(binding, worker.now)
             if binding.key not in before:
                 source = pending.flow.remote[0] if pending.flow else ""
                 fields = {
@@ -193,7 +216,7 @@ class Registrations:
                 }
                 worker.record(Record(Kind.REGISTER_NEW, "", worker.at, fields))
         for key in change.deletes:
-            why = "service" if pending.request is None else "phone"
+            why = "phone" if pending.request is not None else "flow" if pending.lost else "service"
             fields = {"line": change.line_id, "contact": key[:200], "why": why}
             worker.record(Record(Kind.REGISTER_GONE, "", worker.at, fields))
 
@@ -208,6 +231,32 @@ class Registrations:
                 holder = _holder(account_id, account)
                 self._enqueue(Pending(None, None, holder, None, None), now)
 
+    # --- flows ---------------------------------------------------------------------------------
+    def _look_after(self, binding: Binding, now: float) -> None:
+        """Remember whose flow it is: to hear of its end, or to keep it open."""
+        flow = binding.flow
+        if flow is None:
+            return
+        if flow.connection:
+            if len(self._connections) >= MAX_CONNECTIONS:
+                del self._connections[next(iter(self._connections))]
+            self._connections[flow] = binding.line_id
+        elif not flow.reliable and self._worker.has_socket(flow):
+            self._worker.keep_alives.add(flow, binding.line_id, now)
+
+    def connection_lost(self, flow: Flow, now: float) -> None:
+        """No message will ever be delivered by it (RFC 5626 §7)."""
+        line_id = self._connections.pop(flow, None)
+        if line_id is not None:
+            self.remove_lost(line_id, Lost(flow), now)
+
+    def remove_lost(self, line_id: int, lost: Lost, now: float) -> None:
+        """Remove the bindings of an account that lead nowhere."""
+        worker = self._worker
+        if any(lost.is_of(b) for b in worker.bindings.bindings(line_id, worker.at)):
+            holder = _holder(line_id, worker.directory.account(line_id))
+            self._enqueue(Pending(None, None, holder, None, None, lost=lost), now)
+
     def _enqueue_removal(self, line_id: int, queue: deque[Pending]) -> None:
         account = self._worker.directory.account(line_id)
         live = self._worker.bindings.bindings(line_id, self._worker.at)
@@ -219,7 +268,11 @@ class Registrations:
     ) -> BindingChange | None:
         line_id = pending.account.id
         account = self._worker.directory.account(line_id)
-        gone = tuple(b.key for b in bindings if not allowed(account, b))
+        lost = pending.lost
+        if lost is not None:
+            gone = tuple(b.key for b in bindings if lost.is_of(b))
+        else:
+            gone = tuple(b.key for b in bindings if not allowed(account, b))
         if not gone:
             return None
         return BindingChange(line_id, version, version + 1, (), (), gone)

@@ -16,9 +16,10 @@ from sipcore.apps.campus.accounting import (
     account_response,
     end_attempt,
 )
+from sipcore.apps.campus.edge import Edge, Passage
 from sipcore.apps.campus.identity import Caller, Identity
 from sipcore.apps.campus.own_request import OwnTransaction
-from sipcore.apps.campus.registrations import Registrations
+from sipcore.apps.campus.registrations import Lost, Registrations
 from sipcore.apps.campus.vanished import Watch
 from sipcore.apps.own_call import OutgoingCall
 from sipcore.apps.user_agent import UserAgent, Waits
@@ -79,6 +80,7 @@ class CampusService:
         self._identity = Identity(worker)
         self._merged = MergedRequests()
         self._registrations = Registrations(worker, self._identity, self._merged)
+        self._edge = Edge(worker)
         self._services = {agent.name: agent(worker, self) for agent in agents}
         own = self._services.values()
         self._planners = [a for a in own if type(a).plan is not UserAgent.plan]
@@ -108,6 +110,8 @@ class CampusService:
             return False
         if is_sips(request.uri_text) and not back.secure:
             return False  # refused, and asked for no credentials
+        if self._edge.carries_token(request):
+            return False
         response = self._identity.plain_challenge(request)
         if response is None:
             return False
@@ -125,12 +129,16 @@ class CampusService:
             tx.respond(request.respond(400, "SIPS Needs TLS", to_tag=worker.new_tag()), now)
             return
         own = self._take_own_routes(request)
+        if own.uri is not None and self._edge.take(tx, request, flow, own, now):
+            return
         if "maddr" in request.uri.params:
             strip_own_maddr(request, worker.listens_at)
         if request.to_tag:
             self._handle_in_dialog(tx, request, flow, own, now)
         elif self._merged.has_other(request):
             tx.respond(request.respond(482, "Merged Request", to_tag=worker.new_tag()), now)
+        elif self._edge.serves(request):
+            self._edge.relay(tx, request, flow, now)
         elif request.first("route") is not None:
             # Where a request goes is decided here; a Route of the sender's own opens nothing.
             tx.respond(request.respond(403, "Route Not Allowed", to_tag=worker.new_tag()), now)
@@ -363,6 +371,8 @@ class CampusService:
         """Stay on the path of a call; its token names the flows that contacts do not."""
         attempt = context.account
         worker = self._worker
+        if isinstance(attempt, Passage):
+            return self._edge.record_route(attempt, context.tx.flow, flow)
         if not isinstance(attempt, Attempt):
             return None
         token = worker.tokens.make(
@@ -444,6 +454,8 @@ class CampusService:
         worker = self._worker
         if not request.uri_text:
             return  # the other side is a service of ours, and its dialog ends with the call
+        if flow is not None:
+            flow = worker.bindings.flow_now(flow, worker.at)
         try:
             prepare_strict_router(request)
             if flow is None:
@@ -538,6 +550,8 @@ class CampusService:
         flow = None
         if token.pinned or request.first("route") is None:
             flow = token.callee_flow if from_caller else token.caller_flow
+            if flow is not None:
+                flow = self._worker.bindings.flow_now(flow, self._worker.at)
         return Target(request.uri_text, flow)
 
     def handle_ack(self, request: Request, flow: Flow, now: float) -> None:
@@ -547,7 +561,12 @@ class CampusService:
         if request.has("route"):
             if refusal(request, worker.is_own_via, worker.new_tag) is not None:
                 return
-            token = self._token_of(self._take_own_routes(request), request)
+            own = self._take_own_routes(request)
+            to = self._edge.ack_target(request, flow, own)
+            if to is not None:
+                self._forward_ack(request, to, now)
+                return
+            token = self._token_of(own, request)
         if token is None:
             if not any(s.handle_ack(request, now) for s in self._services.values()):
                 worker.count("stray ack")
@@ -556,17 +575,23 @@ class CampusService:
             worker.count("ack of somebody else")
             return
         from_caller = token.from_caller(request.from_tag)
-        target = self._next_target(request, token, from_caller)
-        copy = forwarded_request(request, uri_text=target.uri_text, record_route=None)
+        self._forward_ack(request, self._next_target(request, token, from_caller), now)
+
+    def _forward_ack(self, request: Request, target: Target, now: float) -> None:
+        copy = forwarded_request(
+            request, uri_text=target.uri_text, record_route=None, path=target.path
+        )
         remove_assertions(copy)
         copy.set("Max-Breadth", str(read_max_breadth(request)))
-        self.send_ack(copy, target.flow, stateless_branch(request), now)
+        self.send_ack(copy, target.flow, stateless_branch(request), now, target.hop)
 
-    def send_ack(self, ack: Request, flow: Flow | None, branch: str, now: float) -> None:
-        """Send an ACK of a 2xx, without Via, by `flow` or else to its next hop."""
+    def send_ack(
+        self, ack: Request, flow: Flow | None, branch: str, now: float, hop: str = ""
+    ) -> None:
+        """Send an ACK of a 2xx, without Via, by `flow`, or to `hop`, or else to its next hop."""
         worker = self._worker
         if flow is None:
-            next_hop = next_hop_text(ack)
+            next_hop = hop or next_hop_text(ack)
             flow = worker.flow_to(next_hop)
             if flow is None:
                 worker.servers.send_ack(ack, next_hop, branch, now)
@@ -581,6 +606,15 @@ class CampusService:
     def stored(self, line_id: int, result: StoreResult, now: float) -> None:
         """The binding store answered."""
         self._registrations.stored(line_id, result, now)
+
+    def flow_lost(self, flow: Flow, now: float) -> None:
+        """A connection is gone: nobody is reached by it."""
+        self._registrations.connection_lost(flow, now)
+
+    def flow_failed(self, target: Target, now: float) -> None:
+        """A contact's flow is gone, as its edge proxy says or as we have found ourselves."""
+        if target.line_id is not None:
+            self._registrations.remove_lost(target.line_id, Lost(target.flow, target.path), now)
 
     def directory_changed(self, changed: Iterable[int] | None, now: float) -> None:
         """Take back what suspended accounts and revoked devices still hold."""

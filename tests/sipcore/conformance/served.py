@@ -45,18 +45,18 @@ class _Writer:
 class Served:
     """The running node, and phones that know its secrets."""
 
-    def __init__(self, folder: Path, timers: Timers) -> None:
+    def __init__(self, folder: Path, timers: Timers, host: str) -> None:
         self.port = free_port()
         self.other_port = free_port()
-        hosts = ["127.0.0.1", "::1"] if has_ipv6() else ["127.0.0.1"]
+        hosts = [host or "127.0.0.1", *(["::1"] if has_ipv6() and not host else [])]
         addresses = [(host, self.port) for host in hosts]
         listeners = [Listener(t, a, a) for a in addresses for t in ("UDP", "TCP")]
-        other = ("127.0.0.1", self.other_port)
+        other = (hosts[0], self.other_port)
         config = WorkerConfig(
             node="n1",
             cluster_keys=(KEY,),
             listeners=(*listeners, Listener("UDP", other, other)),
-            own_hosts=frozenset(("127.0.0.1", "[::1]")),
+            own_hosts=frozenset((hosts[0], "[::1]")),
             timers=timers,
         )
         directory = make_directory(["anna", "bob", "clara"])
@@ -92,6 +92,10 @@ class Served:
         self._agents.append(made)
         return made
 
+    def keep(self, agent: Agent) -> None:
+        """Close this one at the end, too."""
+        self._agents.append(agent)
+
     def uri(self, user: str, host: str = "127.0.0.1") -> str:
         return f"sip:{user}@{f'[{host}]' if ':' in host else host}:{self.port}"
 
@@ -105,9 +109,9 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, timers: Timers | None = None) -> Iterator[Served]:
-    """Start a node, end it afterwards."""
-    served = Served(folder, timers or Timers())
+def serving(folder: Path, timers: Timers | None = None, host: str = "") -> Iterator[Served]:
+    """Start a node, on the loopback or at this address; end it afterwards."""
+    served = Served(folder, timers or Timers(), host)
     loop = served.loop
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -171,3 +172,35 @@ def test_a_source_is_an_address_or_a_network(one: str, other: str, same: bool) -
     assert (source_of(one) == source_of(other)) is same
 
 
+
+
+async def test_who_is_idle_hears_of_us() -> None:
+    limits = replace(QUICK, idle_s=60.0, keep_alive_s=0.2)
+    async with serving(limits) as served:
+        reader, writer = await served.connect()
+        writer.write(MESSAGE)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await reader.readexactly(4) == b"\r\n\r\n"  # two of them
+        assert served.failures == []
+        writer.close()
+
+
+async def test_the_end_of_a_connection_is_told() -> None:
+    lost: list[Flow] = []
+    port = free_port()
+    local = ("127.0.0.1", port)
+    messages: list[Flow] = []
+    streams = StreamSet(
+        lambda data, flow: messages.append(flow), lambda data: None, QUICK, on_lost=lost.append
+    )
+    await streams.listen(Listener("TCP", local, local), asyncio.get_running_loop())
+    _, writer = await asyncio.open_connection(*local)
+    writer.write(MESSAGE)
+    async with asyncio.timeout(PATIENCE_S):
+        while not messages:  # noqa: ASYNC110 (what is waited for knows no events)
+            await asyncio.sleep(0.01)
+        writer.close()
+        while not lost:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert lost == messages
+    await streams.close()

@@ -135,7 +135,15 @@ def test_outbound_is_not_required_of_a_client_that_does_not_list_it(node: Node) 
     assert node.bindings()[0].reg_id == 1
 
 
-def test_reg_id_over_udp_is_ignored(node: Node) -> None:
+def test_reg_id_over_udp_keeps_the_flow_even_of_a_contact_that_is_where_it_says(node: Node) -> None:
+    response = node.register(a_register(OUTBOUND, headers=TAGS), UDP)
+    assert response.first("require") == "outbound"
+    (binding,) = node.bindings()
+    assert (binding.reg_id, binding.flow) == (1, UDP)
+
+
+def test_reg_id_over_a_transport_without_keep_alive_is_ignored() -> None:
+    node = Node(policy=RegistrarPolicy(outbound_transports=frozenset({"TCP"})))
     response = node.register(a_register(OUTBOUND, headers=TAGS), UDP)
     assert response.rows("require") == []
     assert "reg-id" not in response.contacts[0].params

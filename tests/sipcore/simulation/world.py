@@ -112,6 +112,9 @@ class Node:
         )
         self._connections: dict[Address, int] = {}
         """Of TLS: who has connected, and under which number."""
+        self._last_connection = 0
+        self._cut: set[int] = set()
+        """Numbers of connections that are gone."""
         if world.tls:
             address = tls_address(number)
             self.listeners += (Listener("TLS", address, address),)
@@ -167,12 +170,29 @@ class Node:
 
     def _receive_tls(self, data: bytes, source: Address, now: float) -> None:
         slot = self.world.network.random.randrange(len(self.slots))
-        number = self._connections.setdefault(source, len(self._connections) + 1)
+        number = self._connection_of(source)
         self._give(slot, data, Flow("TLS", tls_address(self.number), source, number), now)
+
+    def _connection_of(self, source: Address) -> int:
+        number = self._connections.get(source)
+        if number is None:
+            number = self._last_connection = self._last_connection + 1
+            self._connections[source] = number
+        return number
+
+    def cut(self, source: Address, *, unheard: bool = False) -> None:
+        """The connection from there is gone; `unheard`: which shows when something is sent by it."""
+        number = self._connections.pop(source)
+        self._cut.add(number)
+        flow = Flow("TLS", tls_address(self.number), source, number)
+        for slot, place in enumerate(self.slots):
+            if place.worker is not None and not unheard:
+                place.worker.connection_lost(flow, self.world.network.now, self.world.network.at)
+                self.flush(slot)
 
     def prove(self, source: Address, *identities: str) -> None:
         """Who connects from there has shown a certificate of these domains."""
-        number = self._connections.setdefault(source, len(self._connections) + 1)
+        number = self._connection_of(source)
         flow = Flow("TLS", tls_address(self.number), source, number)
         for place in self.slots:
             assert place.worker is not None
@@ -248,7 +268,8 @@ class Node:
         """
         world = self.world
         network = world.network
-        if flow.transport != "TCP" and flow.remote not in world.unreachable:
+        is_cut = flow.connection in self._cut
+        if flow.transport != "TCP" and flow.remote not in world.unreachable and not is_cut:
             # Nodes listen on the same wildcard address; what they send has their own.
             local = tls_address(self.number) if flow.transport == "TLS" else self.address
             network.send(data, local, flow.remote)

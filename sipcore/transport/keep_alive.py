@@ -1,0 +1,65 @@
+"""Which UDP flows are due for a keep-alive of ours: those behind a NAT whose phone sends none.
+
+A NAT forgets a flow by which nothing passes for some 30 s (RFC 5626 §4.4.2 has phones send every 24
+to 29). Each flow has one entry in a queue that is in order of time, since all wait equally long. So
+a look at it costs what is due and no more, and a refresh of a registration costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from sipcore.transport.flow import Flow
+
+MOST_AT_ONCE: Final = 1_000
+"""Sent at one look; what is left is due at the next."""
+MAX_FLOWS: Final = 50_000
+"""Kept open; of more, the later ones must see to it themselves."""
+
+
+class KeepAlives:
+    """Flows with the account that registered by each, and when each is due."""
+
+    __slots__ = ("_heard", "_lines", "_queue", "interval_s")
+
+    def __init__(self, interval_s: float) -> None:
+        self.interval_s = interval_s
+        self._lines: dict[Flow, int] = {}
+        self._heard: dict[Flow, float] = {}
+        """When a phone last kept its flow open itself."""
+        self._queue: deque[tuple[float, Flow]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def add(self, flow: Flow, line_id: int, now: float) -> None:
+        """Keep this flow open for as long as that account has a binding that needs it."""
+        if flow not in self._lines:
+            if len(self._lines) >= MAX_FLOWS or not self.interval_s:
+                return
+            self._queue.append((now + self.interval_s, flow))
+        self._lines[flow] = line_id
+
+    def heard(self, flow: Flow, now: float) -> None:
+        """A keep-alive of the phone came by this flow: it needs none of ours."""
+        if flow in self._lines:
+            self._heard[flow] = now
+
+    def due(self, now: float, is_needed: Callable[[int, Flow], bool]) -> list[Flow]:
+        """The flows to send by now. `is_needed(line_id, flow)`: whether a binding has it still."""
+        found: list[Flow] = []
+        queue = self._queue
+        while queue and queue[0][0] <= now and len(found) < MOST_AT_ONCE:
+            _, flow = queue.popleft()
+            if not is_needed(self._lines[flow], flow):
+                del self._lines[flow]
+                self._heard.pop(flow, None)
+                continue
+            heard = self._heard.get(flow)
+            # Phones send a little later than we would, and may lose one.
+            if heard is None or now - heard > 2 * self.interval_s:
+                found.append(flow)
+            queue.append((now + self.interval_s, flow))
+        return found

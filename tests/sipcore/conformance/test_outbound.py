@@ -1,0 +1,629 @@
+"""Connections that phones open, and are reached by (RFC 5626): registrar, edge proxy, keep-alives.
+
+With Path (RFC 3327) and Service-Route (RFC 3608). Streams are the TLS connections of the simulated
+network, which a test can cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from sipcore.message import Request, Response
+from sipcore.registrar import RegistrarPolicy
+from sipcore.transport.flow import Address, Flow
+from tests.sipcore.conformance.peer import Header, Peer, come_to_rest
+from tests.sipcore.conformance.test_registrar import listed
+from tests.sipcore.simulation.phone import Outgoing, Phone, refuse_with, ring_forever, silent
+from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World, node_address, tls_address
+
+pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
+
+BOB = f"sip:bob@{DOMAIN}"
+INSTANCE = '"<urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6>"'
+OUTBOUND = ("Supported", "path, outbound")
+FOREIGN = "elsewhere.example"
+REGISTRAR: Address = ("10.9.0.1", 5060)
+
+
+def new_world(size: Size, policy: RegistrarPolicy | None = None, **config: Any) -> World:
+    return World(1, size, ["anna", "bob", "clara"], policy=policy, tls=True, **config)
+
+
+class Flowing(Phone):
+    """A phone that registers a flow: by TLS, from one port after another."""
+
+    def __init__(self, world: World, name: str = "bob", host: str = "10.1.0.2", port: int = 40001):
+        super().__init__(world, name, (host, port), transport="TLS")
+        self.contact = f"sip:{name}@192.168.7.7:5061;transport=tls"
+
+    def _node(self) -> Address:
+        return tls_address(0)
+
+    def register_flow(
+        self,
+        reg_id: str = "1",
+        *contacts: str,
+        instance: str = INSTANCE,
+        headers: Iterable[Header] = (OUTBOUND,),
+        expires: int = 600,
+        call_id: str = "",
+    ) -> Response:
+        request = self.build("REGISTER", f"sip:{DOMAIN}", call_id=call_id)
+        request.set("To", f"<sip:{self.name}@{DOMAIN}>")
+        params = f";+sip.instance={instance}" if instance else ""
+        params += f";reg-id={reg_id}" if reg_id else ""
+        request.set("Contact", f"<{self.contact}>{params};expires={expires}")
+        for row in contacts:
+            request.append("Contact", row)
+        for header in headers:
+            request.append(*header)
+        outgoing = self.start(request, self._node())
+        self.world.run(1)
+        return outgoing.finals[0]
+
+
+def called(world: World, who: str = "bob", seconds: float = 2.0) -> Outgoing:
+    """anna calls, by the node that has bob's connections."""
+    anna = Phone(world, "anna", ("10.1.0.1", 5060))
+    anna._node = lambda: node_address(0)  # type: ignore[method-assign]
+    outgoing = anna.call(who)
+    world.run(seconds)
+    return outgoing
+
+
+def invites(phone: Phone) -> int:
+    return sum(r.method == "INVITE" for r in phone.received)
+
+
+def through(world: World, *, path: str, headers: Iterable[Header] = (), params: str) -> Outgoing:
+    """bob's REGISTER as a proxy at 10.7.0.1 sends it on."""
+    proxy = Phone(world, "bob", ("10.7.0.1", 5060))
+    request = proxy.build("REGISTER", f"sip:{DOMAIN}")
+    request.set("To", f"<{BOB}>")
+    request.set("Contact", f"<sip:bob@192.168.7.7>{params}")
+    if path:
+        request.append("Path", path)
+    for header in headers:
+        request.append(*header)
+    def transact(outgoing: Outgoing) -> None:
+        outgoing.request.remove("Via")
+        outgoing.request.append("Via", "SIP/2.0/TCP 192.168.7.7:5061;branch=z9hG4bKphone")
+        outgoing.request.push("Via", f"SIP/2.0/UDP 10.7.0.1:5060;branch=z9hG4bK{proxy._id()}")
+        flow = Flow("UDP", proxy.address, outgoing.destination)
+        outgoing.tx = proxy.transactions.request(
+            outgoing.request, flow, proxy.network.now, outgoing
+        )
+        proxy._set_timer()
+
+    proxy._launch = transact  # type: ignore[method-assign]
+    outgoing = proxy.start(request, world.nodes[0].address)
+    world.run(1)
+    return outgoing
+
+
+# --- REG-20 to REG-23: the registrar --------------------------------------------------------------
+@pytest.mark.rfc("REG-20", "REG-23")
+@pytest.mark.parametrize(
+    ("path", "supported", "status", "applied"),
+    [
+        ("<sip:t@10.7.0.1;lr;ob>", "path, outbound", 200, True),
+        ("<sip:t@10.7.0.1;lr;ob>", "path", 200, True),
+        ("<sip:10.7.0.1;lr>", "path, outbound", 439, False),
+        ("<sip:10.7.0.1;lr>, <sip:t@10.7.0.2;lr;ob>", "path, outbound", 439, False),
+        ("", "path, outbound", 439, False),
+        ("<sip:10.7.0.1;lr>", "path", 200, False),
+        ("", "path", 200, False),
+    ],
+)
+def test_outbound_needs_a_first_hop_that_does_it(
+    size: Size, path: str, supported: str, status: int, applied: bool
+) -> None:
+    world = new_world(size)
+    outgoing = through(
+        world,
+        path=path,
+        headers=[("Supported", supported)],
+        params=f";+sip.instance={INSTANCE};reg-id=1",
+    )
+    response = outgoing.finals[0]
+    assert response.status == status
+    required = applied and "outbound" in supported
+    assert ("outbound" in response.require) == required
+    stored = [b for line in world.store.load() for b in line.bindings]
+    assert len(stored) == (status == 200)
+    assert [b.reg_id for b in stored] == [int(applied)] * len(stored)
+    if status == 200:
+        [params] = listed(response).values()
+        assert ("reg-id=1" in params) == applied
+
+
+@pytest.mark.rfc("REG-20", "REG-23")
+def test_who_registers_no_flow_needs_no_such_first_hop(size: Size) -> None:
+    world = new_world(size)
+    params = f";+sip.instance={INSTANCE}"
+    response = through(world, path="<sip:10.7.0.1;lr>", headers=[OUTBOUND], params=params).finals[0]
+    assert response.status == 200
+    assert response.require == []
+
+
+@pytest.mark.rfc("REG-21", "REG-23")
+@pytest.mark.parametrize("transport", ["TLS", "UDP"])
+def test_a_flow_is_known_by_instance_and_reg_id_alone(size: Size, transport: str) -> None:
+    world = new_world(size)
+    first = Flowing(world)
+    if transport == "UDP":
+        first.transport = "UDP"
+        first._node = lambda: node_address(0)  # type: ignore[method-assign]
+    response = first.register_flow()
+    assert (response.status, response.require) == (200, ["outbound"])
+    later = Flowing(world, host="10.1.0.3", port=40077)
+    later.contact = "sip:somebody@192.168.9.9:5070;transport=tls"
+    response = later.register_flow(call_id="after-reboot")
+    assert list(listed(response)) == [later.contact]
+    assert ";reg-id=1" in listed(response)[later.contact]
+    assert called(world).status == 200
+    assert (invites(first), invites(later)) == (0, 1)
+    # Another reg-id of it is another binding, another instance's too.
+    assert len(later.register_flow("2").values("contact")) == 2
+    other = INSTANCE.replace("f81d", "0000")
+    assert len(later.register_flow("1", instance=other).values("contact")) == 3
+
+
+@pytest.mark.rfc("REG-21", "REG-23")
+def test_a_reg_id_of_no_instance_is_nothing(size: Size) -> None:
+    world = new_world(size)
+    phone = Flowing(world)
+    response = phone.register_flow("1", instance="")
+    assert response.status == 200
+    assert response.require == []
+    assert "reg-id" not in listed(response)[phone.contact]
+    # So another contact does not take its place.
+    phone.contact = "sip:other@192.168.7.8:5061;transport=tls"
+    assert len(listed(phone.register_flow("1", instance=""))) == 2
+
+
+@pytest.mark.rfc("REG-22")
+def test_one_registration_is_of_one_flow(size: Size) -> None:
+    world = new_world(size)
+    phone = Flowing(world)
+    more = "<sip:bob@192.168.7.8:5061;transport=tls>"
+    assert phone.register_flow("1", f"{more};expires=600").status == 400
+    two = f"<{phone.contact}>;+sip.instance={INSTANCE};reg-id=2;expires=600"
+    assert phone.register_flow("1", two).status == 400
+    assert world.store.load() == []
+    assert phone.register_flow("1", f"{more};expires=0").status == 200  # what goes may come along
+
+
+# --- REG-26: choosing among flows -----------------------------------------------------------------
+def two_flows(world: World) -> tuple[Flowing, Flowing]:
+    """bob's phone by two connections; the second is the newer."""
+    first, second = Flowing(world), Flowing(world, port=40002)
+    assert first.register_flow("1").status == 200
+    assert len(second.register_flow("2", expires=700).values("contact")) == 2
+    return first, second
+
+
+@pytest.mark.rfc("REG-26")
+def test_a_phone_with_two_flows_rings_by_one(size: Size) -> None:
+    world = new_world(size)
+    first, second = two_flows(world)
+    assert called(world).status == 200
+    assert (invites(first), invites(second)) == (0, 1)
+
+
+@pytest.mark.rfc("REG-26")
+@pytest.mark.parametrize("status", [480, 486, 404, 500, 503, 603])
+def test_what_a_phone_answers_counts_for_all_its_flows(size: Size, status: int) -> None:
+    world = new_world(size)
+    first, second = two_flows(world)
+    second.on_invite = refuse_with(status)
+    assert called(world).status == (500 if status == 503 else status)
+    assert (invites(first), invites(second)) == (0, 1)
+    come_to_rest(world)
+
+
+@pytest.mark.rfc("REG-26")
+@pytest.mark.parametrize("status", [430, 408])
+def test_a_failed_flow_is_followed_by_the_next(size: Size, status: int) -> None:
+    world = new_world(size)
+    first, second = two_flows(world)
+    second.on_invite = refuse_with(status)
+    assert called(world).status == 200
+    assert (invites(first), invites(second)) == (1, 1)
+
+
+@pytest.mark.rfc("REG-26")
+def test_nobody_is_told_of_flows(size: Size) -> None:
+    world = new_world(size)
+    first, second = two_flows(world)
+    first.on_invite = second.on_invite = refuse_with(430)
+    assert called(world).status == 480
+    assert (invites(first), invites(second)) == (1, 1)
+    come_to_rest(world)
+
+
+@pytest.mark.rfc("REG-26")
+def test_a_flow_that_says_nothing_is_followed_by_the_next(size: Size) -> None:
+    world = new_world(size)
+    first, second = two_flows(world)
+    second.on_invite = silent
+    world.network.detach(second.address)
+    assert called(world, seconds=40).status == 200
+    assert invites(first) == 1
+
+
+@pytest.mark.rfc("REG-26")
+@pytest.mark.parametrize("unheard", [False, True], ids=["heard of", "found when used"])
+def test_a_cut_connection_is_out_of_the_way(size: Size, unheard: bool) -> None:
+    world = new_world(size)
+    first, second = two_flows(world)
+    world.nodes[0].cut(second.address, unheard=unheard)
+    world.run(1)
+    assert called(world).status == 200
+    assert (invites(first), invites(second)) == (1, 0)
+    # And its binding is gone (RFC 5626 §7).
+    [line] = world.store.load()
+    assert [b.reg_id for b in line.bindings] == [1]
+    world.nodes[0].cut(first.address, unheard=unheard)
+    assert called(world, seconds=40).status == 480
+    [line] = world.store.load()
+    assert line.bindings == ()
+
+
+@pytest.mark.rfc("REG-26")
+def test_who_hangs_up_first_rings_no_other_flow(size: Size) -> None:
+    world = new_world(size)
+    first, second = two_flows(world)
+    second.on_invite = ring_forever
+    anna = Phone(world, "anna", ("10.1.0.1", 5060))
+    outgoing = anna.call("bob")
+    world.run(1)
+    anna.cancel(outgoing)
+    world.run(1)
+    assert outgoing.status == 487
+    assert (invites(first), invites(second)) == (0, 1)
+    come_to_rest(world)
+
+
+def test_a_phone_that_comes_back_by_another_connection_goes_on_with_its_call(size: Size) -> None:
+    world = new_world(size)
+    bob = Flowing(world)
+    bob.register_flow()
+    anna = Phone(world, "anna", ("10.1.0.1", 5060))
+    anna._node = lambda: node_address(0)  # type: ignore[method-assign]
+    calling = anna.call("bob")
+    world.run(2)
+    [dialog] = calling.dialogs.values()
+    [mine] = bob.dialogs.values()
+    world.nodes[0].cut(bob.address)
+    bob.address = ("10.1.0.2", 40009)
+    world.network.attach(bob.address, bob._receive)
+    assert bob.register_flow().status == 200
+    bye = anna.hang_up(dialog)
+    world.run(2)
+    assert bye is not None
+    assert bye.status == 200
+    assert mine.ended
+    world.check_calls()
+    assert called(world).status == 200
+
+
+# --- REG-19: Service-Route -------------------------------------------------------------------------
+@pytest.mark.rfc("REG-19")
+def test_a_service_route_leads_through_us(size: Size) -> None:
+    route = f"<sip:{node_address(0)[0]};lr>"
+    world = new_world(size, RegistrarPolicy(service_route=(route,)))
+    bob = Phone(world, "bob", ("10.1.0.2", 5060))
+    registering = bob.register()
+    world.run(1)
+    assert registering.finals[0].rows("service-route") == [route]
+    request = bob.build("MESSAGE", f"sip:clara@{DOMAIN}")
+    request.set("Route", registering.finals[0].first("service-route") or "")
+    clara = Phone(world, "clara", ("10.1.0.3", 5060))
+    clara.register()
+    world.run(1)
+    sent = bob.start(request, node_address(0))
+    world.run(1)
+    assert sent.status == 200
+    assert not clara.received[-1].has("route")
+    leaving = bob.register(expires=0)
+    world.run(1)
+    assert not leaving.finals[0].has("service-route")  # who is not bound has no service
+    with pytest.raises(ValueError, match="lr"):
+        RegistrarPolicy(service_route=("<sip:10.0.0.1>",))
+
+
+@pytest.mark.rfc("REG-19")
+def test_without_one_none_is_told(size: Size) -> None:
+    world = new_world(size)
+    assert not Flowing(world).register_flow().has("service-route")
+
+
+# --- REG-18, REG-24, REG-25: the edge proxy ----------------------------------------------------------
+class Edged:
+    """A world whose nodes are the edge of a registrar elsewhere, and a phone of that one."""
+
+    def __init__(self, size: Size) -> None:
+        hop = f"sip:{REGISTRAR[0]}:{REGISTRAR[1]}"
+        self.world = new_world(size, edge_for={FOREIGN: hop})
+        self.registrar = Peer(self.world, REGISTRAR)
+        self.phone = TlsPeer(self.world, ("10.1.0.8", 40001))
+
+    def registered(self, *headers: Header, method: str = "REGISTER") -> Request:
+        """The phone's request as the registrar gets it."""
+        uri = f"sip:{FOREIGN}" if method == "REGISTER" else f"sip:dora@{FOREIGN}"
+        sender = f"sip:carl@{FOREIGN}"
+        request = self.phone.build(method, uri, *headers, sender=sender)
+        self.phone.send(request, tls_address(0))
+        self.world.run(0.2)
+        return self.registrar.requests(method)[-1]
+
+    def path(self) -> str:
+        """What the registrar has learnt."""
+        return self.registered().values("path")[0]
+
+    def back(self, method: str, route: str, *headers: Header, to: Address | None = None) -> Request:
+        """A request of the registrar's for the phone."""
+        uri = "sip:carl@192.168.3.3:40001;transport=tls"
+        request = self.registrar.build(method, uri, ("Route", route), *headers)
+        self.registrar.send(request, to)
+        self.world.run(0.2)
+        return request
+
+
+class TlsPeer(Peer):
+    """A peer by TLS."""
+
+    def via(self, extra: str = "") -> str:
+        return super().via(extra).replace("/UDP", "/TLS")
+
+
+def uri_params(value: str) -> str:
+    return value.partition("@")[2].rstrip(">")
+
+
+@pytest.mark.rfc("REG-18", "REG-24")
+def test_the_first_hop_puts_its_flow_on_top_of_the_path(size: Size) -> None:
+    edged = Edged(size)
+    arrived = edged.registered(("Path", "<sip:p1.example;lr>"), ("Supported", "path, outbound"))
+    path = arrived.values("path")
+    assert path[1:] == ["<sip:p1.example;lr>"]
+    host, port = tls_address(0)
+    assert uri_params(path[0]) == f"{host}:{port};transport=tls;lr;ob"
+    assert not arrived.has("record-route")
+    other = TlsPeer(edged.world, ("10.1.0.8", 40002))
+    other.send(other.build("REGISTER", f"sip:{FOREIGN}", sender=f"sip:carl@{FOREIGN}"), tls_address(0))
+    edged.world.run(0.2)
+    assert edged.registrar.requests("REGISTER")[-1].values("path")[0] != path[0]
+    # The answer goes back as it is, by the connection.
+    edged.registrar.answer(arrived, 200, ("Path", path[0]), ("Require", "outbound"))
+    edged.world.run(0.2)
+    assert edged.phone.responses[-1].require == ["outbound"]
+
+
+@pytest.mark.rfc("REG-18", "REG-24")
+def test_a_later_hop_is_not_on_the_path(size: Size) -> None:
+    edged = Edged(size)
+    before = "SIP/2.0/UDP 192.168.3.3:5060;branch=z9hG4bKfurther"
+    arrived = edged.registered(("Via", edged.phone.via()), ("Via", before))
+    assert all("ob" not in value for value in arrived.values("path"))
+    assert arrived.values("path") == []
+
+
+@pytest.mark.rfc("REG-18")
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "OPTIONS", "SUBSCRIBE", "PUBLISH"])
+def test_only_registers_have_a_path(size: Size, method: str) -> None:
+    edged = Edged(size)
+    arrived = edged.registered(method=method)
+    assert not arrived.has("path")
+    records = arrived.values("record-route")
+    assert len(records) == (2 if method in ("INVITE", "SUBSCRIBE") else 0)
+    assert all(";lr" in value and ";ob" not in value for value in records)
+
+
+@pytest.mark.rfc("REG-25")
+def test_a_flow_token_leads_to_the_phone(size: Size) -> None:
+    edged = Edged(size)
+    path = edged.path()
+    edged.back("MESSAGE", path)
+    [message] = edged.phone.requests("MESSAGE")
+    assert not message.has("route")
+    assert not message.has("record-route")
+    assert edged.phone.arrived[-1][2] == tls_address(0)
+    edged.phone.answer(message, 200, to=tls_address(0))
+    edged.world.run(0.2)
+    assert edged.registrar.statuses[-1] == 200
+
+
+@pytest.mark.rfc("REG-25")
+@pytest.mark.parametrize("by", ["phone", "registrar"])
+def test_a_call_that_comes_by_a_flow_stays_on_it(size: Size, by: str) -> None:
+    edged = Edged(size)
+    path = edged.path()
+    edged.back("INVITE", path)
+    [invite] = edged.phone.requests("INVITE")
+    records = invite.values("record-route")
+    token = path.partition("@")[0]
+    assert [value.partition("@")[0] for value in records] == [token, token]
+    assert all(";ob" not in value for value in records)
+    edged.phone.answer(invite, 200, to=tls_address(0))
+    edged.world.run(0.2)
+    assert edged.registrar.statuses[-1] == 200
+    tags = ("From", invite.first("from") or ""), ("To", f"{invite.first('to')};tag=t")
+    same = ("Call-ID", invite.call_id)
+    if by == "registrar":
+        routes = [("Route", value) for value in reversed(records)]
+        for number, method in (("1", "ACK"), ("2", "BYE")):
+            uri = "sip:carl@192.168.3.3:40001;transport=tls"
+            cseq = ("CSeq", f"{number} {method}")
+            edged.registrar.send(edged.registrar.build(method, uri, *routes, *tags, same, cseq))
+            edged.world.run(0.2)
+            [arrived] = edged.phone.requests(method)
+            assert not arrived.has("route")
+        return
+    tags = ("From", tags[1][1]), ("To", tags[0][1])
+    routes = [("Route", value) for value in records]
+    bye = edged.phone.build("BYE", f"sip:mallory@{REGISTRAR[0]}:5060", *routes, *tags, same)
+    edged.phone.send(bye, tls_address(0))
+    edged.world.run(0.2)
+    [arrived] = edged.registrar.requests("BYE")
+    assert not arrived.has("route")
+
+
+@pytest.mark.rfc("REG-25")
+def test_a_token_that_nobody_made_is_refused(size: Size) -> None:
+    edged = Edged(size)
+    path = edged.path()
+    for at in (2, 12, 24, 40):
+        bad = path[:at] + ("A" if path[at] != "A" else "B") + path[at + 1 :]
+        edged.back("MESSAGE", bad)
+        assert edged.registrar.statuses[-1] == 403
+    edged.back("MESSAGE", path.replace("<sip:", "<sip:A"))
+    assert edged.registrar.statuses[-1] == 403
+    assert edged.phone.requests("MESSAGE") == []
+
+
+@pytest.mark.rfc("REG-25")
+@pytest.mark.parametrize("how", ["cut", "restart"])
+def test_a_flow_that_is_gone_is_said_to_be(size: Size, how: str) -> None:
+    edged = Edged(size)
+    path = edged.path()
+    node = edged.world.nodes[0]
+    if how == "cut":
+        node.cut(edged.phone.address)
+    else:
+        for slot in range(size.workers):
+            node.kill_worker(slot, 0.1)
+        edged.world.run(0.5)
+    edged.back("INVITE", path)
+    assert edged.registrar.statuses[-1] == 430
+    edged.world.run(40)
+    assert edged.phone.requests("INVITE") == []
+
+
+@pytest.mark.rfc("REG-25")
+def test_a_phone_sends_to_its_registrar_alone(size: Size) -> None:
+    """No open relay: whatever its Route says behind the token."""
+    edged = Edged(size)
+    route = edged.path()
+    victim = Peer(edged.world, ("10.66.0.1", 5060))
+    headers = [("Route", route), ("Route", "<sip:10.66.0.1;lr>")]
+    request = edged.phone.build("MESSAGE", "sip:x@10.66.0.1", *headers)
+    edged.phone.send(request, tls_address(0))
+    edged.world.run(1)
+    assert victim.arrived == []
+    assert len(edged.registrar.requests("MESSAGE")) == 1
+
+
+@pytest.mark.rfc("REG-25")
+def test_any_node_takes_a_token_to_the_node_that_has_the_flow(size: Size) -> None:
+    edged = Edged(size)
+    path = edged.path()
+    last = edged.world.nodes[-1].address
+    edged.back("MESSAGE", path, to=last)
+    assert len(edged.phone.requests("MESSAGE")) == 1
+
+
+@pytest.mark.rfc("REG-25")
+def test_where_we_are_no_edge_a_user_part_in_our_route_is_nothing(size: Size) -> None:
+    world = new_world(size)
+    bob = Phone(world, "bob", ("10.1.0.2", 5060))
+    bob.register()
+    world.run(1)
+    request = bob.build("MESSAGE", BOB)
+    request.set("Route", f"<sip:bob@{node_address(0)[0]};lr>")
+    outgoing = bob.start(request, node_address(0))
+    world.run(1)
+    assert outgoing.status == 200
+
+
+# --- keep-alives from our side ------------------------------------------------------------------------
+class Raw:
+    """Whoever is at an address: all datagrams that arrive."""
+
+    def __init__(self, world: World, address: Address) -> None:
+        self.came: list[tuple[float, bytes]] = []
+        self.world = world
+        self.address = address
+        world.network.attach(address, self._receive)
+
+    def _receive(self, data: bytes, source: Address, now: float) -> None:
+        self.came.append((now, data))
+
+    def pings(self) -> list[float]:
+        return [now for now, data in self.came if data == b"\r\n\r\n"]
+
+
+def live(world: World, seconds: int) -> None:
+    """Time passes, and the nodes look around every second, as real ones do."""
+    for _ in range(seconds):
+        world.run(1)
+        for node in world.nodes:
+            for slot, place in enumerate(node.slots):
+                if place.worker is not None:
+                    place.worker.sweep(world.network.now, world.network.at)
+                    node.flush(slot)
+
+
+def behind_nat(world: World, port: int = 3072) -> Raw:
+    """bob registered through a NAT, and then only listens."""
+    bob = Phone(world, "bob", ("10.1.0.2", port))
+    bob._node = lambda: node_address(0)  # type: ignore[method-assign]
+    bob.contact = "sip:bob@192.168.7.7:5060"
+    outgoing = bob.register(expires=200)
+    world.run(1)
+    assert outgoing.status == 200
+    return Raw(world, bob.address)
+
+
+def test_a_flow_through_a_nat_is_kept_open_for_as_long_as_it_is_registered(size: Size) -> None:
+    world = new_world(size)
+    raw = behind_nat(world)
+    live(world, 300)
+    gaps = [b - a for a, b in zip(raw.pings(), raw.pings()[1:], strict=False)]
+    assert raw.pings()[-1] < 205
+    assert len(raw.pings()) == 7
+    assert all(24 <= gap <= 29 for gap in gaps)
+    assert all(len(w.keep_alives) == 0 for w in world.workers)
+
+
+@pytest.mark.parametrize("ping", [b"\r\n\r\n", b"\x00\x01\x00\x00\x21\x12\xa4\x42" + bytes(12)])
+def test_who_keeps_a_flow_open_gets_no_pings_on_it(size: Size, ping: bytes) -> None:
+    world = new_world(size)
+    raw = behind_nat(world)
+    for _ in range(6):
+        world.network.send(ping, raw.address, node_address(0))
+        live(world, 28)
+    # Of several workers the one that has the binding need not be the one that heard it.
+    assert raw.pings() == [] or size.workers > 1
+
+
+def test_who_is_reached_as_he_says_gets_no_pings(size: Size) -> None:
+    world = new_world(size)
+    bob = Phone(world, "bob", ("10.1.0.2", 5060))
+    bob.register()
+    world.run(1)
+    raw = Raw(world, bob.address)
+    live(world, 100)
+    assert raw.came == []
+
+
+def test_a_flow_that_has_moved_is_left_alone(size: Size) -> None:
+    world = new_world(size)
+    old = behind_nat(world)
+    new = behind_nat(world, 3073)
+    live(world, 90)
+    assert old.pings() == []
+    assert len(new.pings()) == 3
+
+
+def test_a_worker_that_starts_again_goes_on_with_it(size: Size) -> None:
+    world = new_world(size)
+    raw = behind_nat(world)
+    for slot in range(size.workers):
+        world.nodes[0].kill_worker(slot, 0.1)
+    live(world, 60)
+    assert raw.pings()
