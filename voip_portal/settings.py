@@ -31,6 +31,10 @@ VOIP_PROBE_S = float(os.environ.get("VOIP_PROBE_S") or 300)
 """How often both ends of a call are asked whether they are still there, in seconds."""
 VOIP_MAX_CALL_S = float(os.environ.get("VOIP_MAX_CALL_S") or 86_400)
 """The longest time of a call, in seconds."""
+VOIP_EDGE_FOR = env.words("VOIP_EDGE_FOR")
+"""Domains of other registrars that the SIP server is the edge proxy of: `domain=URI`."""
+VOIP_SERVICE_ROUTE = env.words("VOIP_SERVICE_ROUTE")
+"""URIs that phones are told to send their requests by (RFC 3608)."""
 VOIP_DNS = env.words("VOIP_DNS")
 """DNS servers the SIP server asks, `address` or `address:port`; none: those of the system."""
 VOIP_COMPILED = env.flag("VOIP_COMPILED", default=True)

@@ -15,7 +15,7 @@ from django.core.checks import WARNING, Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from sipcore.errors import MalformedMessage
-from sipcore.message.uri import parse_host_port
+from sipcore.message.uri import parse_host_port, parse_uri
 from sipcore.transport.flow import is_address
 from voip_portal.bridge.compiled import FOLDER, is_current
 from voip_portal.nodes.campus_authority import ensure
@@ -98,6 +98,8 @@ def daemon_config(node: str, hosts: list[str], port: int, tls_port: int) -> dict
         "tls_folder": str(settings.VOIP_TLS_FOLDER) if tls_port > 0 else "",
         "advertise": "" if len(usable) > 1 else settings.VOIP_ADVERTISE,
         "dns": dns_servers(settings.VOIP_DNS),
+        "edge_for": edge_domains(settings.VOIP_EDGE_FOR),
+        "service_route": service_route(settings.VOIP_SERVICE_ROUTE),
         "cluster_keys": keys,
         "applications": settings.VOIP_APPLICATIONS,
         "probe_s": settings.VOIP_PROBE_S,
@@ -125,6 +127,40 @@ def dns_servers(words: Sequence[str]) -> list[tuple[str, int]]:
             )
         servers.append((host, port or DNS_PORT))
     return servers
+
+
+def edge_domains(words: Sequence[str]) -> dict[str, str]:
+    """Domain → URI of its registrar, as VOIP_EDGE_FOR has them."""
+    domains = {}
+    for word in words:
+        domain, _, uri = word.partition("=")
+        if not domain or not is_sip_uri(uri):
+            raise CommandError(
+                f"VOIP_EDGE_FOR: {word} does not say where a domain's registrar is: "
+                "write other.example=sip:192.0.2.9:5060."
+            )
+        if Domain.objects.filter(name=domain.lower()).exists():
+            raise CommandError(f"VOIP_EDGE_FOR: {domain} is a domain of our own.")
+        domains[domain.lower()] = uri
+    return domains
+
+
+def service_route(words: Sequence[str]) -> list[str]:
+    """The Route values of VOIP_SERVICE_ROUTE."""
+    for word in words:
+        if not is_sip_uri(word) or "lr" not in parse_uri(word).params:
+            raise CommandError(
+                f"VOIP_SERVICE_ROUTE: {word} is no URI of a proxy: write sip:sip.example.org;lr."
+            )
+    return [f"<{word}>" for word in words]
+
+
+def is_sip_uri(text: str) -> bool:
+    """Whether something can be sent there."""
+    try:
+        return parse_uri(text).scheme in ("sip", "sips")
+    except MalformedMessage:
+        return False
 
 
 def can_bind(host: str) -> bool:
