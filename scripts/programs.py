@@ -32,6 +32,8 @@ PROGRAMS = (
     Program("initdb", ("postgresql",), "PostgreSQL", "usr/lib/postgresql/*/bin/initdb"),
     Program("redis-server", ("redis-server",), "the other broker"),
     Program("nsd", ("nsd",), "is the DNS", "usr/sbin/nsd"),
+    Program("ip", ("iproute2",), "makes networks", "*bin/ip"),
+    Program("iptables", ("iptables",), "is the NAT", "usr/sbin/iptables"),
     Program("gcc", ("gcc",), "compiles sipcore"),
     Program("Python.h", ("python3-dev",), "compiles sipcore", "usr/include/python3*/Python.h"),
     Program("msgfmt", ("gettext",), "checks the translations"),
