@@ -30,13 +30,8 @@ listed here loses its proof.
 REASONS: Final = {
     "EVT": "presence and event packages are not there yet; SUBSCRIBE, NOTIFY and PUBLISH pass through",
     "WSK": "SIP over WebSocket is not there yet",
-    "TXN-10": "who comes back by a new connection is answered on the old one: not right yet",
-    "TRP-16": "outbound over NATed UDP (STUN on the SIP port) is not there yet",
     "MSG-02": "messages are not stored yet: one that reaches nobody is answered 480",
     "MSG-06": "messages are not stored yet",
-    "REG-18": "an edge proxy that adds Path is not there yet",
-    "REG-19": "Service-Route is not sent yet",
-    **{f"REG-{n}": "outbound (RFC 5626) is there in parts, and not proven yet" for n in range(20, 27)},
     "REG-27": "GRUU is not there yet",
     "REG-28": "GRUU is not there yet",
     "REG-29": "GRUU is not there yet",
