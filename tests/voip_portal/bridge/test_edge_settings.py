@@ -1,0 +1,39 @@
+"""What an operator may write to be the edge of other registrars, and what he is told of mistakes."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.management.base import CommandError
+
+from voip_portal.bridge.management.commands.sipd import edge_domains, service_route
+from voip_portal.numbers.models import Domain
+
+
+@pytest.mark.django_db
+def test_domains_are_led_to_their_registrars() -> None:
+    words = ["Other.example=sip:192.0.2.9:5060", "third.example=sips:sip.third.example"]
+    assert edge_domains(words) == {
+        "other.example": "sip:192.0.2.9:5060",
+        "third.example": "sips:sip.third.example",
+    }
+    assert edge_domains([]) == {}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("word", ["other.example", "=sip:a", "a.example=tel:1", "a.example=<sip:b>"])
+def test_what_leads_nowhere_is_refused_with_an_example(word: str) -> None:
+    with pytest.raises(CommandError, match=r"VOIP_EDGE_FOR.*write other\.example=sip:192"):
+        edge_domains([word])
+
+
+@pytest.mark.django_db
+def test_a_domain_of_our_own_has_no_other_registrar() -> None:
+    Domain.objects.create(name="campus.test")
+    with pytest.raises(CommandError, match="our own"):
+        edge_domains(["Campus.test=sip:192.0.2.9"])
+
+
+def test_a_service_route_needs_lr() -> None:
+    assert service_route(["sip:sip.example.org;lr"]) == ["<sip:sip.example.org;lr>"]
+    with pytest.raises(CommandError, match="VOIP_SERVICE_ROUTE"):
+        service_route(["sip:sip.example.org"])
