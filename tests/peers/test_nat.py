@@ -6,108 +6,19 @@ phones come back by new ones, as RFC 5626 has them do.
 
 from __future__ import annotations
 
-import ctypes
-import os
 import socket
-import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, TypeVar
 
 import pytest
 
 from tests.sipcore.conformance.served import Served, serving
 from tests.sipcore.simulation.world import secret_of
+from tests.support.nat import NAT_OUTSIDE, OUTSIDE, Nat, at, masqueraded
 from tests.support.ua import Agent
 
 pytestmark = pytest.mark.peers
-
-OUTSIDE: Final = "10.213.7.1"
-NAT_OUTSIDE: Final = "10.213.7.2"
-INSIDE: Final = ("192.168.213.2", "192.168.213.6")
-ROUTERS: Final = ("192.168.213.1", "192.168.213.5")
-NEW_NETWORK: Final = 0x40000000
-T = TypeVar("T")
-
-
-def run(*words: str) -> None:
-    done = subprocess.run(words, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
-    assert done.returncode == 0, (words, done.stderr)
-
-
-class Nat:
-    """The namespaces; everything in them is gone with them."""
-
-    def __init__(self) -> None:
-        mark = f"{os.getpid() % 100_000}"
-        self.router, *self.homes = (f"sip-{mark}-{name}" for name in ("nat", "a", "b"))
-        self._outside = f"so{mark}"
-
-    def build(self) -> None:
-        """Make them, and the NAT between."""
-        for name in (self.router, *self.homes):
-            run("ip", "netns", "add", name)
-        run("ip", "link", "add", self._outside, "type", "veth", "peer", "out", "netns", self.router)
-        run("ip", "address", "add", f"{OUTSIDE}/24", "dev", self._outside)
-        run("ip", "link", "set", self._outside, "up")
-        self.inside("ip", "address", "add", f"{NAT_OUTSIDE}/24", "dev", "out")
-        self.inside("ip", "link", "set", "out", "up")
-        for number, home in enumerate(self.homes):
-            link = f"in{number}"
-            self.inside("ip", "link", "add", link, "type", "veth", "peer", "eth", "netns", home)
-            self.inside("ip", "address", "add", f"{ROUTERS[number]}/30", "dev", link)
-            self.inside("ip", "link", "set", link, "up")
-            at_home = ("ip", "-n", home)
-            run(*at_home, "address", "add", f"{INSIDE[number]}/30", "dev", "eth")
-            run(*at_home, "link", "set", "eth", "up")
-            run(*at_home, "route", "add", "default", "via", ROUTERS[number])
-        self.inside("sysctl", "-qw", "net.ipv4.ip_forward=1")
-        self.inside("iptables", "-t", "nat", "-A", "POSTROUTING", "-o", "out", "-j", "MASQUERADE")
-
-    def inside(self, *words: str) -> None:
-        """Run something on the router."""
-        run("ip", "netns", "exec", self.router, *words)
-
-    def close(self) -> None:
-        run("ip", "link", "del", self._outside)
-        for name in (*self.homes, self.router):
-            run("ip", "netns", "del", name)
-
-    def reset(self, on: bool) -> None:
-        """Whatever is sent over TCP is answered with a reset."""
-        rule = ("FORWARD", "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset")
-        self.inside("iptables", "-I" if on else "-D", *rule)
-
-    def link(self, up: bool) -> None:
-        """The way out is down; what is masqueraded by it is forgotten."""
-        self.inside("ip", "link", "set", "out", "up" if up else "down")
-
-
-def at(home: str, act: Callable[[], T]) -> T:
-    """Do something in a namespace: sockets that it makes stay there."""
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def go() -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        with open(f"/run/netns/{home}") as file:
-            if libc.setns(file.fileno(), NEW_NETWORK):
-                errors.append(OSError(ctypes.get_errno(), "setns"))
-                return
-        try:
-            results.append(act())
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=go)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
-
 
 class Home:
     """One of us behind the NAT, with a phone that keeps one flow (RFC 5626)."""
@@ -137,14 +48,8 @@ class Home:
 
 @pytest.fixture
 def nat() -> Iterator[Nat]:
-    if os.geteuid() != 0:
-        pytest.skip("making network namespaces takes root")
-    made = Nat()
-    try:
-        made.build()
-        yield made
-    finally:
-        made.close()
+    with masqueraded() as nat:
+        yield nat
 
 
 @pytest.fixture

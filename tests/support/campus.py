@@ -222,8 +222,9 @@ class Campus:
     def _sip_answers(self) -> bool:
         for process in self._processes:
             assert process.poll() is None, f"ended: {self._logs()}"
-        with Agent(("127.0.0.1", self.sip_port), "probe") as probe, suppress(AssertionError):
-            options = probe.request("OPTIONS", f"sip:127.0.0.1:{self.sip_port}")
+        host = self.settings.get("VOIP_ADVERTISE", "127.0.0.1")
+        with Agent((host, self.sip_port), "probe") as probe, suppress(AssertionError):
+            options = probe.request("OPTIONS", f"sip:{host}:{self.sip_port}")
             probe.send(options)
             return probe.final(options, 0.2).status == 200
         return False
