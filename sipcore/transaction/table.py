@@ -70,7 +70,7 @@ class TransactionTable:
         key = server_key(request, method)
         tx = self._servers.get(key)
         if tx is not None:
-            if flow.connection != tx.flow.connection and flow.transport == tx.flow.transport:
+            if _has_moved(tx, request, flow):
                 tx.flow = flow  # the client has come back: it hears nothing on the old connection
             tx.apply(Input.REQUEST, request, now)
             return None
@@ -199,3 +199,18 @@ class TransactionTable:
         elif isinstance(tx, ServerTransaction) and self._servers.get(tx.key) is tx:
             del self._servers[tx.key]
             self.tu.server_ended(tx, now)
+
+
+def _has_moved(tx: Transaction, request: Request, flow: Flow) -> bool:
+    """Whether a client sends its request again by another connection.
+
+    A branch may be guessed. Who does not know the whole request gets no answers to it.
+    """
+    if flow.connection == tx.flow.connection or flow.transport != tx.flow.transport:
+        return False
+    first = tx.request
+    return (
+        request.call_id == first.call_id
+        and request.from_tag == first.from_tag
+        and request.cseq_number == first.cseq_number
+    )

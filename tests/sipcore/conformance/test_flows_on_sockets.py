@@ -87,6 +87,23 @@ def test_a_call_that_rings_is_answered_on_the_new_connection(served: Served) -> 
     bob.unregister()
 
 
+@pytest.mark.rfc("TXN-10")
+def test_who_has_only_guessed_a_branch_hears_nothing(served: Served) -> None:
+    bob = served.agent("bob").registered()
+    caller, thief = served.agent(transport="TCP"), served.agent(transport="TCP")
+    request = caller.request("MESSAGE", served.uri("bob"))
+    caller.send(request)
+    message = bob.expect("MESSAGE")
+    guess = thief.request("MESSAGE", served.uri("bob"))
+    guess.headers[0] = request.headers[0]
+    thief.send(guess)
+    thief.quiet(0.2)
+    bob.respond(message, 200)
+    assert caller.final(request).status == 200
+    thief.quiet(0.2)
+    bob.unregister()
+
+
 @pytest.mark.rfc("REG-26")
 @pytest.mark.parametrize("ends", ["who stayed", "who came back"])
 def test_a_call_outlives_a_connection(served: Served, ends: str) -> None:
