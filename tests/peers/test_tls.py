@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import baresip, linphone, sipp
+from tests.support import baresip, linphone, pjsua, sipp
 from tests.support.baresip import Baresip
 from tests.support.calls import COMPLETED, Phones, expect_record
 from tests.support.campus import Campus, Line, wait_for
@@ -355,3 +355,21 @@ def test_sipp_registers_over_tls(prepared: Campus, tmp_path: Path, host: str) ->
         # A connection that has ended takes along who registered by it: the event log tells all.
         new = {r["line"] for r in campus.records() if r["k"] == "register.new"}
         assert new == {line.id for line in lines}
+
+
+# --- pjsua2 -------------------------------------------------------------------------------------------
+@pytest.mark.interop
+@pytest.mark.skipif(not pjsua.is_installed(), reason="pjsua2 has no wheel for this Python")
+@pytest.mark.parametrize("host", HOSTS)
+def test_pjsua2_calls_over_tls(campus: Campus, host: str) -> None:
+    line = campus.line()
+    done = pjsua.call((host, campus.tls_port), line.username, line.secret, "echo", campus.authority)
+    assert done["registered"] == 200, done
+    assert done["states"][-2:] == ["CONFIRMED", "DISCONNECTED"], done
+    call = next(r for r in campus.records() if r.get("caller_line") == line.id)
+    assert call["dialled"] == "echo"
+    ended = wait_for(
+        "the end of the call",
+        lambda: next((r for r in campus.records() if r["k"] == "call.end" and r["c"] == call["c"]), None),
+    )
+    assert (ended["cause"], ended["by"]) == ("completed", "caller")
