@@ -16,10 +16,12 @@ if [ "$PEERS" = 0 ]; then
 fi
 echo "== sipcore compiled: the same tests once more; all that follows runs on it"
 $bin/python scripts/compile.py
-SIPCORE=compiled $bin/pytest -q -n 2 -m "$quick and not source" tests/sipcore
+# All of the random runs here, where they take half the time; some of them again as source.
+SIM_SEEDS=200 SIPCORE=compiled $bin/pytest -q -n 2 -m "$quick and not source" tests/sipcore
 echo "== Tests, on SQLite"
 CONFORMANCE_REPORT=$(mktemp)
 export CONFORMANCE_REPORT
+export SIM_SEEDS=20
 trap "rm -f $CONFORMANCE_REPORT" EXIT
 sh scripts/with_var.sh $bin/pytest -q -n 2 -m "$quick"
 $bin/python scripts/conformance.py --check "$CONFORMANCE_REPORT"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from itertools import cycle
 from random import SystemRandom
 
 _LOWEST, _HIGHEST = 12_000, 31_000
@@ -27,6 +29,22 @@ def free_port(count: int = 1) -> int:
         ):
             return port
     raise RuntimeError("no free port found")
+
+
+def unused_port(host: str) -> int:
+    """A UDP port that no phone of this run has had for long.
+
+    What the kernel gives may have been another phone's a moment ago, and hears what that one is
+    still told: half a minute long, where a final response was not acknowledged.
+    """
+    return next(port for port in _unused if _is_free(host, port, socket.SOCK_DGRAM))
+
+
+_WORKERS = 8
+"""Of pytest-xdist, each with ports of its own."""
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _WORKERS
+_first = 33_000 + _random.randrange(0, 10_000, _WORKERS) + _worker
+_unused = cycle([*range(_first, 60_900, _WORKERS), *range(33_000 + _worker, _first, _WORKERS)])
 
 
 def _is_free(host: str, port: int, kind: socket.SocketKind) -> bool:

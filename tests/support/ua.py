@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
+from tests.support.ports import unused_port
 from tests.support.wire import (
     Header,
     Wire,
@@ -242,7 +243,8 @@ class Agent:
         family = socket.AF_INET6 if ":" in self.server[0] else socket.AF_INET
         if self.transport == "UDP":
             sock = socket.socket(family, socket.SOCK_DGRAM)
-            sock.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
+            host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+            sock.bind((host, unused_port(host)))
             return sock
         stream = socket.create_connection(self.server, PATIENCE_S)
         if self.transport == "TLS":
