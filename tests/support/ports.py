@@ -6,6 +6,10 @@ import os
 import socket
 from itertools import cycle
 from random import SystemRandom
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LOWEST, _HIGHEST = 12_000, 31_000
 _random = SystemRandom()
@@ -44,7 +48,7 @@ _WORKERS = 8
 """Of pytest-xdist, each with ports of its own."""
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _WORKERS
 _first = 33_000 + _random.randrange(0, 10_000, _WORKERS) + _worker
-_unused = cycle([*range(_first, 60_900, _WORKERS), *range(33_000 + _worker, _first, _WORKERS)])
+_unused: Iterator[int] = cycle([*range(_first, 60_900, _WORKERS), *range(33_000 + _worker, _first, _WORKERS)])
 
 
 def _is_free(host: str, port: int, kind: socket.SocketKind) -> bool:
