@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from random import Random
 
 
+MAX_HOSTS: Final = 100
+"""Of more SRV records only so many are looked at: drawing costs the square of their number."""
+
+
 def in_order(records: Sequence[Srv], random: Random | None) -> list[Srv]:
     """The records by priority, those of one priority drawn by weight.
 
@@ -21,7 +25,7 @@ def in_order(records: Sequence[Srv], random: Random | None) -> list[Srv]:
     usable = sorted(
         {record for record in records if record.target and 0 < record.port <= 65_535},
         key=lambda r: (r.priority, -r.weight, r.target, r.port),
-    )
+    )[:MAX_HOSTS]
     if random is None:
         return usable
     ordered: list[Srv] = []

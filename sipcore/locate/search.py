@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from sipcore.locate.answers import Answer, Naptr, Question
 from sipcore.locate.destination import DEFAULT_PORTS, SECURE, Candidate, Destination
-from sipcore.locate.ordering import by_order_and_preference, by_precedence, in_order
+from sipcore.locate.ordering import MAX_HOSTS, by_order_and_preference, by_precedence, in_order
 from sipcore.transport.flow import is_address
 
 if TYPE_CHECKING:
     from random import Random
 
-MAX_HOSTS: Final = 100
-"""Of so many SRV records at most the hosts are tried."""
+MAX_SERVERS: Final = 16
+"""Tried for one request: the addresses are whoever's, and each may take half a minute."""
 _SERVICES: Final = {
     "SIP+D2U": "UDP",
     "SIP+D2T": "TCP",
@@ -184,6 +184,9 @@ class Search:
     # --- addresses -----------------------------------------------------------------------------
     def _find_addresses(self, host: Host, known: Known) -> list[Question]:
         transport, name, port = host
+        if len(self._seen) >= MAX_SERVERS:
+            self._next_host = MAX_HOSTS
+            return []
         if is_address(name):
             addresses = [name]
         else:
@@ -199,11 +202,13 @@ class Search:
             for question in questions:
                 answer = known(question)
                 assert answer is not None
-                addresses += answer.addresses
+                addresses += answer.addresses[:MAX_SERVERS]
         self._next_host += 1
         assert self._wanted is not None
         for address in by_precedence(addresses):
             candidate = Candidate(transport, address, port, self._wanted.domain)
+            if len(self._seen) >= MAX_SERVERS:
+                break
             if (transport, ":" in address) in self._speaks and candidate not in self._seen:
                 self._seen.add(candidate)
                 self.ready.insert(0, candidate)

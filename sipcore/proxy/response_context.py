@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 TIMER_C_S: Final = 185.0
 """A ringing branch without news is given up after this time (RFC 3261 §16.6 step 11: > 3 min)."""
+NO_CLIENT_S: Final = 64.0
+"""Twice 64*T1: whoever sent a request other than INVITE has long given it up (RFC 4321 §1)."""
 FLOW_FAILED: Final = 430
 """The flow is gone, the phone may be reached by another (RFC 5626 §11.5). No phone is told so."""
 CANCEL_WAIT_S: Final = 32.0
@@ -302,6 +304,8 @@ class ResponseContext:
         """Go on to the next server of a name (RFC 3263 §4.3); False where that is not to be."""
         if branch.search is None or self.cancelled or branch.cancel_wanted:
             return False
+        if not self.is_invite and now - (branch.deadline - TIMER_C_S) >= NO_CLIENT_S:
+            return False  # nobody waits for it any more
         branch.failure = failure
         branch.tx = branch.request = None  # what its transaction has to say now is of no account
         branch.provisional = False

@@ -8,7 +8,8 @@ from random import Random
 import pytest
 
 from sipcore.locate import Answer, Candidate, Naptr, Question, Search, Srv, destination
-from sipcore.locate.search import MAX_HOSTS, Speaks
+from sipcore.locate.ordering import MAX_HOSTS, in_order
+from sipcore.locate.search import MAX_SERVERS, Speaks
 from sipcore.message import parse_uri
 
 IPV4: Speaks = frozenset({("UDP", False), ("TCP", False)})
@@ -357,7 +358,7 @@ def test_sixty_four_records_are_asked_for_one_by_one() -> None:
     run = search("sip:far.example;transport=udp")
     assert asker.next(run) == ("UDP", "192.0.2.1", 5060)
     assert asker.rounds == [[("_sip._udp.far.example", "SRV")], [("s0.example", "A")]]
-    assert len(located("sip:far.example;transport=udp", zone)[0]) == 64
+    assert len(located("sip:far.example;transport=udp", zone)[0]) == MAX_SERVERS
 
 
 def test_the_number_of_hosts_is_bounded() -> None:
@@ -365,6 +366,33 @@ def test_the_number_of_hosts_is_bounded() -> None:
     zone: Zone = {("_sip._udp.far.example", "SRV"): srv(*records)}
     _, asked = located("sip:far.example;transport=udp", zone)
     assert len(asked) == MAX_HOSTS + 1
+
+
+@pytest.mark.parametrize("target", ["sip:far.example:5060", "sip:far.example;transport=udp"])
+def test_whatever_a_zone_says_one_request_tries_so_many_servers(target: str) -> None:
+    many = [f"192.0.{i // 250}.{i % 250 + 1}" for i in range(4000)]
+    zone: Zone = {("far.example", "A"): a(*many)}
+    if "transport" in target:
+        zone["_sip._udp.far.example", "SRV"] = srv(*[(1, 0, 5060, f"s{i}.example") for i in range(9)])
+        zone |= {(f"s{i}.example", "A"): a(*many[i * 10 :]) for i in range(9)}
+    assert len(located(target, zone)[0]) == MAX_SERVERS
+
+
+class CountingRandom(Random):
+    """Says how often it was drawn from."""
+
+    draws = 0
+
+    def randint(self, low: int, high: int) -> int:
+        self.draws += 1
+        return super().randint(low, high)
+
+
+def test_drawing_among_thousands_of_records_takes_no_longer_than_among_a_hundred() -> None:
+    random = CountingRandom(1)
+    records = [Srv(1, i % 7, 5060, f"s{i}.example") for i in range(3000)]
+    assert len(in_order(records, random)) == MAX_HOSTS
+    assert random.draws == MAX_HOSTS
 
 
 def test_the_same_server_is_tried_once() -> None:

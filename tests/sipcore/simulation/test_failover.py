@@ -313,6 +313,19 @@ def test_a_message_fails_over_too(size: Size) -> None:
     hang_up_and_check(world, anna)
 
 
+def test_a_message_to_silent_servers_is_not_kept_for_hours(size: Size) -> None:
+    world = far_world(size)
+    world.zone["_sip._udp.far.example", "SRV"] = Answer(
+        300.0, srv=[Srv(i, 0, 5060, f"s{i}.far.example") for i in range(64)]
+    )
+    for i in range(64):
+        world.zone[f"s{i}.far.example", "A"] = Answer(300.0, addresses=[f"192.0.2.{i + 100}"])
+    anna = registered(world, "anna", "10.1.0.1")
+    call(world, anna, method="MESSAGE")
+    world.run(100)
+    assert all(worker.idle and not len(worker.transactions._clients) for worker in world.workers)
+
+
 # --- what is remembered of servers -----------------------------------------------------------------
 @pytest.mark.rfc("LOC-07")
 def test_a_dead_server_is_passed_over_until_a_probe_finds_it_again(size: Size) -> None:
