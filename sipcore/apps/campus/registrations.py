@@ -29,6 +29,8 @@ MAX_WAITING_PER_LINE: Final = 32
 """REGISTERs of one account that may wait for its store; more are answered 503."""
 MAX_CONNECTIONS: Final = 50_000
 """Connections remembered with whom they lead to."""
+MAX_LINES_PER_CONNECTION: Final = 16
+"""Accounts remembered of one connection: those of a phone with several, or of a gateway."""
 MAX_ATTEMPTS: Final = 8
 """How often one REGISTER is computed again after losing to another node."""
 
@@ -70,8 +72,8 @@ class Registrations:
         self._merged = merged
         self._waiting: dict[int, deque[Pending]] = {}
         self._changes: dict[int, BindingChange] = {}
-        self._connections: dict[Flow, int] = {}
-        """The account that registered by each connection, the last one."""
+        self._connections: dict[Flow, tuple[int, ...]] = {}
+        """The accounts that registered by each connection, the last ones."""
         for line_id in worker.bindings.line_ids():
             for binding in worker.bindings.bindings(line_id, 0.0):
                 self._look_after(binding, 0.0)
@@ -108,6 +110,8 @@ class Registrations:
             return
         self._merged.accept(tx, request, now)
         info = verdict.authentication_info()
+        if flow.connection:
+            self._remember(flow, account.id)  # it may end while the store is writing
         self._enqueue(Pending(tx, request, account, verdict.device, flow, info=info), now)
 
     def _enqueue(self, pending: Pending, now: float) -> None:
@@ -238,22 +242,30 @@ class Registrations:
         if flow is None:
             return
         if flow.connection:
-            if len(self._connections) >= MAX_CONNECTIONS:
-                del self._connections[next(iter(self._connections))]
-            self._connections[flow] = binding.line_id
+            self._remember(flow, binding.line_id)
         elif not flow.reliable and self._worker.has_socket(flow):
             self._worker.keep_alives.add(flow, binding.line_id, now)
 
+    def _remember(self, flow: Flow, line_id: int) -> None:
+        """This account registers by this connection."""
+        known = self._connections.get(flow)
+        if known is None:
+            if len(self._connections) >= MAX_CONNECTIONS:
+                del self._connections[next(iter(self._connections))]
+            self._connections[flow] = (line_id,)
+        elif line_id not in known:
+            self._connections[flow] = (*known[1 - MAX_LINES_PER_CONNECTION :], line_id)
+
     def connection_lost(self, flow: Flow, now: float) -> None:
         """No message will ever be delivered by it (RFC 5626 §7)."""
-        line_id = self._connections.pop(flow, None)
-        if line_id is not None:
+        for line_id in self._connections.pop(flow, ()):
             self.remove_lost(line_id, Lost(flow), now)
 
     def remove_lost(self, line_id: int, lost: Lost, now: float) -> None:
         """Remove the bindings of an account that lead nowhere."""
         worker = self._worker
-        if any(lost.is_of(b) for b in worker.bindings.bindings(line_id, worker.at)):
+        live = worker.bindings.bindings(line_id, worker.at)
+        if line_id in self._waiting or any(lost.is_of(b) for b in live):
             holder = _holder(line_id, worker.directory.account(line_id))
             self._enqueue(Pending(None, None, holder, None, None, lost=lost), now)
 

@@ -88,6 +88,7 @@ def through(world: World, *, path: str, headers: Iterable[Header] = (), params: 
         request.append("Path", path)
     for header in headers:
         request.append(*header)
+
     def transact(outgoing: Outgoing) -> None:
         outgoing.request.remove("Via")
         outgoing.request.append("Via", "SIP/2.0/TCP 192.168.7.7:5061;branch=z9hG4bKphone")
@@ -273,6 +274,42 @@ def test_a_cut_connection_is_out_of_the_way(size: Size, unheard: bool) -> None:
     assert line.bindings == ()
 
 
+def lost_flows(world: World) -> list[Flow]:
+    """What bindings lead to, and is gone."""
+    gone = world.nodes[0]._cut
+    flows = [b.flow for line in world.store.load() for b in line.bindings if b.flow is not None]
+    return [flow for flow in flows if flow.connection in gone]
+
+
+@pytest.mark.parametrize("after_ms", range(2, 120, 2))
+def test_a_connection_that_ends_while_it_registers_leaves_no_binding(
+    size: Size, after_ms: int
+) -> None:
+    world = new_world(size)
+    bob = Flowing(world)
+    request = bob.build("REGISTER", f"sip:{DOMAIN}")
+    request.set("To", f"<{BOB}>")
+    request.set("Contact", f"<{bob.contact}>")
+    bob.start(request, tls_address(0))
+    world.run(after_ms / 1000)
+    if bob.address in world.nodes[0]._connections:
+        world.nodes[0].cut(bob.address)
+    world.run(3)
+    assert lost_flows(world) == []
+
+
+def test_all_who_registered_by_a_connection_go_with_it(size: Size) -> None:
+    world = new_world(size)
+    bob = Flowing(world)
+    bob.register_flow()
+    clara = Flowing(world, "clara")
+    clara.register_flow()
+    assert sum(len(line.bindings) for line in world.store.load()) == 2
+    world.nodes[0].cut(bob.address)
+    world.run(1)
+    assert sum(len(line.bindings) for line in world.store.load()) == 0
+
+
 @pytest.mark.rfc("REG-26")
 def test_who_hangs_up_first_rings_no_other_flow(size: Size) -> None:
     world = new_world(size)
@@ -395,7 +432,9 @@ def test_the_first_hop_puts_its_flow_on_top_of_the_path(size: Size) -> None:
     assert uri_params(path[0]) == f"{host}:{port};transport=tls;lr;ob"
     assert not arrived.has("record-route")
     other = TlsPeer(edged.world, ("10.1.0.8", 40002))
-    other.send(other.build("REGISTER", f"sip:{FOREIGN}", sender=f"sip:carl@{FOREIGN}"), tls_address(0))
+    other.send(
+        other.build("REGISTER", f"sip:{FOREIGN}", sender=f"sip:carl@{FOREIGN}"), tls_address(0)
+    )
     edged.world.run(0.2)
     assert edged.registrar.requests("REGISTER")[-1].values("path")[0] != path[0]
     # The answer goes back as it is, by the connection.

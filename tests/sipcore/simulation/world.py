@@ -184,10 +184,15 @@ class Node:
         """The connection from there is gone; `unheard`: which shows when something is sent by it."""
         number = self._connections.pop(source)
         self._cut.add(number)
-        flow = Flow("TLS", tls_address(self.number), source, number)
+        if not unheard:
+            flow = Flow("TLS", tls_address(self.number), source, number)
+            # By the bus, like what came on it: so no worker hears of its end before that.
+            self.world.network.after(BUS_DELAY_S, lambda now: self._tell_of_end(flow, now))
+
+    def _tell_of_end(self, flow: Flow, now: float) -> None:
         for slot, place in enumerate(self.slots):
-            if place.worker is not None and not unheard:
-                place.worker.connection_lost(flow, self.world.network.now, self.world.network.at)
+            if place.worker is not None:
+                place.worker.connection_lost(flow, now, self.world.network.at)
                 self.flush(slot)
 
     def prove(self, source: Address, *identities: str) -> None:
