@@ -1,7 +1,7 @@
-"""What of the checklist is proven, by the report of a test run.
+"""What of the checklist is proven, by the reports of one or more test runs.
 
-    conformance.py REPORT           print the table and write docs/conformance.md
-    conformance.py --check REPORT   print the last line; docs/conformance.md must say the same
+    conformance.py REPORT…          print the table and write docs/conformance.md
+    conformance.py --check REPORT…  print the last line; docs/conformance.md must say the same
 
 Both fail when an id that docs/conformance.md lists as proven has lost its proof.
 """
@@ -57,20 +57,18 @@ class Proof(NamedTuple):
         return bool(self.passed) and not self.others
 
 
-def read_report(path: Path) -> dict[str, Proof]:
+def read_reports(paths: list[Path]) -> dict[str, Proof]:
     """Id → proof, parameters of tests left out."""
     passed: defaultdict[str, set[str]] = defaultdict(set)
     others: defaultdict[str, set[str]] = defaultdict(set)
-    for node, entry in json.loads(path.read_text()).items():
+    for node, entry in (item for path in paths for item in json.loads(path.read_text()).items()):
         test = node.partition("[")[0]
         for name in entry["ids"]:
             if entry["outcome"] == "passed":
                 passed[name].add(test)
             else:
                 others[name].add(f"{entry['outcome']} {node}")
-    return {
-        name: Proof(sorted(passed[name]), sorted(others[name])) for name in {*passed, *others}
-    }
+    return {name: Proof(sorted(passed[name]), sorted(others[name])) for name in {*passed, *others}}
 
 
 def reason(name: str) -> str:
@@ -122,8 +120,8 @@ def table(proofs: dict[str, Proof]) -> None:
 
 def main() -> int:
     """0: as it should be; 1: a proof is lost, or the page is out of date."""
-    check = "--check" in sys.argv
-    proofs = read_report(Path(sys.argv[-1]))
+    check = sys.argv[1] == "--check"
+    proofs = read_reports([Path(name) for name in sys.argv[2 if check else 1 :]])
     before = PAGE.read_text() if PAGE.exists() else ""
     after = page(proofs)
     ids = checklist_ids()
