@@ -125,11 +125,11 @@ class Deployment:
 class Phone:
     """Registers over UDP and asks with OPTIONS; blocking, one question at a time."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, patience_s: float = 0.5) -> None:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
         self._socket.connect(("127.0.0.1", port))
-        self._socket.settimeout(0.5)
+        self._socket.settimeout(patience_s)
         self._count = 0
 
     def close(self) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
+from types import TracebackType
 
 import pytest
 
@@ -13,6 +15,8 @@ from tests.voip_portal.bridge.daemon import ROOT, Deployment, Phone, stop
 
 pytestmark = [pytest.mark.sql, pytest.mark.xdist_group("daemon")]
 REGISTRATION_S = 0.5
+PATIENCE_S = 5.0
+BEAT_S = 0.01
 START = "import django, sys, time, json; django.setup(); until = time.time() + float(sys.argv[1])\n"
 SIGN_UPS = """
 from voip_portal.accounts.models import User
@@ -51,20 +55,54 @@ print(gone)
 """
 
 
+class Standstill:
+    """How long this machine let nobody run, not even a thread that does nothing but sleep.
+
+    A guest whose host is busy stands still for half a second now and then: no server is at fault.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._beat)
+
+    def _beat(self) -> None:
+        before = time.monotonic()
+        while not self._over.wait(BEAT_S):
+            now = time.monotonic()
+            self.seconds += max(0.0, now - before - 2 * BEAT_S)
+            before = now
+
+    def __enter__(self) -> Standstill:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+
 @pytest.mark.parametrize("seconds", [6, pytest.param(60, marks=pytest.mark.long)])
 def test_nothing_is_locked_and_no_registration_is_slow(tmp_path: Path, seconds: int) -> None:
     deployment = Deployment(tmp_path)
     deployment.add_line("anna", "secret", "20001")
     sipd = deployment.start_sipd()
-    phone = Phone(deployment.port)
+    phone = Phone(deployment.port, PATIENCE_S)
     workers = [work(deployment, code, seconds) for code in (SIGN_UPS, RECORDS, RETENTION)]
     try:
         took = []
-        while any(worker.poll() is None for worker in workers):
-            start = time.monotonic()
-            assert phone.register("anna", "secret") == 200
-            took.append(time.monotonic() - start)
-            time.sleep(0.02)
+        with Standstill() as standstill:
+            while any(worker.poll() is None for worker in workers):
+                start, stood = time.monotonic(), standstill.seconds
+                assert phone.register("anna", "secret") == 200
+                time.sleep(2 * BEAT_S)  # for the beat to be counted that ended with it
+                late = standstill.seconds - stood
+                took.append(time.monotonic() - start - 2 * BEAT_S - late)
     finally:
         phone.close()
         stop(sipd)
