@@ -11,6 +11,8 @@ from sipcore.transport.flow import is_address
 
 DEFAULT_PORTS: Final = {"UDP": 5060, "TCP": 5060, "TLS": 5061, "WS": 80, "WSS": 443}
 SECURE: Final = frozenset({"TLS", "WSS"})
+MAX_NAME: Final = 253
+"""Characters of the longest name that the DNS has (RFC 1035 §2.3.4)."""
 _OVER_TLS: Final = {"TCP": "TLS", "TLS": "TLS", "WS": "WSS", "WSS": "WSS"}
 
 
@@ -52,16 +54,21 @@ class Destination:
     def leads_nowhere(self) -> bool:
         """Whether it is no name that anybody could know.
 
-        That is `.invalid` (RFC 6761 §6.4, RFC 7118 §5), and what only looks like an address: no
-        top-level domain is a number (RFC 3696 §2).
+        That is `.invalid` (RFC 6761 §6.4, RFC 7118 §5), what is too long, and what only looks like
+        an address: no top-level domain is a number (RFC 3696 §2).
         """
         top = self.host.rpartition(".")[2]
+        if len(self.host) > MAX_NAME:
+            return True
         return top == "invalid" or (top.isdigit() and not self.is_numeric)
 
 
 def destination(uri: Uri) -> Destination | None:
-    """What a SIP or SIPS URI leads to; None where it contradicts itself or is of another scheme."""
-    if uri.scheme not in ("sip", "sips"):
+    """What a SIP or SIPS URI leads to; None where it contradicts itself or is of another scheme.
+
+    So is one with a name that is longer than names are.
+    """
+    if uri.scheme not in ("sip", "sips") or len(uri.host) > MAX_NAME:
         return None
     host = (uri.params.get("maddr") or uri.host).strip("[]").lower().removesuffix(".")
     secure = uri.scheme == "sips"

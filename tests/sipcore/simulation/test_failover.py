@@ -326,6 +326,19 @@ def test_a_message_to_silent_servers_is_not_kept_for_hours(size: Size) -> None:
     assert all(worker.idle and not len(worker.transactions._clients) for worker in world.workers)
 
 
+@pytest.mark.parametrize("maddr", ["", ";maddr=192.0.2.77"], ids=["name", "maddr"])
+@pytest.mark.parametrize("host", ["a" * 300 + ".example", "a" * 300 + ".localhost"])
+def test_a_name_longer_than_names_are_leads_nowhere(size: Size, host: str, maddr: str) -> None:
+    world = World(1, size, ["anna"], tls=True)
+    anna = registered(world, "anna", "10.1.0.1")
+    for transport in (";transport=tls", ""):
+        outgoing = call(world, anna, f"sip:zoe@{host}{maddr}{transport}")
+        world.run(5)
+        assert outgoing.status == 500
+    assert not [question for question in world.asked if len(question[0]) > 253]
+    hang_up_and_check(world, anna)
+
+
 # --- what is remembered of servers -----------------------------------------------------------------
 @pytest.mark.rfc("LOC-07")
 def test_a_dead_server_is_passed_over_until_a_probe_finds_it_again(size: Size) -> None:
