@@ -82,6 +82,9 @@ class WorkerConfig:
     edge_for: Mapping[str, str] = field(default_factory=dict)
     """Domains that others are registrar of, and we the edge proxy (RFC 5626 §5): the domain and the
     URI of its registrar or of the next proxy there."""
+    open_networks: tuple[str, ...] = ()
+    """Networks besides those that are everybody's into which connections are opened
+    (`sipcore.transport.reach`)."""
     tls_folder: str = ""
     """Where the certificates lie (`sipcore.node.tls`); without it no TLS."""
     max_calls_per_account: int = 100

@@ -27,6 +27,7 @@ from sipcore.node.tls import Certificates
 from sipcore.node.worker import Worker
 from sipcore.transport.flow import Address, Flow, bracketed
 from sipcore.transport.identity import speaks_for
+from sipcore.transport.reach import Reach
 
 log = logging.getLogger("sipcore.node")
 
@@ -81,6 +82,7 @@ class Node:
             self._stream_message,
             self._stream_failed,
             worker.config.streams,
+            reach=Reach(worker.config.open_networks),
             certificates=self._certificates,
             on_peer=worker.peer_known,
             on_lost=self._connection_lost,

@@ -21,6 +21,7 @@ from sipcore.node.config import Listener, StreamLimits
 from sipcore.node.tls import Certificates, TlsLayer
 from sipcore.transport.flow import Address, Flow
 from sipcore.transport.identity import sip_identities, speaks_for
+from sipcore.transport.reach import Reach
 
 log = logging.getLogger("sipcore.node")
 
@@ -46,6 +47,7 @@ class StreamSet:
         on_failure: OnFailure,
         limits: StreamLimits,
         *,
+        reach: Reach | None = None,
         certificates: Certificates | None = None,
         on_peer: OnPeer = lambda flow, identities: None,
         on_lost: OnLost = lambda flow: None,
@@ -55,6 +57,7 @@ class StreamSet:
         self._on_peer = on_peer
         self._on_lost = on_lost
         self._certificates = certificates
+        self._reach = reach or Reach()
         self.limits = limits
         self._servers: list[asyncio.Server] = []
         self._connections: dict[int, StreamConnection] = {}
@@ -126,6 +129,10 @@ class StreamSet:
                 loop.call_soon(self._on_failure, data)
             else:
                 waiting.append(data)
+            return
+        if not self._reach.includes(flow):
+            log.info("no connection is opened into the network of %s", flow.remote[0])
+            loop.call_soon(self._on_failure, data)
             return
         self._opening[key] = [data]
         task = loop.create_task(self._connect(flow, key, loop))

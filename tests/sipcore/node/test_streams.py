@@ -204,3 +204,24 @@ async def test_the_end_of_a_connection_is_told() -> None:
             await asyncio.sleep(0.01)
     assert lost == messages
     await streams.close()
+
+
+async def test_a_caller_names_no_server_of_our_own_house() -> None:
+    """Somebody calls `sip:x@127.0.0.1:6379;transport=tcp`, with commands in the body."""
+    async with serving() as served:
+        loop = asyncio.get_running_loop()
+        came: list[str] = []
+
+        async def cache(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            came.append((await reader.readline()).decode())
+            writer.close()
+
+        inner = await asyncio.start_server(cache, "127.0.0.1", 0)
+        remote = inner.sockets[0].getsockname()
+        data = b"INVITE sip:x@127.0.0.1 SIP/2.0\r\n\r\n"
+        served.streams.send(Flow("TCP", ("198.51.100.1", 5060), remote), data, loop)
+        await served.until(lambda: served.failures == [data])
+        # Who listens on the loopback is there for this machine, and may.
+        served.streams.send(Flow("TCP", served.local, remote), data, loop)
+        await served.until(lambda: len(came) == 1)
+        inner.close()

@@ -1,11 +1,11 @@
-"""What an operator may write to be the edge of other registrars, and what he is told of mistakes."""
+"""What an operator may write of other registrars and networks, and what he is told of mistakes."""
 
 from __future__ import annotations
 
 import pytest
 from django.core.management.base import CommandError
 
-from voip_portal.bridge.management.commands.sipd import edge_domains, service_route
+from voip_portal.bridge.management.commands.sipd import edge_domains, open_networks, service_route
 from voip_portal.numbers.models import Domain
 
 
@@ -37,3 +37,10 @@ def test_a_service_route_needs_lr() -> None:
     assert service_route(["sip:sip.example.org;lr"]) == ["<sip:sip.example.org;lr>"]
     with pytest.raises(CommandError, match="VOIP_SERVICE_ROUTE"):
         service_route(["sip:sip.example.org"])
+
+
+def test_networks_are_written_as_networks() -> None:
+    assert open_networks(["10.1.0.0/16", "192.168.7.2"]) == ["10.1.0.0/16", "192.168.7.2"]
+    for word in ("10.1.2.3/16", "pbx.campus.example", "10.0.0.0/33"):
+        with pytest.raises(CommandError, match=r"VOIP_OPEN_NETWORKS.*write 10"):
+            open_networks([word])

@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from sipcore.errors import MalformedMessage
 from sipcore.message.uri import parse_host_port, parse_uri
 from sipcore.transport.flow import is_address
+from sipcore.transport.reach import Reach
 from voip_portal.bridge.compiled import FOLDER, is_current
 from voip_portal.nodes.campus_authority import ensure
 from voip_portal.nodes.models import Deployment
@@ -98,6 +99,7 @@ def daemon_config(node: str, hosts: list[str], port: int, tls_port: int) -> dict
         "tls_folder": str(settings.VOIP_TLS_FOLDER) if tls_port > 0 else "",
         "advertise": "" if len(usable) > 1 else settings.VOIP_ADVERTISE,
         "dns": dns_servers(settings.VOIP_DNS),
+        "open_networks": open_networks(settings.VOIP_OPEN_NETWORKS),
         "edge_for": edge_domains(settings.VOIP_EDGE_FOR),
         "service_route": service_route(settings.VOIP_SERVICE_ROUTE),
         "cluster_keys": keys,
@@ -127,6 +129,18 @@ def dns_servers(words: Sequence[str]) -> list[tuple[str, int]]:
             )
         servers.append((host, port or DNS_PORT))
     return servers
+
+
+def open_networks(words: Sequence[str]) -> list[str]:
+    """The networks of VOIP_OPEN_NETWORKS, each sure to be one."""
+    for word in words:
+        try:
+            Reach([word])
+        except ValueError as error:
+            raise CommandError(
+                f"VOIP_OPEN_NETWORKS: {error}: write 10.0.0.0/8 or 192.168.7.2."
+            ) from None
+    return list(words)
 
 
 def edge_domains(words: Sequence[str]) -> dict[str, str]:

@@ -1,0 +1,42 @@
+"""Where no connection is opened to: what is not everybody's.
+
+Whom we send to is named by whoever calls: in a Request-URI, a Path, a contact, the DNS of his domain.
+What he names may be a server of our own house that trusts its neighbours, such as a cache without a
+password; and what is in a message may be commands to it. So a connection is opened to addresses
+that are everybody's, and to networks that the operator has named. Whoever opened a connection to us
+is reached by that one, wherever he is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from sipcore.transport.flow import Flow
+
+
+class Reach:
+    """Which connections may be opened."""
+
+    __slots__ = ("_networks",)
+
+    def __init__(self, networks: Iterable[str] = ()) -> None:
+        """`networks` such as `10.0.0.0/8`, besides what is everybody's; ValueError for others."""
+        self._networks = tuple([ip_network(text) for text in networks])
+
+    def includes(self, flow: Flow) -> bool:
+        """Whether a connection may be opened to where this flow leads."""
+        remote = _plain(ip_address(flow.remote[0]))
+        if remote.is_loopback:
+            # Who listens on the loopback alone is there for this machine alone.
+            return ip_address(flow.local[0]).is_loopback
+        if remote.is_global and not remote.is_multicast:
+            return True
+        return any(remote in network for network in self._networks)
+
+
+def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """The IPv4 address that an IPv6 address stands for, where it does."""
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or address.sixtofour or address
+    return address

@@ -1,0 +1,43 @@
+"""Into which networks connections are opened."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipcore.transport.flow import Flow
+from sipcore.transport.reach import Reach
+
+
+def leads_to(remote: str, local: str = "198.51.100.1") -> Flow:
+    return Flow("TCP", (local, 5060), (remote, 6379))
+
+
+@pytest.mark.parametrize("remote", ["9.9.9.9", "2620:fe::fe", "::ffff:9.9.9.9"])
+def test_what_is_everybodys_is_reached(remote: str) -> None:
+    assert Reach().includes(leads_to(remote))
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        *("127.0.0.1", "127.9.9.9", "::1", "0.0.0.0", "::", "169.254.169.254", "fe80::1"),  # noqa: S104
+        *("10.0.0.1", "172.18.0.3", "192.168.1.1", "100.64.0.1", "fd00::1", "255.255.255.255"),
+        *("::ffff:10.0.0.1", "::ffff:127.0.0.1", "2002:0a00:0001::1", "224.0.0.1", "ff0e::1"),
+    ],
+)
+def test_what_is_ours_or_nobodys_is_not(remote: str) -> None:
+    assert not Reach().includes(leads_to(remote))
+
+
+def test_networks_that_were_named_are() -> None:
+    reach = Reach(["10.1.0.0/16", "192.168.7.2", "fd00::/64"])
+    for remote in ("10.1.2.3", "192.168.7.2", "fd00::9", "::ffff:10.1.2.3"):
+        assert reach.includes(leads_to(remote))
+    for remote in ("10.2.0.1", "192.168.7.3", "fd00:0:0:1::9", "127.0.0.1"):
+        assert not reach.includes(leads_to(remote))
+
+
+def test_who_serves_this_machine_alone_reaches_it() -> None:
+    assert Reach().includes(leads_to("127.0.0.1", "127.0.0.1"))
+    assert Reach().includes(leads_to("::1", "::1"))
+    assert not Reach().includes(leads_to("10.0.0.1", "127.0.0.1"))
