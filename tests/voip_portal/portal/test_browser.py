@@ -210,6 +210,12 @@ def violations(page: Page) -> list[str]:
     ]
 
 
+def faults(page: Page) -> list[str]:
+    """What axe finds, and a page that is wider than its window."""
+    wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+    return violations(page) + [f"{page.url}: too wide"] * wide
+
+
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
 def test_axe_finds_nothing_serious_and_nothing_is_too_wide(
     busy_anna: User, new_page: Callable[..., Page], width: int, scheme: str
@@ -233,19 +239,49 @@ def test_axe_finds_nothing_serious_and_nothing_is_too_wide(
         "/accounts/password/change/",
     ]
     found: list[str] = []
-
-    def look(path: str) -> None:
-        page.goto(path)
-        found.extend(violations(page))
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        if wide > width:
-            found.append(f"{path}: {wide} px wide")
-
     for path in paths:
-        look(path)
+        page.goto(path)
+        found += faults(page)
     log_in(page, busy_anna)
     for path in mine:
-        look(path)
+        page.goto(path)
+        found += faults(page)
+    assert found == []
+
+
+@pytest.mark.usefixtures("plan")
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
+def test_axe_finds_nothing_serious_on_the_way_in_and_where_there_is_nothing_yet(
+    new_page: Callable[..., Page], width: int, scheme: str
+) -> None:
+    page = new_page(width, color_scheme=scheme)
+    found: list[str] = []
+
+    def send(**values: str) -> None:
+        for name, value in values.items():
+            page.fill(f"[name={name}]", value)
+        page.click("main form button >> nth=0")
+        page.wait_for_load_state()
+        found.extend(faults(page))
+
+    page.goto("/accounts/login/")
+    found += faults(page)
+    send(login="nobody@campus.example", password="wrong")
+    page.goto("/accounts/signup/")
+    send(name="Anna Berg", email="anna@elsewhere.example", password1=PASSWORD)
+    send(name="Anna Berg", email="anna@campus.example", password1=PASSWORD)
+    assert page.is_visible(".messages > p")
+    send(code="AAAA-AAAA")
+    send(code=the_code())
+    send(username="admin")
+    send(username="anna")
+    assert page.is_visible("#v-secret")
+    for path in ("/", "/calls/", "/registered/", "/people/", "/accounts/logout/"):
+        page.goto(path)
+        found += faults(page)
+    page.context.clear_cookies()
+    page.goto("/accounts/password/reset/")
+    send(email="anna@campus.example")
     assert found == []
 
 
