@@ -83,6 +83,8 @@ class Phone:
         self.dialogs: dict[tuple[str, str], PhoneDialog] = {}
         self.received: list[Request] = []
         self.messages: list[bytes] = []
+        self.accepted: set[tuple[str, str]] = set()
+        """Call-ID and our tag of what was answered with a 2xx."""
         parameter = ";transport=tls" if (scheme, transport) == ("sip", "TLS") else ""
         self.contact = f"{scheme}:{name}@{address[0]}:{address[1]}{parameter}"
         self.contact_params = f";q={q}" if q else ""
@@ -141,8 +143,7 @@ class Phone:
         self, tx: ServerTransaction, request: Request, status: int, tag: str, body: bytes = b""
     ) -> None:
         """Answer a request with our Contact and the Record-Route copied."""
-        trace = request.first("x-trace")
-        headers = [("X-Trace", trace)] if trace else []
+        headers = [("X-Trace", trace) for trace in request.rows("x-trace")]
         if request.method == "INVITE" and status < 300:
             headers += [("Record-Route", v) for v in request.rows("record-route")]
             # Who was asked for by a sip URI makes nobody use a sips URI (RFC 5630 §5.1.2).
@@ -213,6 +214,8 @@ class Phone:
             ("CSeq", f"{self._cseq} {method}"),
             ("Contact", f"<{self.contact}>{self.contact_params}"),
             ("X-Trace", self._id()),
+            ("Supported", "x-nobody-knows"),
+            ("X-Trace", f"{method}, second; a=\"b,c\""),
         ]
         return Request.build(method, to, headers, body)
 
@@ -385,6 +388,7 @@ class Phone:
             local_cseq=0,
         )
         self.dialogs[request.call_id, tag] = dialog
+        self.accepted.add((request.call_id, tag))
         self.respond(tx, request, 200, tag, self.sdp)
         self._repeat(tx, request, tag, dialog, 0.5, self.network.now + 32.0)
 

@@ -646,6 +646,7 @@ def test_a_call_that_the_service_ends_reaches_a_named_route(size: Size) -> None:
     for worker in world.workers:
         application = worker.application
         assert isinstance(application, CampusService)
+        worker.now, worker.at = world.network.now, world.network.at
         for ongoing in list(worker.calls):
             application.end_call(ongoing, world.network.now)
     for node in world.nodes:

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sipcore.directory import AccountState
+from sipcore.eventlog import Kind
 from sipcore.transport.memory import Conditions
 from tests.sipcore.simulation.phone import (
     Answer,
@@ -156,21 +157,47 @@ class Chaos:
             if outgoing.request.method != "INVITE":
                 assert len(outgoing.finals) <= 1, f"{world}: {outgoing.request!r} got two finals"
         self.check_headers()
+        self.check_answers()
         world.check_calls()
         world.check_nothing_left()
 
+    @property
+    def answered(self) -> set[tuple[str, str]]:
+        """Call-ID and tag of each 2xx that a phone gave to an INVITE."""
+        return {key for phone in self.phones for key in phone.accepted}
+
+    def check_answers(self) -> None:
+        """Who has heard an answer finds it in the records; who has given none does not."""
+        begun = {r.context: r.fields for r in self.world.records_of(Kind.CALL_BEGIN)}
+        answers = self.world.records_of(Kind.CALL_ANSWER)
+        recorded = {(begun[r.context]["call_id"], r.fields["tag"]) for r in answers}
+        heard = {
+            (outgoing.request.call_id, tag)
+            for outgoing in self.outgoing
+            if not outgoing.request.to_tag
+            for tag in outgoing.dialogs
+        }
+        echoed = {f["call_id"] for f in begun.values() if f["to"].startswith("sip:echo@")}
+        assert heard <= recorded, f"{self.world}: answers without a record: {heard - recorded}"
+        invented = {key for key in recorded - self.answered if key[0] not in echoed}
+        assert not invented, f"{self.world}: nobody has answered {invented}"
+
     def check_headers(self) -> None:
-        """What the proxy does not understand reaches the other side, both ways."""
+        """What the proxy does not understand reaches the other side as it is, both ways."""
+        sent = {o.request.call_id: o.request for o in self.outgoing if not o.request.to_tag}
         for phone in self.phones:
             for request in phone.received:
-                if request.method in ("INVITE", "MESSAGE") and not request.to_tag:
-                    ours = request.from_.uri.user == "echo"
-                    assert ours or request.first("x-trace"), f"{self.world}: {request!r} lost a header"
+                original = sent.get(request.call_id)
+                if original is None or request.to_tag or request.method != original.method:
+                    continue  # of a service of ours, inside a call, or a CANCEL
+                for name in ("x-trace", "supported"):
+                    there, here = original.rows(name), request.rows(name)
+                    assert here == there, f"{self.world}: {request!r}: {name} {there} became {here}"
         for outgoing in self.outgoing:
-            trace = outgoing.request.first("x-trace")
             for response in outgoing.finals:
-                echoed = response.first("x-trace")
-                assert echoed in (None, trace), f"{self.world}: {response!r} of another request"
+                if (outgoing.request.call_id, response.to_tag) in self.answered:
+                    there, here = outgoing.request.rows("x-trace"), response.rows("x-trace")
+                    assert here == there, f"{self.world}: {response!r}: {there} became {here}"
 
 
 def try_seed(seed: int, size: Size, *, kills: bool) -> None:

@@ -8,7 +8,7 @@ spool, its journal and the store stay. One seed replays it all.
 from __future__ import annotations
 
 import json
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import md5, sha256
@@ -422,13 +422,42 @@ class World:
         return [r for r in self.records if r.kind == kind]
 
     def check_calls(self) -> None:
-        """Every call that began has an end; answered ones have an answer before it."""
-        begun = Counter(r.context for r in self.records_of(Kind.CALL_BEGIN))
-        assert all(n == 1 for n in begun.values()), f"{self}: a context began twice"
-        ended = {r.context for r in self.records_of(Kind.CALL_END)}
-        missing = set(begun) - ended
+        """Every call that began once has its end, and an answer of each phone between them.
+
+        One worker that nobody kills writes one end; where there are several, two may have seen one
+        (a BYE from either side). Whoever reads them takes the first.
+        """
+        begun = self._unlike(Kind.CALL_BEGIN)
+        answered = self._unlike(Kind.CALL_ANSWER)
+        ended: dict[str, list[Record]] = {}
+        for end in self.records_of(Kind.CALL_END):
+            ended.setdefault(end.context, []).append(end)
+        missing = {context for context, _ in begun} - set(ended)
         assert not missing, f"{self}: calls without an end: {missing}"
-        assert not ended - set(begun), f"{self}: calls that ended but never began"
+        later = {*ended, *(context for context, _ in answered)}
+        assert all((c, None) in begun for c in later), f"{self}: calls that never began"
+        for (context, _), answer in answered.items():
+            assert begun[context, None].at <= answer.at <= ended[context][-1].at, (
+                f"{self}: {context}"
+            )
+        first_answers: dict[str, float] = {}
+        for (context, _), answer in answered.items():
+            first_answers[context] = min(answer.at, first_answers.get(context, answer.at))
+        for context, ends in ended.items():
+            most = min(2, len(self.workers)) + self.kills
+            assert len(ends) <= most, f"{self}: {len(ends)} ends of {context}"
+            for end in ends:
+                duration_s = end.fields["duration_s"]
+                if duration_s is not None:
+                    talked_s = end.at - first_answers[context]
+                    assert abs(duration_s - talked_s) < 0.01, f"{self}: {context} took {duration_s}"
+
+    def _unlike(self, kind: Kind) -> dict[tuple[str, str | None], Record]:
+        """The records of this kind by call and tag, of which no two may be alike."""
+        records = self.records_of(kind)
+        by_tag = {(record.context, record.fields.get("tag")): record for record in records}
+        assert len(by_tag) == len(records), f"{self}: {kind} twice"
+        return by_tag
 
     def check_nothing_left(self) -> None:
         """After all timers nothing is kept for what is over."""
