@@ -214,10 +214,6 @@ class CallTable:
     def get(self, context: str) -> Call | None:
         return self._calls.get(context)
 
-    def of_line(self, line_id: int) -> list[Call]:
-        """Calls that this account placed or received."""
-        return [c for c in self._calls.values() if line_id in (c.caller_line, c.callee_line)]
-
     def placed_by(self, line_id: int) -> int:
         """How many of the calls this account placed."""
         return self._placed.get(line_id, 0)

@@ -20,6 +20,7 @@ from sipcore.apps.campus.edge import Edge, Passage
 from sipcore.apps.campus.identity import Caller, Identity
 from sipcore.apps.campus.own_request import OwnTransaction
 from sipcore.apps.campus.registrations import Lost, Registrations
+from sipcore.apps.campus.rights import RightsSweep
 from sipcore.apps.campus.vanished import Watch
 from sipcore.apps.own_call import OutgoingCall
 from sipcore.apps.user_agent import UserAgent, Waits
@@ -88,6 +89,7 @@ class CampusService:
         self._service_names = frozenset(self._services)
         self._attempts: dict[str, ResponseContext] = {}
         self._watch = Watch(worker, self)
+        self._rights = RightsSweep(worker, self._take_back)
         listeners = worker.config.listeners
         self._usual_routes = tuple(
             [_route_head(lt.transport, lt.advertised) for lt in listeners]
@@ -447,9 +449,7 @@ class CampusService:
                 if call.context not in self._attempts:
                     worker.calls.end(call, Cause.LOST, Side.SYSTEM, now, worker.at)
 
-    def send_inside(
-        self, request: Request, flow: Flow | None, owner: object, now: float
-    ) -> None:
+    def send_inside(self, request: Request, flow: Flow | None, owner: object, now: float) -> None:
         """Send a request of ours into a call; `owner` hears what comes of it."""
         worker = self._worker
         if not request.uri_text:
@@ -620,14 +620,26 @@ class CampusService:
         """Take back what suspended accounts and revoked devices still hold."""
         worker = self._worker
         if changed is None:
-            changed = worker.bindings.line_ids()
-        ids = list(changed)
-        self._registrations.drop_lost_rights(ids, now)
-        for line_id in ids:
+            ids = set(worker.bindings.line_ids())
+            for call in worker.calls:
+                ids.update([i for i in (call.caller_line, call.callee_line) if i is not None])
+        else:
+            ids = set(changed)
+        self._rights.add(ids, now)
+
+    def _take_back(self, account_ids: Sequence[int], now: float) -> None:
+        worker = self._worker
+        self._registrations.drop_lost_rights(account_ids, now)
+        losing = set()
+        for line_id in account_ids:
             account = worker.directory.account(line_id)
             if account is None or (account.state is not AccountState.ACTIVE and account.end_calls):
-                for call in worker.calls.of_line(line_id):
-                    self.end_call(call, now)
+                losing.add(line_id)
+        if not losing:
+            return
+        for call in worker.calls:
+            if call.caller_line in losing or call.callee_line in losing:
+                self.end_call(call, now)
 
 
 class _EndOf:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from sipcore.apps.campus.rights import ACCOUNTS_AT_ONCE, RightsSweep
 from sipcore.bindings import BindingChange
 from sipcore.directory import AccountState
 from sipcore.eventlog import Kind
@@ -222,6 +223,44 @@ def test_a_revoked_device_loses_its_registration_and_a_suspended_caller_the_call
     world.run(300)
     world.check_calls()
     world.check_nothing_left()
+
+
+@pytest.mark.parametrize("read_anew", [False, True], ids=["bulk update", "read anew"])
+def test_everybody_loses_his_rights_in_one_change(size: Size, read_anew: bool) -> None:
+    names = [f"student{i}" for i in range(450)]
+    world = World(1, size, names)
+    phones = [registered(world, names[i], f"10.1.0.{i % 250 + 1}") for i in (0, 200, 449)]
+    calls = [phones[0].call(names[449]), phones[1].call(names[449])]
+    world.run(2)
+    assert [call.status for call in calls] == [200, 200]
+    gone = [
+        replace(account, state=AccountState.SUSPENDED, end_calls=True)
+        for account in world.directory.accounts()
+    ]
+    changed = world.directory.changed(version=2, accounts=gone)
+    world.change_directory(changed, None if read_anew else [account.id for account in gone])
+    world.run(1)
+    for phone in phones:
+        assert all(dialog.ended for dialog in phone.dialogs.values())
+    assert not any(line.bindings for line in world.store.load())
+    world.run(300)
+    world.check_calls()
+    world.check_nothing_left()
+
+
+def test_a_change_of_everybody_is_taken_in_small_steps(size: Size) -> None:
+    world = make_world(size)
+    worker = world.workers[0]
+    steps: list[tuple[float, list[int]]] = []
+    sweep = RightsSweep(worker, lambda ids, now: steps.append((now, list(ids))))
+    sweep.add(range(30_000), 0.0)
+    sweep.add([7], 0.0)
+    assert len(steps) == 2  # the first step; and who came alone waits for nobody
+    for _ in range(30_000 // ACCOUNTS_AT_ONCE):
+        worker.advance(0.0, 0.0)
+    assert worker.idle
+    assert max(len(ids) for _, ids in steps) == ACCOUNTS_AT_ONCE
+    assert sorted(i for _, ids in steps for i in ids) == sorted([*range(30_000), 7])
 
 
 def test_a_suspended_account_cannot_register(size: Size) -> None:

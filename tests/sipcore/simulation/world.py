@@ -392,7 +392,7 @@ class World:
             worker.bindings_changed(change, now, self.network.at)
             node.flush(slot)
 
-    def change_directory(self, directory: Directory, changed: list[int]) -> None:
+    def change_directory(self, directory: Directory, changed: list[int] | None) -> None:
         """All workers decide by a new version."""
         self.directory = directory
         for node in self.nodes:
