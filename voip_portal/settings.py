@@ -29,6 +29,8 @@ VOIP_APPLICATIONS = env.words("VOIP_APPLICATIONS", "sipcore.apps.echo:Echo")
 """Services that sipd runs, as `module:Class`."""
 VOIP_PROBE_S = float(os.environ.get("VOIP_PROBE_S") or 300)
 """How often both ends of a call are asked whether they are still there, in seconds."""
+VOIP_SPOOL_MB = int(os.environ.get("VOIP_SPOOL_MB") or 1024)
+"""Size of the records that wait for the database from which only those of calls are written."""
 VOIP_MAX_CALL_S = float(os.environ.get("VOIP_MAX_CALL_S") or 86_400)
 """The longest time of a call, in seconds."""
 VOIP_EDGE_FOR = env.words("VOIP_EDGE_FOR")

@@ -3,6 +3,9 @@
 One folder per worker life, files named by the number of their first record. A turn's records are
 one `write`, done before the turn's messages are sent, so that nobody hears of what was not
 recorded. Surviving power loss is the operating system's matter; a killed process loses nothing.
+
+While nobody takes the records away the spool grows. Beyond its size only the milestones of calls are
+written; what else happened is dropped, and said to be.
 """
 
 from __future__ import annotations
@@ -19,6 +22,10 @@ from sipcore.eventlog import Record, encode_line
 log = logging.getLogger("sipcore.node")
 
 SEGMENT_BYTES: Final = 1 << 20
+MAX_BYTES: Final = 1 << 30
+"""Of all spools of a node together: the milestones of 100,000 calls a day for more than a week."""
+LOOK_AGAIN: Final = 100
+"""After so many dropped records it is seen whether there is room again."""
 MAX_WAITING: Final = 100_000
 """Records kept in memory while the disk is full; what comes later is lost, and said to be."""
 
@@ -26,7 +33,13 @@ MAX_WAITING: Final = 100_000
 class Spool:
     """Appends records to `<folder>/<spool_id>/<first n>.jsonl`."""
 
-    def __init__(self, folder: Path, spool_id: str) -> None:
+    def __init__(self, folder: Path, spool_id: str, max_bytes: int = MAX_BYTES) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._is_over = False
+        """Whether it has reached its size: only milestones are written."""
+        self.dropped = 0
+        """Records that were not written for that."""
         self.path = folder / spool_id
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.written = 0
@@ -43,7 +56,7 @@ class Spool:
         A full disk is no reason not to telephone: the records wait in memory for room.
         """
         waiting = self.waiting
-        waiting += records
+        waiting += self._milestones(records) if self._is_over else records
         try:
             if self._is_full:  # one record finds out whether there is room again
                 self._write(waiting[:1])
@@ -54,6 +67,29 @@ class Spool:
         else:
             waiting.clear()
             self._is_full = False
+
+    def _milestones(self, records: Iterable[Record]) -> list[Record]:
+        """Those of the records that tell of calls; of the others is only counted how many."""
+        everything = list(records)
+        kept = [record for record in everything if record.kind.startswith("call.")]
+        before = self.dropped
+        self.dropped += len(everything) - len(kept)
+        if self.dropped // LOOK_AGAIN > before // LOOK_AGAIN:
+            self._measure()
+        return kept
+
+    def _measure(self) -> None:
+        """See whether all spools together have reached their size."""
+        size = 0
+        for path in self._folder.glob("*/*.jsonl"):
+            with contextlib.suppress(OSError):  # just taken away
+                size += path.stat().st_size
+        is_over = size >= self._max_bytes
+        if is_over and not self._is_over:
+            log.error("%d MB of records wait for the database: only calls are recorded", size >> 20)
+        elif self._is_over and not is_over:
+            log.warning("everything is recorded again; %d records were not", self.dropped)
+        self._is_over = is_over
 
     def _write(self, records: list[Record]) -> None:
         if self._size >= SEGMENT_BYTES:
@@ -95,6 +131,7 @@ class Spool:
         name = self.path / f"{self.written + 1:020d}.jsonl"
         self._fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._size = 0
+        self._measure()
 
 
 def write_all(fd: int, data: bytes) -> None:

@@ -131,7 +131,7 @@ class Sipd:
         self.node = Node(
             self.worker,
             writer=self._writer,
-            spool=Spool(var / "spool", f"{name}-0-{incarnation}"),
+            spool=Spool(var / "spool", f"{name}-0-{incarnation}", config["spool_bytes"]),
             journal=Journal(var / "journal" / f"{name}-0.jsonl"),
             dns_servers=[(host, port) for host, port in config["dns"]],
         )

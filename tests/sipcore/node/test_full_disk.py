@@ -144,3 +144,23 @@ async def test_a_call_lost_while_the_disk_was_full_is_lost_once(disk: Disk, tmp_
     await node.start()
     await node.stop()
     assert [(r["k"], r["cause"]) for r in records(tmp_path)] == [("call.end", "lost")]
+
+
+def test_a_spool_that_nobody_empties_goes_on_with_the_milestones_of_calls(tmp_path: Path) -> None:
+    size = 3 << 20
+    (tmp_path / "earlier").mkdir()
+    (tmp_path / "earlier" / "1.jsonl").write_bytes(bytes(size - 1000))
+    spool = Spool(tmp_path, "s", size)
+    chatter = [Record(Kind.AUTH_REFUSED, "", 1.0, {"why": "x" * 1000}) for _ in range(1100)]
+    spool.append(chatter)
+    spool.append([a_record("one")])  # begins a new file, above the size
+    spool.append([a_record("two"), *chatter[:50], a_record("three")])
+    spool.append(chatter[:10])
+    assert [context for _, context in rows(spool.path)][-3:] == ["one", "two", "three"]
+    assert spool.written == 1103
+    assert spool.dropped == 60
+    (tmp_path / "earlier" / "1.jsonl").unlink()  # the database is back
+    spool.append(chatter[:40])
+    spool.append(chatter[:1])
+    assert (spool.written, spool.dropped) == (1104, 100)
+    assert [n for n, _ in rows(spool.path)] == list(range(1, 1105))
