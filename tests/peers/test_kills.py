@@ -14,20 +14,25 @@ import signal
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Final
 
 import pytest
 
-from tests.support.campus import Campus, Line, is_running, wait_for
+from tests.support import postgresql, redis_server
+from tests.support.campus import BATCH, Campus, Line, children_of, is_running, wait_for
+from tests.support.postgresql import Cluster
+from tests.support.redis_server import RedisServer
 from tests.support.ua import Agent, Called, Calling, Dialog, Timeout
 from tests.support.wire import Wire, uri_of
 
 pytestmark = pytest.mark.peers
 
 FEW: Final = ("sipd", "sipd", "shipper", "worker", "web")
-ALL: Final = ("sipd", "sipd", "sipd", "shipper", "worker", "web", "beat")
+WEB_WORKER: Final = "web worker"
+"""One of the processes of the web server that answer requests."""
+ALL: Final = ("sipd", "sipd", "sipd", "shipper", "worker", "web", WEB_WORKER, "beat")
 MOMENTS: Final = ("ringing", "before the ACK", "talking", "hanging up")
 BACK_WITHIN_S: Final = 30.0
 CHILDREN_GONE_WITHIN_S: Final = 5.0
@@ -238,16 +243,21 @@ class Story:
 
     def kill(self, victim: str) -> None:
         """SIGKILL, by process id."""
-        pid = self.campus.children()[victim]
+        children = self.campus.children()
+        if victim == WEB_WORKER:
+            pid = self.random.choice(children_of(children["web"]))
+        else:
+            pid = children[victim]
         os.kill(pid, signal.SIGKILL)
         wait_for("its end", lambda: not is_running(pid), 5, 0.005)
 
     def wait_until_back(self, victim: str) -> None:
         """Until the supervisor has another, and it answers."""
-        wait_for(f"another {victim}", lambda: victim in self.campus.children(), BACK_WITHIN_S)
+        if victim != WEB_WORKER:
+            wait_for(f"another {victim}", lambda: victim in self.campus.children(), BACK_WITHIN_S)
         if victim == "sipd":
             wait_for("SIP", self.campus._sip_answers, BACK_WITHIN_S, 0.02)
-        elif victim == "web":
+        elif victim in ("web", WEB_WORKER):
             wait_for("the web site", lambda: web_answers(self.campus), BACK_WITHIN_S, 0.1)
 
     # --- what must hold ----------------------------------------------------------------------
@@ -257,7 +267,7 @@ class Story:
         self.check_registrations()
         for talk in self.talks:
             self.check_call(talk)
-        begun = self.campus.query("SELECT count(*) FROM calls_call")[0][0]
+        begun = self.campus.query("SELECT count(*) AS n FROM calls_call")[0]["n"]
         assert begun == len(self.talks), f"{begun} calls in the portal, {len(self.talks)} made"
 
     def check_registrations(self) -> None:
@@ -291,11 +301,22 @@ def web_answers(campus: Campus) -> bool:
     return False
 
 
-@pytest.fixture
-def house(prepared: Campus, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Campus]:
-    """Everything, under its supervisor."""
-    with prepared.copy(tmp_path_factory.mktemp("house")).start_all() as campus:
-        yield campus
+@pytest.fixture(params=["embedded", "servers"])
+def house(
+    prepared: Campus, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Campus]:
+    """Everything, under its supervisor: on SQLite and files, and on PostgreSQL and Redis."""
+    var = tmp_path_factory.mktemp("house")
+    with ExitStack() as stack:
+        if request.param == "embedded":
+            campus = prepared.copy(var)
+        else:
+            if postgresql.binaries() is None or not redis_server.is_installed():
+                pytest.skip("needs PostgreSQL and Redis")
+            database, redis = stack.enter_context(Cluster()), stack.enter_context(RedisServer())
+            settings = {"DATABASE_URL": database.url, "REDIS_URL": redis.url}
+            campus = Campus.new(var, lines=BATCH, settings=settings)
+        yield stack.enter_context(campus.start_all())
 
 
 def run(campus: Campus, victims: list[str], seed: int) -> None:

@@ -84,9 +84,9 @@ class Campus:
         self.supervisor: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def new(cls, var: Path, *, lines: int) -> Campus:
+    def new(cls, var: Path, *, lines: int, settings: Mapping[str, str] | None = None) -> Campus:
         """Fresh databases with so many lines."""
-        campus = cls(var)
+        campus = cls(var, settings)
         campus._make_more(lines, migrate=True)
         return campus
 

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 import django
+from django.conf import settings
 from django.core.management import call_command
 from django.db import transaction
 
@@ -20,7 +21,8 @@ def main() -> None:
     django.setup()
     if wanted["migrate"]:
         call_command("migrate", verbosity=0)
-        call_command("migrate", database="bindings", verbosity=0)
+        if "bindings" in settings.DATABASES:  # on SQLite
+            call_command("migrate", database="bindings", verbosity=0)
         call_command("first_start", stdout=sys.stderr)
     with transaction.atomic():
         made = [line(username) for username in wanted["lines"]]
