@@ -248,11 +248,19 @@ def test_a_server_of_others_must_be_whom_we_asked_for(
 
 
 # --- ordinary softphones ------------------------------------------------------------------------------
-@pytest.fixture(params=[("tls", "tls"), ("tls", "udp"), ("udp", "tls")], ids="-".join)
+@pytest.fixture(
+    params=[
+        *(("tls", "tls", host) for host in HOSTS),
+        ("tls", "udp", "127.0.0.1"),
+        ("udp", "tls", "127.0.0.1"),
+    ],
+    ids="-".join,
+)
 def softphones(
     campus: Campus, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[tuple[Baresip, Baresip, Line, Line]]:
     first, second = campus.line(), campus.line()
+    *transports, host = request.param
     with ExitStack() as stack:
         phones = [
             stack.enter_context(
@@ -260,13 +268,13 @@ def softphones(
                     tmp_path / line.username,
                     line.username,
                     line.secret,
-                    f"127.0.0.1:{campus.tls_port if transport == 'tls' else campus.sip_port}",
+                    f"{bracketed(host)}:{campus.tls_port if transport == 'tls' else campus.sip_port}",
                     transport=transport,
                     answers=line is second,
                     authority=campus.authority,
                 )
             )
-            for line, transport in zip((first, second), request.param, strict=True)
+            for line, transport in zip((first, second), transports, strict=True)
         ]
         for each in phones:
             each.wait_until_registered()

@@ -67,7 +67,7 @@ class Baresip:
         write_tone(tone)
         modules = next((f for f in _MODULE_FOLDERS if Path(f).is_dir()), _MODULE_FOLDERS[0])
         rows = [
-            f"sip_listen 127.0.0.1:{self._sip_port}",
+            f"sip_listen {'[::1]' if server.startswith('[') else '127.0.0.1'}:{self._sip_port}",
             f"audio_source aufile,{tone}",
             "ausrc_srate 8000",
             f"snd_path {self.folder}",
