@@ -338,7 +338,7 @@ def _registered(campus: Campus, line: Line) -> bool:
 @pytest.mark.rfc("TRP-01")
 @pytest.mark.skipif(not sipp.is_installed(), reason="needs sipp")
 @pytest.mark.parametrize("host", HOSTS)
-def test_sipp_registers_over_tls(prepared: Campus, tmp_path: Path, host: str) -> None:
+def test_sipp_registers_and_calls_over_tls_through_a_tunnel(prepared: Campus, tmp_path: Path, host: str) -> None:
     with prepared.copy(tmp_path / "var").start_sipd() as campus:
         campus.query("UPDATE numbers_domain SET algorithms = 'MD5'")
         lines = [campus.line() for _ in range(20)]
@@ -351,18 +351,21 @@ def test_sipp_registers_over_tls(prepared: Campus, tmp_path: Path, host: str) ->
                 return len(agent.response(request, 401).rows("WWW-Authenticate")) == 1
 
         wait_for("MD5 alone", offers_md5_alone)
+        users = [(line.username, line.secret) for line in lines]
         with Tunnel((host, campus.tls_port), campus.authority) as tunnel:
-            done = sipp.register(
-                tmp_path,
-                tunnel.address,
-                [(line.username, line.secret) for line in lines],
-                transport="TLS",
-                domain="campus.example",
-            )
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+            over_tls: dict[str, str] = {"transport": "TLS", "domain": "campus.example"}
+            for done in (
+                sipp.register(tmp_path, tunnel.address, users, **over_tls),
+                sipp.call(tmp_path, tunnel.address, users, "echo", **over_tls),
+            ):
+                assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
         # A connection that has ended takes along who registered by it: the event log tells all.
         new = {r["line"] for r in campus.records() if r["k"] == "register.new"}
         assert new == {line.id for line in lines}
+        begun = {r["c"]: r["caller_line"] for r in campus.records() if r["k"] == "call.begin"}
+        assert set(begun.values()) == {line.id for line in lines}
+        ended = [(r["c"], r["cause"], r["by"]) for r in campus.records() if r["k"] == "call.end"]
+        assert sorted(ended) == sorted((c, "completed", "caller") for c in begun)
 
 
 # --- pjsua2 -------------------------------------------------------------------------------------------
