@@ -28,7 +28,7 @@ from tests.sipcore.node.test_server import NoStore
 from tests.sipcore.simulation.world import DOMAIN, KEY, make_directory
 from tests.support.certificates import Pair, self_signed, signed
 from tests.support.nsd import Nsd
-from tests.support.ports import free_port
+from tests.support.ports import free_port, has_ipv6
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 TAG = iter(range(1, 1_000_000))
@@ -51,9 +51,10 @@ def run(request: pytest.FixtureRequest) -> Callable[[Test], None]:
 class Peer:
     """A SIP user agent's UDP socket."""
 
-    def __init__(self, port: int = 0) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", port))
+    def __init__(self, port: int = 0, host: str = "127.0.0.1") -> None:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_DGRAM)
+        self.socket.bind((host, port))
         self.socket.setblocking(False)
         self.address: Address = self.socket.getsockname()
 
@@ -118,13 +119,20 @@ def port_of(address: Address) -> str:
 class Serving:
     """A node for Anna, whose phone is at `contact`."""
 
-    def __init__(self, folder: Path, contact: str, dns: Sequence[Address] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        contact: str,
+        dns: Sequence[Address] = (),
+        hosts: Sequence[str] = ("127.0.0.1",),
+    ) -> None:
         self.address = ("127.0.0.1", free_port())
-        listeners = tuple(Listener(kind, self.address, self.address) for kind in ("UDP", "TCP"))
+        local = [(host, self.address[1]) for host in hosts]
+        listeners = tuple(Listener(kind, at, at) for at in local for kind in ("UDP", "TCP"))
         secure = ("127.0.0.1", free_port())
         listeners += (Listener("TLS", secure, secure),)
         signed(AUTHORITY, f"sip:{DOMAIN}").write(folder / "tls" / "own.pem")
-        (folder / "tls" / "trusted").mkdir()
+        (folder / "tls" / "trusted").mkdir(parents=True)
         (folder / "tls" / "trusted" / "authority.pem").write_bytes(AUTHORITY.public_pem)
         config = WorkerConfig(
             node="n1", cluster_keys=(KEY,), listeners=listeners, tls_folder=str(folder / "tls")
@@ -189,6 +197,8 @@ _sip._udp IN SRV 1 0 {dead} one
 _sip._udp IN SRV 2 0 {alive} two
 one IN A 127.0.0.1
 two IN CNAME one
+both IN A 127.0.0.1
+both IN AAAA ::1
 _sips._tcp.secure IN SRV 1 0 {dead} one
 _sips._tcp.secure IN SRV 2 0 {alive} two
 _sip._tcp.back IN SRV 1 0 {dead} one
@@ -213,6 +223,32 @@ def test_a_call_finds_the_server_that_lives(
                     request = await alive.answer()
                     assert request.uri_text == f"sip:anna@{name}"
                     assert (await caller.final()).status == 200
+
+    run(test)
+
+
+@pytest.mark.peers
+@pytest.mark.rfc("LOC-11")
+@pytest.mark.skipif(not has_ipv6(), reason="needs the IPv6 loopback")
+def test_a_host_of_both_families_is_reached_by_either(
+    tmp_path: Path, dns: Nsd, ports: list[int], run: Callable[[Test], None]
+) -> None:
+    contact = f"sip:anna@both.far.example:{ports[1]}"
+
+    async def ask(serving: Serving, caller: Peer, peer: Peer) -> None:
+        caller.send(message(port_of(caller.address)).to_bytes(), serving.address)
+        await peer.answer()
+        assert (await caller.final()).status == 200
+
+    async def test() -> None:
+        with Peer() as caller, Peer(ports[1]) as four, Peer(ports[1], "::1") as six:
+            async with Serving(tmp_path, contact, [dns.address], ["127.0.0.1", "::1"]) as dual:
+                await ask(dual, caller, six)  # the better one (RFC 6724)
+                six.socket.close()
+                await ask(dual, caller, four)  # the other, when that is gone
+        with Peer() as caller, Peer(ports[1]) as four, Peer(ports[1], "::1"):
+            async with Serving(tmp_path / "4", contact, [dns.address]) as single:
+                await ask(single, caller, four)  # all that it speaks
 
     run(test)
 

@@ -13,7 +13,7 @@ from sipcore.eventlog import Kind
 from tests.sipcore.simulation.phone import Phone
 from tests.sipcore.simulation.test_calls import end_of, make_world, registered
 from tests.sipcore.simulation.test_rules import sent, stranger
-from tests.sipcore.simulation.world import DOMAIN, ONE, World
+from tests.sipcore.simulation.world import DOMAIN, ONE, SIZES, World
 
 ECHO = f"sip:echo@{DOMAIN}"
 
@@ -24,9 +24,9 @@ def dialogs(world: World) -> int:
     return sum(len(agent) for service in services for agent in service._services.values())
 
 
-@pytest.fixture
-def world() -> World:
-    return make_world(ONE)
+@pytest.fixture(params=SIZES, ids=["one worker", "two nodes of three"])
+def world(request: pytest.FixtureRequest) -> World:
+    return make_world(request.param)
 
 
 @pytest.fixture
@@ -75,6 +75,7 @@ def test_a_call_ended_by_the_service_leaves_no_dialog(world: World, anna: Phone)
     assert end_of(world)["cause"] == "terminated"
 
 
+@pytest.mark.parametrize("world", [ONE], indirect=True)  # each worker counts for itself
 def test_strangers_share_a_few_calls_and_ours_are_not_counted(world: World, anna: Phone) -> None:
     mallory = stranger(world)
     calls = [mallory.build("INVITE", ECHO, body=b"v=0\r\n") for _ in range(25)]
