@@ -29,6 +29,7 @@ test: programs .venv/.tests
 
 test-long: programs .venv/.tests
 	@sh scripts/with_var.sh $(BIN)/pytest -m long
+	@sh scripts/with_var.sh $(BIN)/python -m tests.support.postgresql -- $(BIN)/pytest -m long tests/long
 
 lint: .venv/.tests
 	@sh scripts/lint.sh
