@@ -30,6 +30,8 @@ class Reach:
         if remote.is_loopback:
             # Who listens on the loopback alone is there for this machine alone.
             return ip_address(flow.local[0]).is_loopback
+        if flow.remote[0] == flow.local[0]:
+            return flow.remote == flow.local  # what else listens here may be closed to outsiders
         if remote.is_global and not remote.is_multicast:
             return True
         return any(remote in network for network in self._networks)

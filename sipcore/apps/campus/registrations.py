@@ -264,8 +264,11 @@ class Registrations:
     def remove_lost(self, line_id: int, lost: Lost, now: float) -> None:
         """Remove the bindings of an account that lead nowhere."""
         worker = self._worker
+        waiting = self._waiting.get(line_id, ())
+        if any(pending.lost == lost for pending in waiting):
+            return  # it is being done
         live = worker.bindings.bindings(line_id, worker.at)
-        if line_id in self._waiting or any(lost.is_of(b) for b in live):
+        if waiting or any(lost.is_of(b) for b in live):
             holder = _holder(line_id, worker.directory.account(line_id))
             self._enqueue(Pending(None, None, holder, None, None, lost=lost), now)
 

@@ -41,3 +41,10 @@ def test_who_serves_this_machine_alone_reaches_it() -> None:
     assert Reach().includes(leads_to("127.0.0.1", "127.0.0.1"))
     assert Reach().includes(leads_to("::1", "::1"))
     assert not Reach().includes(leads_to("10.0.0.1", "127.0.0.1"))
+
+
+def test_of_our_own_address_only_our_own_port_is_reached() -> None:
+    ours = ("9.9.9.1", 5060)
+    assert Reach().includes(Flow("TCP", ours, ours))
+    assert not Reach().includes(Flow("TCP", ours, ("9.9.9.1", 6379)))
+    assert Reach().includes(Flow("TCP", ours, ("9.9.9.2", 6379)))
