@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections import deque
 from itertools import cycle
 from random import SystemRandom
 from typing import TYPE_CHECKING
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
 
 _LOWEST, _HIGHEST = 12_000, 31_000
 _random = SystemRandom()
+_WORKERS = 8
+"""Of pytest-xdist, each with ports of its own."""
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _WORKERS
+_SHARE = (_HIGHEST - _LOWEST) // _WORKERS // 2 * 2
+_own = _LOWEST + _worker * _SHARE
+_given: deque[int] = deque(maxlen=200)
+"""What `free_port` has given last."""
 
 
 def has_ipv6() -> bool:
@@ -21,16 +29,22 @@ def has_ipv6() -> bool:
 
 
 def free_port(count: int = 1) -> int:
-    """A port that is free for UDP and TCP on both loopbacks, and so are the next `count` - 1."""
+    """A port that is free for UDP and TCP on both loopbacks, and so are the next `count` - 1.
+
+    Whoever asks for several binds them later: for a while nobody is given one of them again, and
+    each worker of pytest-xdist has a range of its own.
+    """
     hosts = ["127.0.0.1", "::1"] if has_ipv6() else ["127.0.0.1"]
     for _ in range(500):
-        port = _random.randrange(_LOWEST, _HIGHEST, 2)
-        if all(
-            _is_free(host, port + offset, kind)
+        port = _random.randrange(_own, _own + _SHARE, 2)
+        wanted = range(port, port + count)
+        if not any(number in _given for number in wanted) and all(
+            _is_free(host, number, kind)
             for host in hosts
-            for offset in range(count)
+            for number in wanted
             for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM)
         ):
+            _given.extend(wanted)
             return port
     raise RuntimeError("no free port found")
 
@@ -44,11 +58,10 @@ def unused_port(host: str) -> int:
     return next(port for port in _unused if _is_free(host, port, socket.SOCK_DGRAM))
 
 
-_WORKERS = 8
-"""Of pytest-xdist, each with ports of its own."""
-_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _WORKERS
 _first = 33_000 + _random.randrange(0, 10_000, _WORKERS) + _worker
-_unused: Iterator[int] = cycle([*range(_first, 60_900, _WORKERS), *range(33_000 + _worker, _first, _WORKERS)])
+_unused: Iterator[int] = cycle(
+    [*range(_first, 60_900, _WORKERS), *range(33_000 + _worker, _first, _WORKERS)]
+)
 
 
 def _is_free(host: str, port: int, kind: socket.SocketKind) -> bool:
