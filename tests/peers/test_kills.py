@@ -68,6 +68,7 @@ class Story:
 
     def __init__(self, campus: Campus, seed: int) -> None:
         self.campus = campus
+        self.earlier = self.calls_in_portal()
         self.random = random.Random(seed)
         self.agents: list[Agent] = []
         self.registered: dict[Agent, Line] = {}
@@ -267,8 +268,11 @@ class Story:
         self.check_registrations()
         for talk in self.talks:
             self.check_call(talk)
-        begun = self.campus.query("SELECT count(*) AS n FROM calls_call")[0]["n"]
+        begun = self.calls_in_portal() - self.earlier
         assert begun == len(self.talks), f"{begun} calls in the portal, {len(self.talks)} made"
+
+    def calls_in_portal(self) -> int:
+        return int(self.campus.query("SELECT count(*) AS n FROM calls_call")[0]["n"])
 
     def check_registrations(self) -> None:
         listed: dict[int, set[str]] = {}
@@ -301,11 +305,14 @@ def web_answers(campus: Campus) -> bool:
     return False
 
 
-@pytest.fixture(params=["embedded", "servers"])
+@pytest.fixture(scope="module", params=["embedded", "servers"])
 def house(
     prepared: Campus, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Campus]:
-    """Everything, under its supervisor: on SQLite and files, and on PostgreSQL and Redis."""
+    """Everything, under its supervisor: on SQLite and files, and on PostgreSQL and Redis.
+
+    One for all tests here: each ends with the house whole, and starts with lines of its own.
+    """
     var = tmp_path_factory.mktemp("house")
     with ExitStack() as stack:
         if request.param == "embedded":
