@@ -26,12 +26,13 @@ from tests.support.postgresql import Cluster
 from tests.support.redis_server import RedisServer
 from tests.support.ua import Agent, Called, Calling, Dialog, Timeout
 from tests.support.wire import Wire, uri_of
+from voip_portal.supervisor import gunicorn_conf
 
 pytestmark = pytest.mark.peers
 
-FEW: Final = ("sipd", "sipd", "shipper", "worker", "web")
 WEB_WORKER: Final = "web worker"
 """One of the processes of the web server that answer requests."""
+FEW: Final = ("sipd", "sipd", "shipper", "worker", "web", WEB_WORKER)
 ALL: Final = ("sipd", "sipd", "sipd", "shipper", "worker", "web", WEB_WORKER, "beat")
 MOMENTS: Final = ("ringing", "before the ACK", "talking", "hanging up")
 BACK_WITHIN_S: Final = 30.0
@@ -260,6 +261,11 @@ class Story:
             wait_for("SIP", self.campus._sip_answers, BACK_WITHIN_S, 0.02)
         elif victim in ("web", WEB_WORKER):
             wait_for("the web site", lambda: web_answers(self.campus), BACK_WITHIN_S, 0.1)
+            wait_for("all web workers", self.has_all_web_workers, BACK_WITHIN_S)
+
+    def has_all_web_workers(self) -> bool:
+        web = self.campus.children()["web"]
+        return sum(map(is_running, children_of(web))) == gunicorn_conf.workers
 
     # --- what must hold ----------------------------------------------------------------------
     def check(self) -> None:
@@ -363,11 +369,13 @@ def test_killed_supervisor_takes_all_along_and_the_next_start_is_whole(house: Ca
         lost = story.ring()
         children = house.children()
         assert set(children) >= {"sipd", "web", "shipper", "worker", "beat"}
+        web_workers = children_of(children["web"])
+        assert len(web_workers) == gunicorn_conf.workers
         assert house.supervisor is not None
         os.kill(house.supervisor.pid, signal.SIGKILL)
         wait_for(
             "the end of all processes",
-            lambda: not any(is_running(pid) for pid in children.values()),
+            lambda: not any(is_running(pid) for pid in (*children.values(), *web_workers)),
             CHILDREN_GONE_WITHIN_S,
         )
         house.forget()
