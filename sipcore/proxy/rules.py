@@ -146,14 +146,24 @@ def _undo_strict_routing(request: Request) -> None:
 
 
 def _take_top(request: Request, is_ours: Callable[[Uri], bool]) -> Uri | None:
+    """Take all values of ours off the top at once; the URI of the first."""
+    routes = request.routes
     first: Uri | None = None
-    while True:
-        routes = request.routes
-        if not routes:
-            request.remove("Route")  # rows without a value say nothing
-            return first
-        if not is_ours(routes[0].uri):
-            return first
+    count = 0
+    for route in routes:
+        uri = route.uri
+        if not is_ours(uri):
+            break
         if first is None:
-            first = routes[0].uri
+            first = uri
+        count += 1
+    if count == len(routes):
+        request.remove("Route")  # rows without a value say nothing, either
+    elif count == 1:
         request.pop("Route")
+    elif count:
+        rest = request.values("route")[count:]
+        request.remove("Route")
+        for value in rest:
+            request.append("Route", value)
+    return first
