@@ -146,7 +146,11 @@ def _undo_strict_routing(request: Request) -> None:
 
 
 def _take_top(request: Request, is_ours: Callable[[Uri], bool]) -> Uri | None:
-    """Take all values of ours off the top at once; the URI of the first."""
+    """Take all values of ours off the top; the URI of the first.
+
+    One behind them that names another user stays: it is the token of another flow, for when the
+    request comes back to us.
+    """
     routes = request.routes
     first: Uri | None = None
     count = 0
@@ -156,6 +160,8 @@ def _take_top(request: Request, is_ours: Callable[[Uri], bool]) -> Uri | None:
             break
         if first is None:
             first = uri
+        elif first.user and uri.user and uri.user != first.user:
+            break
         count += 1
     if count == len(routes):
         request.remove("Route")  # rows without a value say nothing, either

@@ -558,6 +558,33 @@ def test_a_phone_sends_to_its_registrar_alone(size: Size) -> None:
 
 
 @pytest.mark.rfc("REG-25")
+def test_two_phones_of_one_edge_talk_through_a_registrar_that_keeps_off_the_path(
+    size: Size,
+) -> None:
+    edged = Edged(size)
+    invite = edged.registered(method="INVITE")
+    by_caller = invite.values("record-route")
+    other = TlsPeer(edged.world, ("10.1.0.9", 40001))
+    register = other.build("REGISTER", f"sip:{FOREIGN}", sender=f"sip:dora@{FOREIGN}")
+    other.send(register, tls_address(0))
+    edged.world.run(0.2)
+    to_other = edged.registrar.requests("REGISTER")[-1].values("path")[0]
+    # A BYE by the route that the INVITE's way through edge, registrar and edge has made.
+    routes = [("Route", value) for value in [*reversed(by_caller), to_other]]
+    tags = ("To", f"<sip:dora@{FOREIGN}>;tag=d")
+    bye = edged.phone.build("BYE", "sip:dora@192.168.3.9", *routes, tags)
+    edged.phone.send(bye, tls_address(0))
+    edged.world.run(0.2)
+    [arrived] = edged.registrar.requests("BYE")
+    assert arrived.values("route") == [to_other]
+    arrived.push("Via", edged.registrar.via())
+    edged.registrar.send(arrived)
+    edged.world.run(0.2)
+    [arrived] = other.requests("BYE")
+    assert not arrived.has("route")
+
+
+@pytest.mark.rfc("REG-25")
 def test_any_node_takes_a_token_to_the_node_that_has_the_flow(size: Size) -> None:
     edged = Edged(size)
     path = edged.path()
