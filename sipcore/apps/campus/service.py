@@ -1,6 +1,6 @@
 """The campus service: what becomes of a request that no transaction absorbed.
 
-In this order: validity (§16.3), our own Route and its call token (§16.4), requests inside a call,
+In this order: our own Route (§16.4), validity (§16.3), the call token, requests inside a call,
 our own methods (REGISTER, OPTIONS), who is calling, the decision, and its plan.
 """
 
@@ -123,6 +123,10 @@ class CampusService:
     def handle(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
         """A new request other than ACK and CANCEL."""
         worker = self._worker
+        own = self._take_own_routes(request)
+        if "maddr" in request.uri.params:
+            strip_own_maddr(request, worker.listens_at)
+        # As it will be sent on, or a loop through a Route of ours would never be seen.
         refused = refusal(request, worker.is_own_via, worker.new_tag)
         if refused is not None:
             tx.respond(refused, now)
@@ -130,11 +134,8 @@ class CampusService:
         if request.uri.scheme == "sips" and not flow.secure:
             tx.respond(request.respond(400, "SIPS Needs TLS", to_tag=worker.new_tag()), now)
             return
-        own = self._take_own_routes(request)
         if own.uri is not None and self._edge.take(tx, request, flow, own, now):
             return
-        if "maddr" in request.uri.params:
-            strip_own_maddr(request, worker.listens_at)
         if request.to_tag:
             self._handle_in_dialog(tx, request, flow, own, now)
         elif self._merged.has_other(request):

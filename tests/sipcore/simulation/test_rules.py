@@ -616,3 +616,21 @@ def test_many_routes_of_ours_cost_no_more_than_their_length(size: Size, per_row:
     begun = process_time()
     assert sent(mallory, request).status == 200
     assert process_time() - begun < 1.0  # it was seven seconds
+
+
+@pytest.mark.parametrize("contacts", [1, 2])
+def test_a_loop_through_a_route_of_ours_is_seen(size: Size, contacts: int) -> None:
+    world = make_world(size)
+    bob = Phone(world, "bob", ("10.1.0.2", 5060))
+    request = bob.build("REGISTER", f"sip:{DOMAIN}")
+    request.set("To", f"<sip:bob@{DOMAIN}>")
+    request.remove("Contact")
+    for number in range(contacts):
+        request.append("Contact", f"<sip:bob@10.0.0.1:5060;x={number}>")
+    request.append("Path", "<sip:10.0.0.1;lr>")
+    request.append("Supported", "path")
+    assert sent(bob, request).status == 200
+    world.sent.clear()
+    mallory = stranger(world)
+    assert sent(mallory, mallory.build("MESSAGE", f"sip:bob@{DOMAIN}"), 40).status == 482
+    assert len(world.sent) < 100  # it was twice as many
