@@ -153,7 +153,18 @@ def _mac(fresh: blake2b, payload: bytes, call_id: str) -> bytes:
     return mac.digest()
 
 
-def _unpack(payload: bytes) -> CallToken:
+def _unpack(payload: bytes) -> CallToken | None:
+    """What a payload says, None where it does not end with the last thing it says.
+
+    Payload and Call-ID are behind each other under the MAC: else a byte could change sides.
+    """
+    try:
+        return _read(payload)
+    except (IndexError, ValueError):
+        return None
+
+
+def _read(payload: bytes) -> CallToken | None:
     flags = payload[1]
     offset = 2 + CONTEXT_BYTES
     context = context_from_bytes(payload[2:offset])
@@ -169,6 +180,9 @@ def _unpack(payload: bytes) -> CallToken:
     caller_line = None
     if flags & _CALLER_LINE:
         caller_line = int.from_bytes(payload[offset : offset + _LINE_BYTES], "big")
+        offset += _LINE_BYTES
+    if offset != len(payload):
+        return None
     return CallToken(
         context,
         caller_tag_hash,
