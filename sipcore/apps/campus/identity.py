@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from sipcore.auth import Verdict, VerdictKind
+from sipcore.calls import CallToken
 from sipcore.calls.token import PARAMETER
 from sipcore.directory import Account, AccountState, Device
 from sipcore.eventlog import Kind, Record
@@ -68,7 +69,8 @@ class Identity:
             return None
         verdict = self.verify(request, flow, proxy=True, bound_to=request.call_id, domain=domain)
         if verdict.kind is not VerdictKind.OK:
-            if self._came_back(request, domain):
+            token = self._came_back(request, domain)
+            if token is not None and self._still_rings(token):
                 return STRANGER
             self.challenge(tx, request, verdict, request.call_id, domain, now, proxy=True)
             return None
@@ -79,25 +81,34 @@ class Identity:
             return None
         return Caller(account, verdict.device)
 
-    def _came_back(self, request: Request, domain: str) -> bool:
-        """Whether an INVITE of one of us, sent on to a foreign domain, came back from there.
+    def _came_back(self, request: Request, domain: str) -> CallToken | None:
+        """The token of an INVITE of one of us that was sent on to a foreign domain and came back.
 
         Nobody there can answer a challenge. The token of our Record-Route says who placed the call;
         the From must still be his. What comes from there has no more rights than a stranger has.
         """
         if not request.has("record-route") or request.method != "INVITE":
-            return False
+            return None
         worker = self._worker
         owner = worker.directory.resolve(request.from_.uri.user_decoded, domain)
         if owner is None or owner.state is not AccountState.ACTIVE:
-            return False
+            return None
         for value in request.record_routes:
             _, found, rest = value.partition(f";{PARAMETER}=")
             text = rest.partition(">")[0].partition(";")[0]
             token = worker.tokens.check(text, request.call_id) if found else None
             if token is not None and token.caller_line == owner.id:
-                return token.from_caller(request.from_tag)
-        return False
+                return token if token.from_caller(request.from_tag) else None
+        return None
+
+    def _still_rings(self, token: CallToken) -> bool:
+        """Whether the call has not come to anything yet; one that another worker holds may not have.
+
+        Asked of new requests alone: what is repeated belongs to a transaction.
+        """
+        worker = self._worker
+        call = worker.calls.get(token.context)
+        return token.home != worker.home if call is None else call.answered_now is None
 
     def verify(
         self, request: Request, flow: Flow, *, proxy: bool, bound_to: str, domain: str
@@ -143,7 +154,9 @@ class Identity:
                 return None
             return self._challenge_response(request, False, worker.aor_of(uri), domain, False)
         domain = worker.domain_of(request.from_.uri)
-        if domain is None or request.max_forwards == 0 or self._came_back(request, domain):
+        if domain is None or request.max_forwards == 0:
+            return None
+        if self._came_back(request, domain) is not None:
             return None
         return self._challenge_response(request, True, request.call_id, domain, False)
 

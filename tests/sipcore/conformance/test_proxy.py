@@ -1341,3 +1341,24 @@ def test_a_token_does_not_lend_the_name_of_somebody_else(size: Size) -> None:
     world.run(0.5)
     assert bob.received == []
     assert 407 in proxy.statuses
+
+
+@pytest.mark.rfc("PRX-06")
+@pytest.mark.parametrize("becomes", ["answered", "refused"])
+def test_a_call_that_is_over_or_answered_comes_back_no_more(size: Size, becomes: str) -> None:
+    """Who was called once abroad keeps the token: it must not lend him the caller's name."""
+    world = new_world(size)
+    anna, bob = phone(world, "anna", "10.1.0.1"), phone(world, "bob", "10.1.0.2")
+    proxy = Peer(world, ("203.0.113.5", 5060))
+    anna.start(anna.build("INVITE", "sip:friend@203.0.113.5"), world.nodes[0].address)
+    world.run(0.5)
+    [invite] = proxy.requests("INVITE")
+    proxy.answer(invite, 200 if becomes == "answered" else 486)
+    world.run(0.5)
+    copy = invite.copy()
+    copy.uri_text = BOB
+    copy.push("Via", proxy.via())
+    proxy.send(copy)
+    world.run(0.5)
+    assert bob.received == []
+    assert 407 in proxy.statuses
