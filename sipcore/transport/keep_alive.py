@@ -17,16 +17,18 @@ MOST_AT_ONCE: Final = 1_000
 """Sent at one look; what is left is due at the next."""
 MAX_FLOWS: Final = 50_000
 """Kept open; of more, the later ones must see to it themselves."""
+MAX_LINES: Final = 16
+"""Accounts remembered of one flow: those of a phone with several, the last ones."""
 
 
 class KeepAlives:
-    """Flows with the account that registered by each, and when each is due."""
+    """Flows with the accounts that registered by each, and when each is due."""
 
     __slots__ = ("_heard", "_lines", "_queue", "interval_s")
 
     def __init__(self, interval_s: float) -> None:
         self.interval_s = interval_s
-        self._lines: dict[Flow, int] = {}
+        self._lines: dict[Flow, tuple[int, ...]] = {}
         self._heard: dict[Flow, float] = {}
         """When a phone last kept its flow open itself."""
         self._queue: deque[tuple[float, Flow]] = deque()
@@ -36,11 +38,14 @@ class KeepAlives:
 
     def add(self, flow: Flow, line_id: int, now: float) -> None:
         """Keep this flow open for as long as that account has a binding that needs it."""
-        if flow not in self._lines:
+        known = self._lines.get(flow)
+        if known is None:
             if len(self._lines) >= MAX_FLOWS or not self.interval_s:
                 return
             self._queue.append((now + self.interval_s, flow))
-        self._lines[flow] = line_id
+            self._lines[flow] = (line_id,)
+        elif line_id not in known:
+            self._lines[flow] = (*known[1 - MAX_LINES :], line_id)
 
     def heard(self, flow: Flow, now: float) -> None:
         """A keep-alive of the phone came by this flow: it needs none of ours."""
@@ -53,7 +58,7 @@ class KeepAlives:
         queue = self._queue
         while queue and queue[0][0] <= now and len(found) < MOST_AT_ONCE:
             _, flow = queue.popleft()
-            if not is_needed(self._lines[flow], flow):
+            if not any(is_needed(line_id, flow) for line_id in self._lines[flow]):
                 del self._lines[flow]
                 self._heard.pop(flow, None)
                 continue

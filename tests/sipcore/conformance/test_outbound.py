@@ -693,3 +693,24 @@ def test_a_worker_that_starts_again_goes_on_with_it(size: Size) -> None:
         world.nodes[0].kill_worker(slot, 0.1)
     live(world, 60)
     assert raw.pings()
+
+
+def test_a_flow_of_two_accounts_is_kept_open_until_both_have_left(size: Size) -> None:
+    world = new_world(size)
+    bob, clara = Phone(world, "bob", ("10.1.0.2", 3072)), Phone(world, "clara", ("10.1.0.2", 3072))
+    for one in (bob, clara):
+        one._node = lambda: node_address(0)  # type: ignore[method-assign]
+        one.contact = f"sip:{one.name}@192.168.7.7:5060"
+        world.network.attach(one.address, one._receive)
+        one.register(expires=600)
+        world.run(1)
+    clara.register(expires=0)
+    world.run(1)
+    raw = Raw(world, bob.address)
+    live(world, 300)
+    assert len(raw.pings()) >= 11
+    world.network.attach(bob.address, bob._receive)
+    bob.register(expires=0)
+    world.run(1)
+    live(world, 60)
+    assert all(len(w.keep_alives) == 0 for w in world.workers)
