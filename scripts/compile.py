@@ -28,6 +28,7 @@ INTERPRETED = (
     "sipcore/node/streams.py",  # asyncio and files: nothing to gain
     "sipcore/node/tls.py",
     "sipcore/node/resolver.py",
+    "sipcore/node/dns_server.py",  # inherits from a library
     "sipcore/node/spool.py",
     "sipcore/node/journal.py",
     "sipcore/node/entropy.py",

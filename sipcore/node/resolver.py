@@ -149,18 +149,25 @@ class Resolver:
         import dns.rdtypes.IN.AAAA
         import dns.rdtypes.IN.NAPTR
         import dns.rdtypes.IN.SRV  # dnspython would load them on the loop
-        from dns.nameserver import Do53Nameserver
+        from dns.nameserver import Nameserver
         from dns.resolver import NoResolverConfiguration
 
+        from sipcore.node.dns_server import BoundedNameserver
+
         resolver = dns.asyncresolver.Resolver(configure=False)
-        if self._servers:
-            resolver.nameservers = [Do53Nameserver(host, port) for host, port in self._servers]
-        else:
+        servers = self._servers
+        if not servers:
             try:
                 resolver.read_resolv_conf(RESOLV_CONF)
             except (NoResolverConfiguration, OSError) as error:
                 log.error("no DNS server is known: %s", error)
                 return None
+            servers = [
+                (server.answer_nameserver(), server.answer_port())
+                for server in resolver.nameservers
+                if isinstance(server, Nameserver)
+            ]
+        resolver.nameservers = [BoundedNameserver(host, port) for host, port in servers]
         resolver.timeout = self._server_s
         resolver.lifetime = self._lifetime_s
         return resolver

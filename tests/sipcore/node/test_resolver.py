@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from time import process_time
 from typing import cast
 
 import pytest
@@ -34,6 +35,11 @@ pool IN CNAME loop
 below IN NS ns.elsewhere.example.
 """ + "\n".join(
     f"_sip._udp.many 300 IN SRV {i} 0 {5000 + i} server{i}.with.a.long.name" for i in range(64)
+)
+HUGE = {"records": 600, "bytes": 4_000}
+"""How many A records the hostile names have: too many, and more than is read at all."""
+FAR += "".join(
+    f"\n{name} 300 IN A 11.0.{i >> 8}.{i & 255}" for name, n in HUGE.items() for i in range(n)
 )
 
 
@@ -186,6 +192,17 @@ async def test_an_answer_too_large_for_a_datagram_is_fetched_by_tcp(dns: Nsd) ->
         failed = await asked.answer("_sip._udp.many.far.example", "SRV")  # takes no connections
     assert relay.truncated
     assert failed.failed
+
+
+@pytest.mark.parametrize("name", HUGE)
+async def test_what_nobody_needs_to_know_takes_nobodys_time(dns: Nsd, name: str) -> None:
+    async with asking(dns.address) as asked:
+        await asked.answer("_sip._udp.many.far.example", "SRV")
+        begun = process_time()
+        answer = await asked.answer(f"{name}.far.example", "A")
+        spent = process_time() - begun
+    assert answer.failed
+    assert spent < 0.1  # it was up to 0.3 s, in which nobody is served
 
 
 async def test_servfail_is_known_at_once_to_be_no_answer(dns: Nsd) -> None:
