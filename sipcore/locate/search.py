@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_SERVERS: Final = 16
 """Tried for one request: the addresses are whoever's, and each may take half a minute."""
+MAX_SERVICES: Final = 8
+"""NAPTR records followed: each leads to a question, and to any domain."""
 _SERVICES: Final = {
     "SIP+D2U": "UDP",
     "SIP+D2T": "TCP",
@@ -146,6 +148,8 @@ class Search:
                 break  # RFC 3403 §4.1: what stands behind a match is not looked at
             order = record.order
             pairs.append((transport, record.replacement))
+            if len(pairs) == MAX_SERVICES:
+                break
         return pairs
 
     def _by_srv(
@@ -153,7 +157,7 @@ class Search:
     ) -> list[Question]:
         """The hosts of the first transport that has SRV records, else the name itself."""
         questions = [(name, "SRV") for _, name in pairs]
-        missing = [question for question in questions if known(question) is None]
+        missing = [question for question in dict.fromkeys(questions) if known(question) is None]
         if missing:
             return missing
         for (transport, _), question in zip(pairs, questions, strict=True):

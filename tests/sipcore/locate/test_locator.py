@@ -13,7 +13,9 @@ from sipcore.locate import (
     DeadServers,
     Destination,
     Locator,
+    Naptr,
     Question,
+    Srv,
 )
 from sipcore.locate.answers import MAX_NEGATIVE_TTL_S, MAX_TTL_S
 from sipcore.locate.dead import MAX_RETRY_AFTER_S, PROBE_AFTER_S, SILENT_S
@@ -36,7 +38,7 @@ class Hearer:
 def locator(most: int = 100) -> tuple[Locator, list[Question], list[Candidate]]:
     asked: list[Question] = []
     probed: list[Candidate] = []
-    speaks = frozenset({("UDP", False)})
+    speaks = frozenset({("UDP", False), ("TCP", False)})
     return Locator(speaks, Random(1), asked.append, probed.append, most), asked, probed
 
 
@@ -144,6 +146,20 @@ def test_a_question_is_asked_once_for_all_and_not_again_after_a_failure() -> Non
     assert asked == [NAME]
     finder.seek(finder.start(Destination("far.example", 5060)), late, 10.0)
     assert asked == [NAME, NAME]
+
+
+@pytest.mark.parametrize("services", [("SIP+D2U", "SIP+D2U"), ("SIP+D2U", "SIP+D2T")], ids=str)
+def test_who_waits_for_one_name_by_two_records_hears_of_it_once(services: tuple[str, ...]) -> None:
+    finder, asked, _ = locator()
+    hearer = Hearer()
+    finder.seek(finder.start(Destination("far.example")), hearer, 0.0)
+    records = [Naptr(1, i, "s", s, "", "_s.far.example") for i, s in enumerate(services)]
+    finder.answered(("far.example", "NAPTR"), Answer(60.0, naptr=records), 1.0)
+    assert asked[1:] == [("_s.far.example", "SRV")]
+    servers = [Srv(1, 1, 5060, "192.0.2.1"), Srv(2, 1, 5060, "192.0.2.2")]
+    finder.answered(asked[1], Answer(60.0, srv=servers), 2.0)
+    assert hearer.got == ["192.0.2.1"]
+    assert len(finder) == 0
 
 
 def test_an_answer_that_may_not_be_kept_serves_those_who_waited() -> None:

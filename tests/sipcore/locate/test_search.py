@@ -9,7 +9,7 @@ import pytest
 
 from sipcore.locate import Answer, Candidate, Naptr, Question, Search, Srv, destination
 from sipcore.locate.ordering import MAX_HOSTS, in_order
-from sipcore.locate.search import MAX_SERVERS, Speaks
+from sipcore.locate.search import MAX_SERVERS, MAX_SERVICES, Speaks
 from sipcore.message import parse_uri
 
 IPV4: Speaks = frozenset({("UDP", False), ("TCP", False)})
@@ -494,3 +494,10 @@ def test_a_certificate_must_be_for_the_host_of_the_uri(uri: str, host: str, doma
     wanted = destination(parse_uri(uri))
     assert wanted is not None
     assert (wanted.host, wanted.domain) == (host, domain)
+
+
+def test_a_zone_cannot_have_us_ask_for_any_number_of_names() -> None:
+    records = [(1, i, "SIP+D2U", f"_sip._udp.n{i}.example") for i in range(200)]
+    _, questions = located("sip:x@far.example", {("far.example", "NAPTR"): naptr(*records)})
+    asked = [name for name, kind in questions if kind == "SRV"]
+    assert asked == [record[3] for record in records[:MAX_SERVICES]]
