@@ -9,6 +9,8 @@ Question = tuple[str, str]
 """Name in lower case, without the dot of the root; kind: "NAPTR", "SRV", "A" or "AAAA"."""
 
 MAX_ANSWERS: Final = 10_000
+MAX_RECORDS: Final = 50_000
+"""Kept in all: a zone may put hundreds into each answer."""
 MAX_TTL_S: Final = 86_400.0
 MAX_NEGATIVE_TTL_S: Final = 900.0
 """That there is nothing is believed for so long at most, whatever the zone says (RFC 2308 §5)."""
@@ -60,6 +62,11 @@ class Answer:
         """Whether nobody knows: a time-out, SERVFAIL, a server that is not in charge."""
 
     @property
+    def records(self) -> int:
+        """How many there are."""
+        return len(self.naptr) + len(self.srv) + len(self.addresses)
+
+    @property
     def is_empty(self) -> bool:
         return not (self.naptr or self.srv or self.addresses)
 
@@ -74,9 +81,11 @@ NOBODY_KNOWS: Final = Answer(FAILURE_TTL_S, failed=True)
 class AnswerCache:
     """Answers until their time is over; when there are too many the oldest go."""
 
-    def __init__(self, most: int = MAX_ANSWERS) -> None:
+    def __init__(self, most: int = MAX_ANSWERS, most_records: int = MAX_RECORDS) -> None:
         self._most = most
+        self._most_records = most_records
         self._kept: dict[Question, tuple[float, Answer]] = {}
+        self._records = 0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -87,13 +96,13 @@ class AnswerCache:
         if kept is None:
             return None
         if kept[0] <= now:
-            del self._kept[question]
+            self._forget(question)
             return None
         return kept[1]
 
     def put(self, question: Question, answer: Answer, now: float) -> None:
         """Keep an answer for as long as it says."""
-        self._kept.pop(question, None)
+        self._forget(question)
         most_s = MAX_TTL_S
         if answer.failed:
             most_s = FAILURE_TTL_S
@@ -102,6 +111,12 @@ class AnswerCache:
         ttl_s = min(answer.ttl_s, most_s)
         if ttl_s <= 0:
             return
-        if len(self._kept) >= self._most:
-            del self._kept[next(iter(self._kept))]
         self._kept[question] = (now + ttl_s, answer)
+        self._records += answer.records
+        while len(self._kept) > self._most or self._records > self._most_records:
+            self._forget(next(iter(self._kept)))
+
+    def _forget(self, question: Question) -> None:
+        kept = self._kept.pop(question, None)
+        if kept is not None:
+            self._records -= kept[1].records

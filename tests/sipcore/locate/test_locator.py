@@ -77,6 +77,19 @@ def test_the_cache_is_bounded_and_the_oldest_go() -> None:
     assert cache.get(("n6", "A"), 10.0) is None
 
 
+def test_the_records_in_the_cache_are_bounded_too() -> None:
+    cache = AnswerCache(most_records=1_000)
+    large = Answer(300.0, addresses=[f"192.0.2.{i}" for i in range(250)])
+    for i in range(100):
+        cache.put((f"n{i % 10}", "A"), large, float(i))
+        assert len(cache) <= 4
+    assert cache.get(("n9", "A"), 100.0) is large
+    assert cache.get(("n6", "A"), 1_000.0) is None
+    for i in range(900):
+        cache.put((f"small{i}", "A"), FOUND, 1_000.0)
+    assert len(cache) >= 900
+
+
 # --- dead servers -----------------------------------------------------------------------------------
 def test_a_silent_server_is_out_for_two_minutes() -> None:
     dead = DeadServers()
