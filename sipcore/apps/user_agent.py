@@ -22,7 +22,7 @@ from sipcore.dialog import OwnDialog
 from sipcore.directory import Account
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Side
-from sipcore.message import Request, Response, is_sips
+from sipcore.message import BLANKS, Request, Response, is_sips
 from sipcore.routing import Plan, Query
 from sipcore.transport.flow import Flow, bracketed
 
@@ -398,7 +398,7 @@ class _Later:
 
 def type_of_body(request: Request) -> str:
     """The media type of the body, without parameters; text/plain where none is named."""
-    return (request.content_type or TEXT).partition(";")[0].strip().lower()
+    return (request.content_type or TEXT).partition(";")[0].strip(BLANKS).lower()
 
 
 def is_optional(request: Request) -> bool:

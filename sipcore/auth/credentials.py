@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sipcore.errors import MalformedMessage
-from sipcore.message import Request, parse_auth_params
+from sipcore.message import BLANKS, Request, parse_auth_params
+from sipcore.message.grammar import ascii_upper
 
 RESPONSE_LENGTHS: Final = {"MD5": 32, "SHA-256": 64}
 """Hex digits of a response, by the algorithms that can be offered."""
@@ -69,7 +70,7 @@ def read_credentials(
         params = _read_params(row)
         if params.get("realm") != realm:
             continue
-        algorithm = params.get("algorithm", "MD5").upper()
+        algorithm = ascii_upper(params.get("algorithm", "MD5"))
         if algorithm in algorithms and algorithm in RESPONSE_LENGTHS and params.get("response"):
             return _checked(params, algorithm)
     return None
@@ -83,12 +84,12 @@ def _read_params(row: str) -> Mapping[str, str]:
     for piece in row[7:].split(","):
         equals = piece.find("=")
         name = piece[:equals] if equals >= 0 else piece
-        value = piece[len(name) + 1 :].strip()
+        value = piece[len(name) + 1 :].strip(BLANKS)
         if value.startswith('"'):
             if len(value) < 2 or not value.endswith('"'):
                 return parse_auth_params(row)
             value = value[1:-1]
-        params.setdefault(_NAMES.get(name) or name.strip().lower(), value)
+        params.setdefault(_NAMES.get(name) or name.strip(BLANKS).lower(), value)
     return params
 
 

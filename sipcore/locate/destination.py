@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from sipcore.message import Uri
+from sipcore.message.grammar import ascii_upper
 from sipcore.message.headers import Via
 from sipcore.transport.flow import is_address
 
@@ -72,7 +73,7 @@ def destination(uri: Uri) -> Destination | None:
         return None
     host = (uri.params.get("maddr") or uri.host).strip("[]").lower().removesuffix(".")
     secure = uri.scheme == "sips"
-    transport = (uri.params.get("transport") or "").upper() or None
+    transport = ascii_upper(uri.params.get("transport") or "") or None
     if secure and transport is not None:
         transport = _OVER_TLS.get(transport)
         if transport is None:
@@ -82,6 +83,6 @@ def destination(uri: Uri) -> Destination | None:
 
 def way_back_of(via: Via) -> Destination:
     """Where a response goes when the way its request came by is gone (RFC 3263 §5)."""
-    transport = via.transport.upper()
+    transport = via.transport
     domain = via.host.lower().removesuffix(".")
     return Destination(domain.strip("[]"), via.port, transport, transport in SECURE, domain)

@@ -1,7 +1,7 @@
 """Bytes ↔ messages (RFC 3261 §7, §19, §20, §25): no I/O, no clock."""
 
 from sipcore.message.framing import PING, StreamFramer
-from sipcore.message.grammar import parse_auth_params, parse_params, quote, unquote
+from sipcore.message.grammar import BLANKS, parse_auth_params, parse_params, quote, unquote
 from sipcore.message.headers import NameAddr, Via, parse_name_addr, parse_via
 from sipcore.message.limits import DEFAULT_LIMITS, Limits
 from sipcore.message.message import Message
@@ -12,6 +12,7 @@ from sipcore.message.scan import parse_message
 from sipcore.message.uri import Uri, is_sips, parse_uri
 
 __all__ = [
+    "BLANKS",
     "DEFAULT_LIMITS",
     "PING",
     "REASONS",

@@ -123,5 +123,5 @@ def _content_lengths(head: bytes) -> Iterator[bytes]:
             end = lowered.find(b"\r\n", start)
             row = head[start : end if end >= 0 else len(head)].lstrip(b" \t")
             if row[:1] == b":":
-                yield row[1:].strip()
+                yield row[1:].strip(b" \t")
             at = lowered.find(name, start)

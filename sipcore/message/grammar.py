@@ -19,6 +19,11 @@ BLANKS: Final = " \t"
 """White space in a row. What else Python would strip is part of a value: the next hop sees it."""
 
 
+def ascii_upper(text: str) -> str:
+    """The text in upper case where it is ASCII; other text as it is, lest a long s become an S."""
+    return text.upper() if text.isascii() else text
+
+
 def is_token(text: str) -> bool:
     """Whether the text is a non-empty token."""
     return text.isascii() and bool(text) and not text.encode().translate(None, _TOKEN_BYTES)
@@ -26,7 +31,7 @@ def is_token(text: str) -> bool:
 
 def parse_uint(text: str, header: str, maximum: int = UINT32_MAX) -> int:
     """A decimal number of ASCII digits, at most `maximum`."""
-    text = text.strip()
+    text = text.strip(BLANKS)
     if not (text.isascii() and text.isdigit()):
         raise MalformedMessage("not a number", header=header)
     if len(text) > 20:
@@ -156,7 +161,7 @@ def parse_auth_params(text: str) -> dict[str, str]:
 
     The scheme is under the key "" in lower case. Raises MalformedMessage on broken quotes.
     """
-    scheme, _, rest = text.strip().partition(" ")
+    scheme, _, rest = text.strip(BLANKS).partition(" ")
     params = {"": scheme.lower()}
     i, end = 0, len(rest)
     while i < end:
@@ -177,7 +182,7 @@ def parse_auth_params(text: str) -> dict[str, str]:
         else:
             comma = rest.find(",", i)
             comma = end if comma < 0 else comma
-            value = rest[i:comma].strip()
+            value = rest[i:comma].strip(BLANKS)
             i = comma + 1
         params.setdefault(name, value)
     return params

@@ -7,7 +7,9 @@ from typing import Final
 
 from sipcore.errors import MalformedMessage
 from sipcore.message.grammar import (
+    BLANKS,
     TOKEN_CHARS,
+    ascii_upper,
     closing_quote,
     parse_params,
     print_params,
@@ -82,25 +84,25 @@ def parse_name_addr(text: str, header: str = "name-addr") -> NameAddr:
 
 
 def _parse_name_addr(text: str) -> NameAddr:
-    text = text.strip()
+    text = text.strip(BLANKS)
     if text[:1] == '"':
         close = text.find('"', 1)
         if "\\" in text[:close]:
             close = closing_quote(text, 0)
         if close < 0:
             raise MalformedMessage("quote never closed")
-        rest = text[close + 1 :].lstrip()
+        rest = text[close + 1 :].lstrip(BLANKS)
         if rest[:1] != "<":
             raise MalformedMessage("no '<' after a display name")
         return _bracketed(unquote(text[: close + 1]), rest)
     bracket = text.find("<")
     if bracket >= 0:
-        display = text[:bracket].strip()
+        display = text[:bracket].strip(BLANKS)
         if display and not _WORDS.issuperset(display):
             _check_display(display)
         return _bracketed(display, text[bracket:])
     uri_text, _, tail = text.partition(";")
-    uri_text = uri_text.strip()
+    uri_text = uri_text.strip(BLANKS)
     if not uri_text or "," in uri_text or "?" in uri_text:
         raise MalformedMessage("URI needs angle brackets")
     return NameAddr("", uri_text, f";{tail}" if tail else "")
@@ -121,10 +123,10 @@ def _bracketed(display: str, rest: str) -> NameAddr:
     uri_text, bracket, tail = rest[1:].partition(">")
     if not bracket:
         raise MalformedMessage("'<' never closed")
-    tail = tail.strip()
+    tail = tail.strip(BLANKS)
     if tail and tail[0] != ";":
         raise MalformedMessage("rubbish after '>'")
-    return NameAddr(display, uri_text.strip(), tail)
+    return NameAddr(display, uri_text.strip(BLANKS), tail)
 
 
 class Via:
@@ -189,14 +191,14 @@ def _read_head(head: str) -> tuple[str, str, int | None, str]:
     pieces = head.split("/", 2)
     if len(pieces) != 3:
         raise MalformedMessage("not protocol/version/transport", header="via")
-    name, version = pieces[0].strip(), pieces[1].strip()
-    words = pieces[2].split(None, 1)
-    if name.upper() != "SIP" or len(words) != 2:
+    name, version = pieces[0].strip(BLANKS), pieces[1].strip(BLANKS)
+    words = pieces[2].replace("\t", " ").strip(BLANKS).split(" ", 1)
+    if ascii_upper(name) != "SIP" or len(words) != 2:
         raise MalformedMessage("not SIP/2.0/transport and a host", header="via")
     if version != "2.0":
         raise MalformedMessage("unknown version", header="via", status=505)
-    transport = words[0].upper()
-    host, port = parse_host_port("".join(words[1].split()), "via")
+    transport = ascii_upper(words[0])
+    host, port = parse_host_port(words[1].replace(" ", ""), "via")
     filled_in = _DEFAULT_PORTS.get(transport, 5060) if port is None else port
     return transport, host, port, f"{host}:{filled_in}"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final, cast
 
 from sipcore.errors import LocalProtocolError, MalformedMessage
-from sipcore.message.grammar import parse_uint, split_top
+from sipcore.message.grammar import BLANKS, parse_uint, split_top
 from sipcore.message.headers import NameAddr, Via, parse_name_addr, parse_via
 from sipcore.message.names import UNSPLIT, canonical
 
@@ -73,7 +73,7 @@ class Message:
         """The value of the first row of this name (lower-case, long), or None."""
         tops = self._tops
         line = (self._index() if tops is None else tops).get(key)
-        return None if line is None else line[line.find(":") + 1 :].strip()
+        return None if line is None else line[line.find(":") + 1 :].strip(BLANKS)
 
     def _value(self, key: str) -> str:
         """As `first`, for a header that must be there."""
@@ -90,14 +90,14 @@ class Message:
             if top is None:
                 return []
             if len(tops) == len(keys):  # no name stands twice
-                return [top[top.find(":") + 1 :].strip()]
+                return [top[top.find(":") + 1 :].strip(BLANKS)]
         count = keys.count(key)
         if count == 0:
             return []
         if count == 1:
-            return [self.lines[keys.index(key)].partition(":")[2].strip()]
+            return [self.lines[keys.index(key)].partition(":")[2].strip(BLANKS)]
         return [
-            line.partition(":")[2].strip()
+            line.partition(":")[2].strip(BLANKS)
             for k, line in zip(keys, self.lines, strict=True)
             if k == key
         ]
@@ -183,7 +183,7 @@ class Message:
             return None
         index = self.keys.index(key)
         line = self.lines[index]
-        row = line[line.index(":") + 1 :].strip()
+        row = line[line.index(":") + 1 :].strip(BLANKS)
         if "," in row and key not in UNSPLIT:
             first, rest = _cut_first(row, key)
             if rest:
@@ -308,10 +308,9 @@ class Message:
 
     def read_cseq(self, value: str) -> str:
         """Take number and method from a CSeq value; the method is returned."""
-        words = value.split()
-        if len(words) != 2:
-            raise MalformedMessage("not a number and a method", header="cseq")
-        text, method = words
+        text, blank, method = value.strip(BLANKS).partition(" ")
+        if not blank or method[:1] == " " or "\t" in value:
+            text, method = _words(value)
         if len(text) < 10 and text.isascii() and text.isdigit():
             self._cseq_number = int(text)
         else:
@@ -429,11 +428,19 @@ class Message:
         other._routes = self._routes
 
 
+def _words(value: str) -> tuple[str, str]:
+    """The two words of a CSeq, however many blanks are between them."""
+    words = [word for word in value.replace("\t", " ").split(" ") if word]
+    if len(words) != 2:
+        raise MalformedMessage("not a number and a method", header="cseq")
+    return words[0], words[1]
+
+
 def _cut_first(row: str, key: str) -> tuple[str, str]:
     """The first value of a row and the others, "" when there are none."""
     first, _, rest = row.partition(",")
     if '"' not in first and "<" not in first:
-        first, rest = first.strip(), rest.strip()
+        first, rest = first.strip(BLANKS), rest.strip(BLANKS)
         if first and rest:
             return first, rest
     pieces = [piece for piece in split_top(row, ",", key) if piece]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sipcore.message.grammar import is_token
+from sipcore.message.grammar import BLANKS, is_token
 
 COMPACT: Final = {
     "a": "accept-contact",
@@ -65,8 +65,9 @@ def canonical(name: str) -> str:
     if key is None:
         # Blanks may stand before the colon and nowhere else. Other white space that Python would
         # strip is refused: the next hop may not see the same name behind it.
-        key = name.rstrip(" \t").lower()
-        key = COMPACT.get(key, key) if is_token(key) else ""
+        key = name.rstrip(BLANKS)
+        key = key.lower() if is_token(key) else ""
+        key = COMPACT.get(key, key)
         if len(spellings) < MAX_REMEMBERED and len(name) <= 40:
             spellings[name] = key
     return key

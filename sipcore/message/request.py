@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from sipcore.errors import MalformedMessage
+from sipcore.message.grammar import BLANKS
 from sipcore.message.message import Message
 from sipcore.message.names import canonical
 from sipcore.message.reasons import REASONS
@@ -97,7 +98,7 @@ class Request(Message):
         keys, lines = self._copied_rows(status > 100)
         if to_tag and status > 100 and "to" in keys and not self._has_to_tag():
             index = keys.index("to")
-            lines[index] = f"{lines[index].rstrip()};tag={to_tag}"
+            lines[index] = f"{lines[index].rstrip(BLANKS)};tag={to_tag}"
         for name, value in headers:
             keys.append(canonical(name))
             lines.append(f"{name}: {value}")

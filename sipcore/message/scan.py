@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sipcore.errors import LimitExceeded, MalformedMessage
-from sipcore.message.grammar import is_token
+from sipcore.message.grammar import BLANKS, ascii_upper, is_token
 from sipcore.message.limits import DEFAULT_LIMITS, Limits
 from sipcore.message.names import canonical, spellings
 from sipcore.message.request import Request
@@ -71,7 +71,7 @@ def _unfold(lines: list[str]) -> list[str]:
 
 def _joined(row: list[str]) -> str:
     first, *rest = row
-    pieces = [first.rstrip(" \t"), *(line.strip(" \t") for line in rest)]
+    pieces = [first.rstrip(BLANKS), *(line.strip(BLANKS) for line in rest)]
     return " ".join(filter(None, pieces))
 
 
@@ -83,14 +83,15 @@ def _start_line(
         method = pieces[0]
         if method in _METHODS or is_token(method):
             return Request(method, pieces[1], keys, lines, body, tops)
-    if line[:4].upper() == "SIP/":
+    if ascii_upper(line[:4]) == "SIP/":
         return _status_line(line, keys, lines, body, tops)
     method, _, rest = line.partition(" ")
     uri_text, _, version = rest.rpartition(" ")
     status, reason = 400, "Bad Request-Line"
-    if version.upper().startswith("SIP/") and version.upper() != "SIP/2.0":
+    version = ascii_upper(version)
+    if version.startswith("SIP/") and version != "SIP/2.0":
         status, reason = 505, "Version Not Supported"
-    elif version.upper() == "SIP/2.0" and is_token(method) and uri_text and " " not in uri_text:
+    elif version == "SIP/2.0" and is_token(method) and uri_text and " " not in uri_text:
         return Request(method, uri_text, keys, lines, body, tops)
     partial = Request(method or "UNKNOWN", uri_text or "sip:invalid", keys, lines, b"")
     raise MalformedMessage(reason, status=status, partial=_partial(partial))
@@ -101,7 +102,7 @@ def _status_line(
 ) -> Response:
     version, _, rest = line.partition(" ")
     code, _, reason = rest.partition(" ")
-    if version != "SIP/2.0" and version.upper() != "SIP/2.0":
+    if version != "SIP/2.0" and ascii_upper(version) != "SIP/2.0":
         raise MalformedMessage("version not supported", status=505)
     if len(code) != 3 or not (code.isascii() and code.isdigit()) or not 100 <= int(code) <= 699:
         raise MalformedMessage("status code outside 100-699")
@@ -143,7 +144,7 @@ def _check(
     if size > limits.body_bytes:
         raise LimitExceeded("body_bytes", limits.body_bytes, size, status=413)
     if "content-length" in tops:
-        _cut_body(message, _value(tops["content-length"]).strip(), size)
+        _cut_body(message, _value(tops["content-length"]).strip(BLANKS), size)
     cseq_method = message.read_cseq(_value(tops["cseq"]))
     if isinstance(message, Request):
         message.via  # noqa: B018 (parsed now: without a Via nothing can be answered)

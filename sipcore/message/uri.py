@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from string import ascii_letters, digits
 from typing import Final
 
 from sipcore.errors import MalformedMessage
-from sipcore.message.grammar import unescape, uniform_escapes
+from sipcore.message.grammar import BLANKS, ascii_upper, unescape, uniform_escapes
 
 _SECURE: Final = {"TCP": "TLS", "TLS": "TLS", "WS": "WSS", "WSS": "WSS"}
 _MUST_MATCH: Final = ("transport", "user", "ttl", "method", "maddr")
@@ -60,8 +61,8 @@ class Uri:
         """
         value = self.params.get("transport")
         if self.scheme == "sips":
-            return _SECURE.get(value.upper(), "DTLS") if value else "TLS"
-        return value.upper() if value else None
+            return _SECURE.get(ascii_upper(value), "DTLS") if value else "TLS"
+        return ascii_upper(value) if value else None
 
     @property
     def is_tel(self) -> bool:
@@ -236,12 +237,16 @@ def parse_host_port(text: str, header: str) -> tuple[str, int | None]:
     else:
         host, colon, after = text.partition(":")
         port_text = after if colon else None
-    host = host.strip().lower().removesuffix(".")  # of a name, the dot of the root says nothing
+    host = host.strip(BLANKS)
+    # As it was written: in lower case the sign for kelvin would be a k.
     if not host or not (host[0] == "[" or _HOST_CHARS.issuperset(host)):
+        raise MalformedMessage("no host", header=header)
+    host = host.lower().removesuffix(".")  # of a name, the dot of the root says nothing
+    if not host:
         raise MalformedMessage("no host", header=header)
     if port_text is None:
         return host, None
-    port_text = port_text.strip()
+    port_text = port_text.strip(BLANKS)
     if not (port_text.isascii() and port_text.isdigit()) or len(port_text) > 5:
         raise MalformedMessage("bad port", header=header)
     port = int(port_text)
@@ -250,7 +255,7 @@ def parse_host_port(text: str, header: str) -> tuple[str, int | None]:
     return host, port
 
 
-_HOST_CHARS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-_")
+_HOST_CHARS: Final = frozenset(ascii_letters + digits + ".-_")
 """No grammar has the underscore, but names of machines in use do."""
 _IPV6_CHARS: Final = frozenset("0123456789abcdefABCDEF:.%")
 

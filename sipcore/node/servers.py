@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 from sipcore.errors import MalformedMessage
 from sipcore.locate import Answer, Candidate, Locator, Question, Search, destination
 from sipcore.locate.destination import DEFAULT_PORTS, way_back_of
-from sipcore.message import Request, Response, Via, is_sips, parse_message, parse_uri, parse_via
+from sipcore.message import (
+    BLANKS,
+    Request,
+    Response,
+    Via,
+    is_sips,
+    parse_message,
+    parse_uri,
+    parse_via,
+)
 from sipcore.message.names import canonical
 from sipcore.transport.flow import Flow, bracketed, is_address
 
@@ -333,7 +342,7 @@ class _WayBack:
 
 def retry_after_s(response: Response) -> float:
     """Seconds of a Retry-After (RFC 3261 §20.33), 0 without one that can be read."""
-    text = (response.first("retry-after") or "").partition(";")[0].partition("(")[0].strip()
+    text = (response.first("retry-after") or "").partition(";")[0].partition("(")[0].strip(BLANKS)
     return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
 
 
@@ -342,7 +351,7 @@ def rows_of(start: bytes) -> list[tuple[str, str]]:
     rows = []
     for line in start.split(b"\r\n")[1:-1]:  # the last one may be cut
         name, _, value = line.decode("utf-8", "surrogateescape").partition(":")
-        rows.append((canonical(name), value.strip()))
+        rows.append((canonical(name), value.strip(BLANKS)))
     return rows
 
 
@@ -351,7 +360,7 @@ def branch_of_datagram(start: bytes) -> str:
     for name, value in rows_of(start):
         if name == "via":
             _, _, rest = value.partition(";branch=")
-            return rest.partition(",")[0].partition(";")[0].strip()
+            return rest.partition(",")[0].partition(";")[0].strip(BLANKS)
     return ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 from zlib import crc32
 
-from sipcore.message import Request, Response, Uri
+from sipcore.message import BLANKS, Request, Response, Uri
 
 ROUTABLE_SCHEMES: Final = frozenset({"sip", "sips", "tel", "urn"})
 PROXY_FEATURES: Final[frozenset[str]] = frozenset()
@@ -52,7 +52,7 @@ def is_loop(request: Request, is_own_via: Callable[[str], bool]) -> bool:
 
 def _branch_of(via_value: str) -> str:
     _, found, rest = via_value.partition(";branch=")
-    return rest.partition(";")[0].strip() if found else ""
+    return rest.partition(";")[0].strip(BLANKS) if found else ""
 
 
 def loop_hash(request: Request) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 
 from sipcore.errors import MalformedMessage
 from sipcore.message import Request, Response
-from sipcore.message.grammar import parse_uint
+from sipcore.message.grammar import BLANKS, parse_uint
 
 LEAST_S: Final = 90
 """No interval may be shorter (§4), and no Min-SE lower (§5)."""
@@ -101,6 +101,6 @@ def _seconds(value: str | None) -> int:
     if value is None:
         return -1
     try:
-        return parse_uint(value.partition(";")[0].strip(), "session-expires")
+        return parse_uint(value.partition(";")[0].strip(BLANKS), "session-expires")
     except MalformedMessage:
         return -1

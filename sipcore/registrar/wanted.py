@@ -8,7 +8,7 @@ from typing import Final
 
 from sipcore.bindings import DEFAULT_Q
 from sipcore.message import NameAddr, Request, Uri
-from sipcore.message.grammar import split_top
+from sipcore.message.grammar import BLANKS, split_top
 from sipcore.registrar.policy import RegistrarPolicy
 
 MALFORMED_EXPIRES_S: Final = 3600
@@ -146,5 +146,5 @@ def _other_params(value: NameAddr) -> str:
         return ""
     _, _, tail = str(value).partition(f"<{value.uri_text}>")
     pieces = [piece for piece in split_top(tail, ";") if piece]
-    others = [p for p in pieces if p.partition("=")[0].strip().lower() not in _OWN_PARAMS]
+    others = [p for p in pieces if p.partition("=")[0].strip(BLANKS).lower() not in _OWN_PARAMS]
     return "".join(f";{piece}" for piece in others)

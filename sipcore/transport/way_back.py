@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Final
 
-from sipcore.message import Request
+from sipcore.message import BLANKS, Request
 from sipcore.transport.flow import Flow, is_address
 
 DEFAULT_PORT: Final = 5060
@@ -49,12 +49,12 @@ def _split_rport(text: str) -> tuple[str, str, str]:
     lowered = text.lower()
     start = lowered.find("rport")
     while start > 0:
-        before = text[:start].rstrip()
-        after = text[start + 5 :].lstrip()
+        before = text[:start].rstrip(BLANKS)
+        after = text[start + 5 :].lstrip(BLANKS)
         if before.endswith(";") and (not after or after[0] in ";,="):
             if after.startswith("="):
-                after = after[1:].lstrip()
-            return before[:-1].rstrip(), "rport", after
+                after = after[1:].lstrip(BLANKS)
+            return before[:-1].rstrip(BLANKS), "rport", after
         start = lowered.find("rport", start + 5)
     return text, "", ""
 

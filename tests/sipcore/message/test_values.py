@@ -305,3 +305,63 @@ def test_a_ping_in_pieces_is_one_ping() -> None:
 def test_a_stream_that_cannot_be_framed_is_an_error(wire: bytes) -> None:
     with pytest.raises(MalformedMessage):
         StreamFramer().feed(wire)
+
+
+@pytest.mark.parametrize("odd", ["\x0c", "\x0b", "\u00a0", "\u2003", "\x85", "\x1c"])
+def test_only_blanks_are_white_space(odd: str) -> None:
+    """What Python would strip besides is part of a value: it is sent on, and the next hop sees it."""
+    for text in (f"sip:anna@10.0.0.1{odd}", f"sip:anna@10.0.0.1:{odd}5060"):
+        with pytest.raises(MalformedMessage):
+            parse_uri(text)
+    for via in (
+        f"SIP/2.0/UDP{odd}10.0.0.1",
+        f"SIP/2.0/UDP 10.0.0.1{odd}",
+        f"SIP/2.0{odd}/UDP 10.0.0.1",
+    ):
+        with pytest.raises(MalformedMessage):
+            parse_via(via)
+    raw = odd.encode()
+    for right, wrong in (
+        (b"l: 4", b"l: " + raw + b"4"),
+        (b"CSEQ:   7\r\n  INVITE", b"CSeq: 7" + raw + b"INVITE"),
+        (b"CSEQ:   7\r\n  INVITE", b"CSeq: 7 INVITE" + raw),
+    ):
+        with pytest.raises(MalformedMessage):
+            parse_message(INVITE.replace(right, wrong))
+    for name in (b"X-Unknown:  any", b"X-Unknown:  thing"):
+        changed = parse_message(INVITE.replace(b"X-Unknown:  any thing, at all", name + raw))
+        assert changed.first("x-unknown") == name.decode()[12:] + odd
+    display = parse_name_addr(f"Anna{odd} <sip:anna@example.com>;tag=1")
+    assert display.display == f"Anna{odd}"
+
+
+def test_a_stream_reads_no_length_that_a_message_would_not() -> None:
+    framer = StreamFramer(Limits())
+    with pytest.raises(MalformedMessage):
+        framer.feed(INVITE.replace(b"l: 4", b"l: \x0c4"))
+
+
+@pytest.mark.parametrize("blanks", [" ", "\t", "  ", " \t ", "\t\t"])
+def test_blanks_of_both_kinds_may_stand_between_words(blanks: str) -> None:
+    message = parse_message(
+        INVITE.replace(b"CSEQ:   7\r\n  INVITE", f"CSeq:{blanks}7{blanks}INVITE{blanks}".encode())
+    )
+    assert (message.cseq_number, message.cseq_method) == (7, "INVITE")
+    via = parse_via(
+        f"SIP{blanks}/{blanks}2.0{blanks}/{blanks}UDP{blanks}10.0.0.1{blanks}:{blanks}5070"
+    )
+    assert (via.transport, via.host, via.port) == ("UDP", "10.0.0.1", 5070)
+
+
+def test_letters_that_only_python_takes_for_ascii_are_none() -> None:
+    """In upper or lower case a long s is an S and the sign for kelvin a k: not to the next hop."""
+    with pytest.raises(MalformedMessage):
+        parse_uri("sip:anna@\u212aampus.example")
+    assert parse_uri("sip:a@b;transport=tl\u017f").transport == "tl\u017f"
+    assert parse_via("SIP/2.0/TL\u017f 10.0.0.1").transport == "TL\u017f"
+    with pytest.raises(MalformedMessage):
+        parse_via("\u017fIP/2.0/UDP 10.0.0.1")
+    with pytest.raises(MalformedMessage):
+        parse_message(INVITE.replace(b" SIP/2.0\r\n", " \u017fIP/2.0\r\n".encode(), 1))
+    with pytest.raises(MalformedMessage):
+        parse_message(INVITE.replace(b"X-Unknown:", "\u212a:".encode()))
