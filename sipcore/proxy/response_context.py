@@ -400,7 +400,7 @@ class ResponseContext:
     def _on_failure(self, branch: Branch, response: Response, now: float) -> None:
         branch.final = response
         target = branch.target
-        if response.status == FLOW_FAILED and (target.flow is not None or target.path):
+        if response.status == FLOW_FAILED and _is_gone(target):
             self.host.flow_failed(target, now)
         if target.other_flows and response.status in (FLOW_FAILED, 408):
             self._try_other_flow(branch, target.other_flows, now)
@@ -588,6 +588,15 @@ class ResponseContext:
         if self.group_deadline is not None:
             due.append(self.group_deadline)
         return max(now + 0.001, min(due, default=now + TIMER_C_S))
+
+
+def _is_gone(target: Target) -> bool:
+    """Whether a flow that failed is gone for good: a connection's end is, its edge proxy knows.
+
+    An ICMP error is a moment's: behind a NAT the phone is there again with its next keep-alive.
+    """
+    flow = target.flow
+    return bool(target.path) or (flow is not None and flow.reliable)
 
 
 def cancel_request(invite: Request, reasons: Sequence[str]) -> Request:

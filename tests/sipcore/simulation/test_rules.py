@@ -295,6 +295,27 @@ def test_a_phone_behind_nat_is_reached_where_it_registered_from(size: Size) -> N
     assert [r.method for r in bob.received] == ["INVITE", "BYE"]
 
 
+def test_one_icmp_error_unregisters_nobody_behind_nat(size: Size) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    bob = Phone(world, "bob", ("198.51.100.7", 33000))
+    bob.contact = "sip:bob@192.168.1.20:5060"
+    bob.register()
+    world.run(1)
+    world.unreachable.add(bob.address)
+    missed = anna.call("bob")
+    world.run(2)
+    assert missed.status == 480
+    world.unreachable.clear()  # his router has started again
+    call = anna.call("bob")
+    world.run(2)
+    assert call.status == 200
+    [dialog] = call.dialogs.values()
+    anna.hang_up(dialog)
+    world.run(40)
+    world.check_calls()
+
+
 def test_a_caller_behind_nat_gets_the_other_sides_bye(size: Size) -> None:
     world = make_world(size)
     bob = registered(world, "bob", "10.1.0.2")
