@@ -158,9 +158,16 @@ class StreamSet:
                 self._on_failure(data)
 
     # --- what connections tell ---------------------------------------------------------------
-    def opened(self, connection: StreamConnection, remote: Address) -> Flow | None:
-        """A connection is up; its flow, or None when there are too many."""
+    def opened(self, connection: StreamConnection, own: Address, remote: Address) -> Flow | None:
+        """A connection is up; its flow, or None when there are too many or it may not be used.
+
+        `own` is the address of its own end.
+        """
         if len(self._connections) >= self.limits.connections:
+            return None
+        way = Flow(connection.kind, connection.local, remote)
+        if not connection.accepted and not self._reach.may_keep(way, own):
+            log.info("no connection is kept to port %d of this machine", remote[1])
             return None
         if connection.accepted:
             source = source_of(remote[0])
@@ -299,7 +306,7 @@ class StreamConnection(asyncio.Protocol):
             self._transport.abort()
             return
         self.remote = (peer[0], peer[1])
-        self._flow = self._owner.opened(self, self.remote)
+        self._flow = self._owner.opened(self, transport.get_extra_info("sockname"), self.remote)
         if self._flow is None:
             self._transport.abort()
         elif self.kind == "TLS":

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from sipcore.transport.flow import Flow
+from sipcore.transport.flow import Address, Flow
 
 
 class Reach:
@@ -35,6 +35,16 @@ class Reach:
         if remote.is_global and not remote.is_multicast:
             return True
         return any(remote in network for network in self._networks)
+
+    def may_keep(self, flow: Flow, own: Address) -> bool:
+        """Whether the connection opened for this flow may be used; `own` is its own end.
+
+        What `includes` cannot see under a wildcard address shows here: it leads to this machine.
+        """
+        remote = _plain(ip_address(flow.remote[0]))
+        if remote.is_loopback or remote != _plain(ip_address(own[0])):
+            return True
+        return flow.remote[1] == flow.local[1]
 
 
 def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,6 +14,7 @@ import pytest
 from sipcore.node.config import Listener, StreamLimits
 from sipcore.node.streams import StreamSet, source_of
 from sipcore.transport.flow import Flow
+from sipcore.transport.reach import Reach
 from tests.support.ports import free_port
 
 MESSAGE = b"OPTIONS sip:x SIP/2.0\r\nContent-Length: 0\r\n\r\n"
@@ -225,3 +228,44 @@ async def test_a_caller_names_no_server_of_our_own_house() -> None:
         served.streams.send(Flow("TCP", served.local, remote), data, loop)
         await served.until(lambda: len(came) == 1)
         inner.close()
+
+
+def own_address() -> str:
+    """An address of this machine besides the loopback, "" where there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # sends nothing
+        return str(probe.getsockname()[0])
+    return ""
+
+
+@pytest.mark.skipif(not own_address(), reason="this machine has no address but the loopback")
+async def test_under_a_wildcard_address_it_is_no_server_of_our_own_house_either() -> None:
+    address, loop = own_address(), asyncio.get_running_loop()
+    local = ("0.0.0.0", free_port())  # noqa: S104
+    failures: list[bytes] = []
+    came: list[bytes] = []
+
+    async def cache(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(await reader.read())
+        writer.close()
+
+    inner = await asyncio.start_server(cache, address, 0)
+    messages: list[bytes] = []
+    streams = StreamSet(
+        lambda data, flow: messages.append(data),
+        failures.append,
+        QUICK,
+        reach=Reach([f"{address}/32"]),
+    )
+    await streams.listen(Listener("TCP", local, local), loop)
+    async with asyncio.timeout(PATIENCE_S):
+        streams.send(Flow("TCP", local, inner.sockets[0].getsockname()), MESSAGE, loop)
+        while not (failures and came):  # noqa: ASYNC110 (what is waited for knows no events)
+            await asyncio.sleep(0.01)
+        assert (failures, came) == ([MESSAGE], [b""])
+        # Our own listener is no other server.
+        streams.send(Flow("TCP", local, (address, local[1])), MESSAGE, loop)
+        while not messages:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    inner.close()
+    await streams.close()

@@ -48,3 +48,13 @@ def test_of_our_own_address_only_our_own_port_is_reached() -> None:
     assert Reach().includes(Flow("TCP", ours, ours))
     assert not Reach().includes(Flow("TCP", ours, ("9.9.9.1", 6379)))
     assert Reach().includes(Flow("TCP", ours, ("9.9.9.2", 6379)))
+
+
+@pytest.mark.parametrize("remote", ["9.9.9.1", "::ffff:9.9.9.1"])
+def test_under_a_wildcard_address_the_connection_itself_shows_it(remote: str) -> None:
+    anywhere = ("0.0.0.0", 5060)  # noqa: S104
+    other = Flow("TCP", anywhere, (remote, 6379))
+    assert Reach().includes(other)
+    assert not Reach().may_keep(other, ("9.9.9.1", 40000))
+    assert Reach().may_keep(other, ("9.9.9.3", 40000))
+    assert Reach().may_keep(Flow("TCP", anywhere, (remote, 5060)), ("9.9.9.1", 40000))
