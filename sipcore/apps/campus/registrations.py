@@ -34,6 +34,9 @@ MAX_LINES_PER_CONNECTION: Final = 16
 MAX_ATTEMPTS: Final = 8
 """How often one REGISTER is computed again after losing to another node."""
 
+RETRY_S: Final = 5.0
+"""After this time what the service wants removed is tried again, where the store has failed."""
+
 
 class Lost(NamedTuple):
     """What leads to its phone no more."""
@@ -74,6 +77,8 @@ class Registrations:
         self._changes: dict[int, BindingChange] = {}
         self._connections: dict[Flow, tuple[int, ...]] = {}
         """The accounts that registered by each connection, the last ones."""
+        self._undone: dict[tuple[int, Lost | None], None] = {}
+        """Removals that the store did not take: whose, and why."""
         for line_id in worker.bindings.line_ids():
             for binding in worker.bindings.bindings(line_id, 0.0):
                 self._look_after(binding, 0.0)
@@ -183,6 +188,8 @@ class Registrations:
                 self._enqueue_removal(line_id, queue)
         elif result.bindings is None or pending.attempt >= MAX_ATTEMPTS:
             self._refuse(pending, 500 if result.bindings is not None else 503, now)
+            if pending.request is None:
+                self._try_later(line_id, pending.lost, now)
         else:
             worker.bindings.replace(line_id, result.version, result.bindings)
             queue.appendleft(pending._replace(attempt=pending.attempt + 1))
@@ -234,6 +241,20 @@ class Registrations:
             if any(not allowed(account, b) for b in live):
                 holder = _holder(account_id, account)
                 self._enqueue(Pending(None, None, holder, None, None), now)
+
+    def _try_later(self, line_id: int, lost: Lost | None, now: float) -> None:
+        """A phone whose request was refused asks again; for a removal nobody else would."""
+        if not self._undone:
+            self._worker.wake(self, now + RETRY_S)
+        self._undone[line_id, lost] = None
+
+    def advance(self, now: float) -> None:
+        """Try again what the store did not take."""
+        self._worker.sleep(self)
+        undone, self._undone = self._undone, {}
+        for line_id, lost in undone:
+            holder = _holder(line_id, self._worker.directory.account(line_id))
+            self._enqueue(Pending(None, None, holder, None, None, lost=lost), now)
 
     # --- flows ---------------------------------------------------------------------------------
     def _look_after(self, binding: Binding, now: float) -> None:

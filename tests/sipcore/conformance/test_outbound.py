@@ -7,16 +7,20 @@ network, which a test can cut.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from sipcore.apps.campus.registrations import RETRY_S
+from sipcore.directory import AccountState
 from sipcore.message import Request, Response
 from sipcore.registrar import RegistrarPolicy
 from sipcore.transport.flow import Address, Flow
 from tests.sipcore.conformance.peer import Header, Peer, come_to_rest
-from tests.sipcore.conformance.test_registrar import listed
+from tests.sipcore.conformance.test_registrar import Failing, listed
 from tests.sipcore.simulation.phone import Outgoing, Phone, refuse_with, ring_forever, silent
+from tests.sipcore.simulation.test_calls import registered
 from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World, node_address, tls_address
 
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
@@ -296,6 +300,32 @@ def test_a_connection_that_ends_while_it_registers_leaves_no_binding(
         world.nodes[0].cut(bob.address)
     world.run(3)
     assert lost_flows(world) == []
+
+
+def test_what_a_failed_store_did_not_take_is_removed_when_it_is_back(
+    size: Size, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else asks for it again: the account is suspended, the connection gone."""
+    world = new_world(size)
+    registered(world, "bob", "10.1.0.2")
+    clara = Flowing(world, "clara")
+    clara.register_flow()
+    bindings = [b for line in world.store.load() for b in line.bindings]
+    assert len(bindings) == 2
+    account = world.directory.resolve("bob", DOMAIN)
+    assert account is not None
+    suspended = replace(account, state=AccountState.SUSPENDED)
+    with monkeypatch.context() as patch:
+        patch.setattr(world, "store", Failing(world))
+        directory = world.directory.changed(version=2, accounts=[suspended])
+        world.change_directory(directory, [account.id])
+        world.nodes[0].cut(clara.address)
+        world.run(12)
+    assert [b for line in world.store.load() for b in line.bindings] == bindings
+    world.run(RETRY_S + 1)
+    assert [b for line in world.store.load() for b in line.bindings] == []
+    world.run(40)
+    world.check_nothing_left()
 
 
 def test_all_who_registered_by_a_connection_go_with_it(size: Size) -> None:

@@ -315,11 +315,8 @@ def test_a_store_that_fails_leaves_nothing_half_done(
     me = Registering(world)
     me.final(f"<{me.contact(5060)}>")
 
-    def broken(changes: Sequence[BindingChange]) -> list[StoreResult]:
-        return [StoreResult(ok=False, version=0, bindings=None) for _ in changes]
-
     with monkeypatch.context() as patch:
-        patch.setattr(world, "store", Failing(world, broken))
+        patch.setattr(world, "store", Failing(world))
         response = me.final(f"<{me.contact(5070)}>", f"<{me.contact(5060)}>;expires=0")
     assert response.status in (500, 503)
     assert list(me.listed()) == [me.contact(5060)]
@@ -328,9 +325,11 @@ def test_a_store_that_fails_leaves_nothing_half_done(
 class Failing:
     """A store that can be read and not written."""
 
-    def __init__(self, world: World, commit: object) -> None:
+    def __init__(self, world: World) -> None:
         self.load = world.store.load
-        self.commit = commit
+
+    def commit(self, changes: Sequence[BindingChange]) -> list[StoreResult]:
+        return [StoreResult(ok=False, version=0, bindings=None) for _ in changes]
 
 
 @pytest.mark.rfc("REG-12")
