@@ -14,7 +14,7 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import Final
 
-from sipcore.eventlog.context import base64url, from_base64url
+from sipcore.eventlog.context import base64url, sealed_parts
 from sipcore.transport.flow import Flow
 from sipcore.transport.packed import pack_flow, unpack_flow
 
@@ -54,11 +54,10 @@ class FlowTokens:
         """What the token says, or None when it is not one of ours."""
         if not text or len(text) > _MAX_TEXT:
             return None
-        try:
-            raw = from_base64url(text + "=" * (-len(text) % 4))
-        except ValueError:
+        parts = sealed_parts(text, MAC_BYTES)
+        if parts is None:
             return None
-        payload, mac = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
+        payload, mac = parts
         if not payload or payload[0] != VERSION:
             return None
         for key in self._keys:

@@ -24,7 +24,7 @@ from sipcore.eventlog.context import (
     base64url,
     context_from_bytes,
     context_to_bytes,
-    from_base64url,
+    sealed_parts,
 )
 from sipcore.transport.flow import Flow
 from sipcore.transport.packed import pack_flow, unpack_flow
@@ -134,11 +134,10 @@ class TokenMaker:
         """What the token says, or None when it is not one of ours for this Call-ID."""
         if len(text) > _MAX_TEXT:
             return None
-        try:
-            raw = from_base64url(text + "=" * (-len(text) % 4))
-        except ValueError:
+        parts = sealed_parts(text, MAC_BYTES)
+        if parts is None:
             return None
-        payload, mac = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
+        payload, mac = parts
         if not payload or payload[0] != VERSION:
             return None
         for fresh in self._macs:

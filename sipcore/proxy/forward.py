@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Final
 
 from sipcore.errors import MalformedMessage
 from sipcore.message import Message, Request, parse_auth_params, parse_name_addr
 from sipcore.message.grammar import parse_uint
+from sipcore.transaction.key import MAGIC_COOKIE
 
 DEFAULT_MAX_FORWARDS: Final = 70
 MAX_BREADTH: Final = 60
@@ -110,3 +112,13 @@ def prepare_strict_router(copy: Request) -> None:
     if value is not None:
         copy.uri_text = parse_name_addr(value).uri_text
         copy.is_for_strict_router = True
+
+
+def stateless_branch(request: Request) -> str:
+    """A branch that is the same for the same request, however often it comes (RFC 3261 §16.11)."""
+    branch = request.branch
+    if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
+        return f"{branch}.ack"  # the sender made it unique, and none of our own ends so
+    text = f"{branch}|{request.from_tag}|{request.to_tag}|{request.call_id}|{request.cseq_number}"
+    digest = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
+    return f"{MAGIC_COOKIE}{digest}.ack"

@@ -7,7 +7,6 @@ our own methods (REGISTER, OPTIONS), who is calling, the decision, and its plan.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from sipcore.apps.campus.accounting import (
@@ -19,6 +18,12 @@ from sipcore.apps.campus.accounting import (
 from sipcore.apps.campus.edge import Edge, Passage
 from sipcore.apps.campus.identity import Caller, Identity
 from sipcore.apps.campus.own_request import OwnTransaction
+from sipcore.apps.campus.record_route import (
+    flow_behind_contact,
+    is_sips_route,
+    record_route_value,
+    route_head,
+)
 from sipcore.apps.campus.registrations import Lost, Registrations
 from sipcore.apps.campus.rights import RightsSweep
 from sipcore.apps.campus.vanished import Watch
@@ -48,11 +53,11 @@ from sipcore.proxy.forward import (
     prepare_strict_router,
     read_max_breadth,
     remove_assertions,
+    stateless_branch,
 )
 from sipcore.routing import Fork, Group, Plan, Query, Refuse, Relay, Service, Target, decide
 from sipcore.transaction import MergedRequests
-from sipcore.transaction.key import MAGIC_COOKIE
-from sipcore.transport.flow import Flow, bracketed
+from sipcore.transport.flow import Flow
 
 if TYPE_CHECKING:
     from sipcore.node.worker import Worker
@@ -92,8 +97,8 @@ class CampusService:
         self._rights = RightsSweep(worker, self._take_back)
         listeners = worker.config.listeners
         self._usual_routes = tuple(
-            [_route_head(lt.transport, lt.advertised) for lt in listeners]
-            + [_route_head("TLS", lt.advertised, True) for lt in listeners if lt.transport == "TLS"]
+            [route_head(lt.transport, lt.advertised) for lt in listeners]
+            + [route_head("TLS", lt.advertised, True) for lt in listeners if lt.transport == "TLS"]
         )
 
     # --- requests ----------------------------------------------------------------------------
@@ -388,7 +393,7 @@ class CampusService:
             caller_line=attempt.call.caller_line if attempt.pinned else None,
         )
         secure = is_sips(target.uri_text)
-        leaves_secure = secure or (bool(target.path) and _is_sips_route(target.path[0]))
+        leaves_secure = secure or (bool(target.path) and is_sips_route(target.path[0]))
         return record_route_value(worker, context.tx.flow, flow, token, secure, leaves_secure)
 
     def going_upstream(
@@ -560,9 +565,9 @@ class CampusService:
         worker = self._worker
         token = None
         if request.has("route"):
+            own = self._take_own_routes(request)
             if refusal(request, worker.is_own_via, worker.new_tag) is not None:
                 return
-            own = self._take_own_routes(request)
             to = self._edge.ack_target(request, flow, own)
             if to is not None:
                 self._forward_ack(request, to, now)
@@ -657,66 +662,4 @@ class _EndOf:
         self._service.end_call(self._call, now)
 
 
-def stateless_branch(request: Request) -> str:
-    """A branch that is the same for the same request, however often it comes (RFC 3261 §16.11)."""
-    branch = request.branch
-    if branch.startswith(MAGIC_COOKIE) and len(branch) > len(MAGIC_COOKIE):
-        return f"{branch}.ack"  # the sender made it unique, and none of our own ends so
-    text = f"{branch}|{request.from_tag}|{request.to_tag}|{request.call_id}|{request.cseq_number}"
-    digest = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
-    return f"{MAGIC_COOKIE}{digest}.ack"
-
-
-def flow_behind_contact(request: Request, flow: Flow) -> Flow | None:
-    """The flow a request came by, when its Contact would not lead back to the sender.
-
-    True for streams the sender opened and for a Contact whose host is not the source address (NAT).
-    """
-    if flow.transport != "UDP":
-        return flow
-    if request.first("via") is None or len(request.values("via")) > 1:
-        return None  # another proxy is in between: its Record-Route leads back
-    contacts = request.contacts
-    if not contacts:
-        return flow
-    return None if contacts[0].uri.host.strip("[]") == flow.remote[0] else flow
-
-
-def record_route_value(
-    worker: Worker,
-    incoming: Flow,
-    outgoing: Flow,
-    token: str,
-    secure: bool = False,
-    leaves_secure: bool = False,
-) -> str:
-    """Our Record-Route: one value, or two where the transport or the scheme changes (RFC 5658).
-
-    `secure` tells whether the Request-URI is a sips URI, `leaves_secure` whether it is one or the
-    next Route is: then the value is one too (RFC 3261 §16.6 item 4).
-    """
-    inner = _route_uri(worker, incoming, token, secure)
-    same = incoming.transport == outgoing.transport and incoming.local == outgoing.local
-    if same and secure == leaves_secure:
-        return inner
-    return f"{_route_uri(worker, outgoing, token, leaves_secure)}, {inner}"
-
-
-def _route_uri(worker: Worker, flow: Flow, token: str, secure: bool) -> str:
-    return f"{_route_head(flow.transport, worker.advertised(flow), secure)}{token}>"
-
-
-def _route_head(transport: str, address: tuple[str, int], secure: bool = False) -> str:
-    host, port = address
-    if secure:
-        return f"<sips:{bracketed(host)}:{port};lr;{PARAMETER}="
-    # RFC 5630 has no transport=tls, but says no other way to have a sip URI sent to over TLS.
-    kind = "" if transport == "UDP" else f";transport={transport.lower()}"
-    return f"<sip:{bracketed(host)}:{port}{kind};lr;{PARAMETER}="
-
-
-def _is_sips_route(value: str) -> bool:
-    return is_sips(parse_name_addr(value).uri_text)
-
-
-__all__ = ["CampusService", "flow_behind_contact"]
+__all__ = ["CampusService"]
