@@ -133,6 +133,7 @@ class Call:
         "context",
         "dialogs",
         "from_value",
+        "over",
         "rung_now",
         "timer",
         "to_value",
@@ -167,6 +168,8 @@ class Call:
         self.begun_at = begun_at
         self.rung_now = rung_now
         self.dialogs: dict[str, Dialog] = {}
+        self.over: tuple[str, ...] = ()
+        """The callees' tags of the dialogs that have ended: a 2xx of one is an old one again."""
         self.answered_now = answered_now
         self.answered_at = answered_at
         self.call_ended = call_ended
@@ -179,6 +182,17 @@ class Call:
     def has_own_end(self) -> bool:
         """Whether a service of ours is at one end of the answered call."""
         return not all(d.caller_contact and d.callee_contact for d in self.dialogs.values())
+
+    def is_late(self, callee_tag: str) -> bool:
+        """Whether a 2xx with this tag is the first of a phone that answers when all is over."""
+        return self.call_ended and callee_tag not in self.over
+
+    def dialog_over(self, callee_tag: str) -> bool:
+        """One dialog has ended; False when there is no such dialog."""
+        if self.dialogs.pop(callee_tag, None) is None:
+            return False
+        self.over += (callee_tag,)
+        return True
 
 
 class CallTable:
@@ -247,10 +261,15 @@ class CallTable:
             self._emit(Record(Kind.CALL_RING, call.context, at, {}))
 
     def answer(self, call: Call, dialog: Dialog, callee_line: int | None) -> None:
-        """A 2xx made a dialog. A repeated 2xx of the same dialog changes nothing."""
-        if dialog.callee_tag in call.dialogs or call.call_ended:
+        """A 2xx made a dialog. A repeated 2xx of the same dialog changes nothing.
+
+        One that comes when the call is over is held to be hung up, and has no record.
+        """
+        if dialog.callee_tag in call.dialogs or dialog.callee_tag in call.over:
             return
         call.dialogs[dialog.callee_tag] = dialog
+        if call.call_ended:
+            return
         if call.answered_now is None:
             call.answered_now = dialog.answered_now
             call.answered_at = dialog.answered_at
@@ -295,9 +314,7 @@ class CallTable:
         reason: str = "",
     ) -> None:
         """One dialog is over, by a BYE if nothing else is said; the last one ends the call."""
-        if call.dialogs.pop(callee_tag, None) is None:
-            return
-        if not call.dialogs:
+        if call.dialog_over(callee_tag) and not call.dialogs:
             status = 200 if cause is Cause.COMPLETED else None
             self.end(call, cause, by, now, at, status=status, reason=reason)
 
@@ -330,12 +347,14 @@ class CallTable:
         }
         self._emit(Record(Kind.CALL_END, call.context, at, fields))
         self._note({"op": "end", "c": call.context})
+        _all_over(call)
 
     def ended_elsewhere(self, context: str) -> None:
         """Another worker or node saw the end and wrote its record; forget the call here."""
         call = self._let_go(context)
         if call is not None:
             call.call_ended = True
+            _all_over(call)
             self._wakes.cancel(call.timer)
             self._note({"op": "end", "c": context})
 
@@ -393,6 +412,11 @@ class CallTable:
             else:
                 self.end(call, Cause.LOST, Side.SYSTEM, now, at)
         return adopted
+
+
+def _all_over(call: Call) -> None:
+    for tag in list(call.dialogs):
+        call.dialog_over(tag)
 
 
 def journal_row(call: Call) -> dict[str, Any]:

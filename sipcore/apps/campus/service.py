@@ -74,6 +74,9 @@ TOO_MANY_CALLS: Final = Refuse(
     reason='SIP;cause=403;text="Too many calls of this account go on at once"',
     trace=("too many calls",),
 )
+HANG_UP_AFTER_S: Final = 0.5
+"""How long after its 2xx a call that nobody wants is ended: a caller to whom the BYE came first
+would know of no such call, and then begin it."""
 TERMINATED_REASON: Final = 'SIP;cause=480;text="Ended by the service"'
 TOO_LONG_REASON: Final = 'SIP;cause=480;text="The longest time of a call is over"'
 
@@ -400,16 +403,21 @@ class CampusService:
         self, context: ResponseContext, branch: Branch | None, response: Response, now: float
     ) -> None:
         """Account for a response that is about to be forwarded."""
-        account_response(self._worker, context, branch, response, now)
         attempt = context.account
+        is_late = (
+            200 <= response.status < 300
+            and isinstance(attempt, Attempt)
+            and attempt.call.is_late(response.to_tag)
+        )
+        account_response(self._worker, context, branch, response, now)
         if self._listeners and isinstance(attempt, Attempt):
             for agent in self._listeners:
                 agent.on_response(attempt.call, response)
         if response.status >= 200 and isinstance(attempt, Attempt):
             self._attempts.pop(attempt.call.context, None)
-            if attempt.terminated and response.status < 300:
-                # Our CANCEL came too late. The BYE goes after the 2xx, not before.
-                self._worker.wake(_EndOf(self, attempt.call), now)
+            if is_late or (attempt.terminated and response.status < 300):
+                # Too late, for our CANCEL or for the call. The BYE must not overtake the 2xx.
+                self._worker.wake(_EndOf(self, attempt.call), now + HANG_UP_AFTER_S)
 
     def end_call(
         self,
@@ -424,12 +432,14 @@ class CampusService:
         if context is not None and isinstance(context.account, Attempt):
             context.account.terminated = True
             context.cancel(now, [reason])
-        for dialog in list(call.dialogs.values()):
+        dialogs = list(call.dialogs.values())
+        for dialog in dialogs:
+            call.dialog_over(dialog.callee_tag)
             self.forget_dialog(call, dialog)
             for side, bye in bye_requests(call, dialog, reason):
                 flow = dialog.callee_flow if side is Side.CALLEE else dialog.caller_flow
                 self.send_inside(bye, flow, None, now)
-        if call.dialogs:
+        if dialogs:
             worker.calls.end(call, cause, Side.SYSTEM, now, worker.at)
 
     def forget_dialog(self, call: Call, dialog: Dialog) -> None:
@@ -649,7 +659,7 @@ class CampusService:
 
 
 class _EndOf:
-    """Ends a call as soon as what is being sent is out."""
+    """Ends a call that was answered too late."""
 
     __slots__ = ("_call", "_service")
 

@@ -479,6 +479,68 @@ def test_a_call_answered_while_its_caller_is_suspended_ends_all_the_same(size: S
     assert end.fields["cause"] == "terminated"
 
 
+def two_phones_of_bob(world: World, second_after_s: float) -> tuple[Phone, Phone]:
+    """One answers at once, the other for all that, whoever cancels it."""
+    quick, slow = registered(world, "bob", "10.1.0.2"), registered(world, "bob", "10.1.0.3")
+    slow.on_invite = answer_after(second_after_s)
+    slow._cancelled = lambda tx, request: slow.respond(tx, request, 200, "c")  # type: ignore[method-assign]
+    return quick, slow
+
+
+@pytest.mark.parametrize("second_after_s", [2.0, 31.0])
+def test_a_phone_that_answers_when_the_call_is_over_is_hung_up(
+    size: Size, second_after_s: float
+) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    quick, slow = two_phones_of_bob(world, second_after_s)
+    call = anna.call("bob")
+    world.run(1)
+    [first] = call.dialogs.values()
+    anna.hang_up(first)
+    world.run(60)
+    assert len(call.dialogs) == 2
+    [late] = [dialog for dialog in call.dialogs.values() if dialog is not first]
+    assert late.ended
+    assert [r.method for r in slow.received][-1] == "BYE"
+    assert [r.method for r in anna.received] == ["BYE"]
+    assert [r.method for r in quick.received] == ["INVITE", "BYE"]
+    world.run(300)
+    world.check_calls()
+    world.check_nothing_left()
+
+
+def test_an_answer_that_is_repeated_after_the_hang_up_is_none(size: Size) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    quick, slow = two_phones_of_bob(world, 1.0)
+    answers: list[tuple[ServerTransaction, Request]] = []
+    script = quick.on_invite
+
+    def remember(phone: Phone, tx: ServerTransaction, request: Request, now: float) -> None:
+        answers.append((tx, request))
+        script(phone, tx, request, now)
+
+    quick.on_invite = remember
+    call = anna.call("bob")
+    world.run(3)
+    assert len(call.dialogs) == 2
+    [(_, tag)] = quick.accepted
+    anna.hang_up(call.dialogs[tag])
+    world.run(1)
+    quick.respond(*answers[0], 200, tag, quick.sdp)
+    world.run(1)
+    for dialog in call.dialogs.values():
+        anna.hang_up(dialog)
+    world.run(1)
+    quick.respond(*answers[0], 200, tag, quick.sdp)
+    world.run(300)
+    assert [r.method for r in anna.received] == []
+    assert [r.method for r in slow.received][-1] == "BYE"
+    world.check_calls()
+    world.check_nothing_left()
+
+
 def holder(world: World) -> Node:
     """The node that holds the only call."""
     return next(n for n in world.nodes if any(p.worker and len(p.worker.calls) for p in n.slots))

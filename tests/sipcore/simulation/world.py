@@ -8,7 +8,7 @@ spool, its journal and the store stay. One seed replays it all.
 from __future__ import annotations
 
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import md5, sha256
@@ -424,8 +424,9 @@ class World:
     def check_calls(self) -> None:
         """Every call that began once has its end, and an answer of each phone between them.
 
-        One worker that nobody kills writes one end; where there are several, two may have seen one
-        (a BYE from either side). Whoever reads them takes the first.
+        One worker that nobody kills writes one end. Where there are several, those that do not hold
+        the call write what they see: a BYE from either side, of each phone that has answered. Whoever
+        reads them takes the first.
         """
         begun = self._unlike(Kind.CALL_BEGIN)
         answered = self._unlike(Kind.CALL_ANSWER)
@@ -441,10 +442,12 @@ class World:
                 f"{self}: {context}"
             )
         first_answers: dict[str, float] = {}
+        dialogs = Counter(context for context, _ in answered)
         for (context, _), answer in answered.items():
             first_answers[context] = min(answer.at, first_answers.get(context, answer.at))
         for context, ends in ended.items():
-            most = min(2, len(self.workers)) + self.kills
+            seen = 2 * max(1, dialogs[context]) if len(self.workers) > 1 else 1
+            most = seen + self.kills
             assert len(ends) <= most, f"{self}: {len(ends)} ends of {context}"
             for end in ends:
                 duration_s = end.fields["duration_s"]
