@@ -307,7 +307,6 @@ def test_baresip_talks_over_tls(
 
 
 @pytest.mark.interop
-@pytest.mark.rfc("TRP-01")
 @pytest.mark.skipif(not linphone.is_installed(), reason="needs linphone-daemon")
 def test_linphone_calls_echo_over_tls(campus: Campus, tmp_path: Path) -> None:
     line = campus.line()
