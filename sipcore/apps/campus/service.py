@@ -74,9 +74,6 @@ TOO_MANY_CALLS: Final = Refuse(
     reason='SIP;cause=403;text="Too many calls of this account go on at once"',
     trace=("too many calls",),
 )
-HANG_UP_AFTER_S: Final = 0.5
-"""How long after its 2xx a call that nobody wants is ended: a caller to whom the BYE came first
-would know of no such call, and then begin it."""
 TERMINATED_REASON: Final = 'SIP;cause=480;text="Ended by the service"'
 TOO_LONG_REASON: Final = 'SIP;cause=480;text="The longest time of a call is over"'
 
@@ -416,8 +413,9 @@ class CampusService:
         if response.status >= 200 and isinstance(attempt, Attempt):
             self._attempts.pop(attempt.call.context, None)
             if is_late or (attempt.terminated and response.status < 300):
-                # Too late, for our CANCEL or for the call. The BYE must not overtake the 2xx.
-                self._worker.wake(_EndOf(self, attempt.call), now + HANG_UP_AFTER_S)
+                # Too late, for our CANCEL or for the call. The BYE goes after the 2xx, not before,
+                # and at once: who died in between would leave two phones to talk.
+                self._worker.wake(_EndOf(self, attempt.call), now)
 
     def end_call(
         self,
