@@ -79,7 +79,7 @@ programs:
 	@touch $@
 
 # After a change of a requirements*.in file; needs pip-tools.
-COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
+COMPILE := pip-compile --quiet --generate-hashes --allow-unsafe --no-strip-extras \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 requirements:
 	$(COMPILE) -o requirements.txt requirements.in
