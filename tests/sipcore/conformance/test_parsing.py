@@ -444,14 +444,14 @@ def test_the_cookie_alone_is_no_branch(wire: Wire) -> None:
     for call in ("one", "two"):
         via = "SIP/2.0/UDP 192.0.2.66:5060;branch=z9hG4bK"
         wire.give(wire.rows("MESSAGE", Via=via, Call_ID=call))
-    assert len(wire.bob.requests()) == 2 or wire.caller.statuses == [400, 400]
+    assert len(wire.bob.requests()) == 2  # matched as RFC 2543 had it
 
 
 @pytest.mark.rfc("PAR-24")
 @pytest.mark.parametrize("hops", ["256", "300", "4294967296", "99999999999999"])
 def test_too_many_hops_are_taken_for_none_given(wire: Wire, hops: str) -> None:
     wire.give(wire.rows("MESSAGE", Max_Forwards=hops))
-    assert wire.arrived().max_forwards == 70 or wire.caller.statuses == [400]
+    assert wire.arrived().max_forwards == 70
 
 
 @pytest.mark.rfc("PAR-24")

@@ -23,7 +23,7 @@ from tests.sipcore.simulation.phone import (
     refuse_with,
     ring_forever,
 )
-from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World
+from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World, node_address
 
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
 
@@ -958,8 +958,10 @@ def test_what_comes_back_for_somebody_else_is_a_spiral(size: Size) -> None:
     [
         ({}, True),
         ({"Subject": "another"}, True),  # nothing here depends on it
-        ({"Proxy-Require": ""}, True),
+        ({"Route": f"<sip:{node_address(0)[0]};lr>"}, True),  # ours: taken off before
         ({"From": "<sip:mallory@elsewhere.example>;tag=other"}, False),
+        ({"Route": "<sip:10.9.9.9;lr>"}, False),
+        ({"Request-URI": "sip:1000@" + DOMAIN}, False),  # the same account by its number
     ],
 )
 def test_a_loop_is_what_would_be_decided_as_before(
@@ -975,7 +977,9 @@ def test_a_loop_is_what_would_be_decided_as_before(
     back.uri_text = BOB
     back.push("Via", bob.via())
     for name, value in change.items():
-        if value:
+        if name == "Request-URI":
+            back.uri_text = value
+        else:
             back.set(name, value)
     bob.send(back)
     world.run(0.3)

@@ -97,9 +97,9 @@ def test_a_refusal_is_acknowledged_by_the_transaction_each_time_it_comes(
     refusal = bob.answer(invite, status, tag="theirs")
     world.run(0.1)
     [ack] = bob.requests("ACK")
-    for name in ("via", "from", "call-id", "route", "max-forwards"):
-        assert ack.rows(name) == invite.rows(name)[:1] if name == "via" else invite.rows(name)
-    assert invite.rows("route") == ack.rows("route") != []
+    for name in ("via", "from", "call-id", "route"):
+        expected = invite.rows(name)[:1] if name == "via" else invite.rows(name)
+        assert ack.rows(name) == expected != []
     assert ack.uri_text == invite.uri_text
     assert ack.rows("to") == refusal.rows("to")
     assert ack.rows("cseq") == ["1 ACK"]
@@ -210,9 +210,10 @@ def test_after_a_2xx_invites_are_absorbed_and_it_is_not_repeated_by_us(size: Siz
     world, caller, bob = pair(size)
     invite, arrived = started(world, caller, bob, "INVITE")
     bob.answer(arrived, 200)
-    world.run(5)
-    caller.send(invite)
-    world.run(5)
+    for wait in (5, 26):  # timer L runs from the 2xx
+        world.run(wait)
+        caller.send(invite)
+    world.run(0.5)
     assert finals(caller) == [200]
     assert len(bob.requests("INVITE")) == 1
     ok = caller.responses[-1]
@@ -339,11 +340,22 @@ def test_requests_without_the_cookie_are_matched_by_what_rfc_2543_had(size: Size
         world.run(0.05)
     [arrived] = bob.requests("INVITE")
     rows = [("Via", old.first("via") or ""), *_rest(old)]
-    for name, value in (("Call-ID", "another"), ("CSeq", "2 INVITE"), ("From", "<sip:m@x>;tag=o")):
+    changes = (
+        ("Via", "SIP/2.0/UDP 192.0.2.66:5060;branch=2"),
+        ("Call-ID", "another"),
+        ("CSeq", "2 INVITE"),
+        ("From", "<sip:m@x>;tag=o"),
+    )
+    for name, value in changes:
         changed = Request.build("INVITE", BOB, [(n, value if n == name else v) for n, v in rows])
         caller.send(changed)
         world.run(0.05)
-    assert len(bob.requests("INVITE")) == 4
+    caller.send(Request.build("INVITE", f"{BOB};other", rows))
+    world.run(0.05)
+    assert len(bob.requests("INVITE")) == 2 + len(changes)
+    caller.send(Request.build("INVITE", BOB, [(n, v + ";tag=in" * (n == "To")) for n, v in rows]))
+    world.run(0.05)
+    assert 481 in caller.statuses  # another To tag is no repetition either
     bob.answer(arrived, 486, tag="busy")
     world.run(0.1)
     refusal = next(r for r in caller.responses if r.status == 486)
