@@ -16,13 +16,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
+from sipcore.apps.bodies import NO_ENCODING, TEXT, is_encoded, is_optional, type_of_body
 from sipcore.apps.own_call import ALLOW, IncomingCall, OutgoingCall, OwnCall
 from sipcore.calls import Call
 from sipcore.dialog import OwnDialog
 from sipcore.directory import Account
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Side
-from sipcore.message import BLANKS, Request, Response, is_sips
+from sipcore.message import Request, Response, is_sips
 from sipcore.routing import Plan, Query
 from sipcore.transport.flow import Flow, bracketed
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from sipcore.node.worker import Worker
     from sipcore.transaction import ServerTransaction
 
-TEXT: Final = "text/plain"
 MAX_MESSAGE_BYTES: Final = 1_300
 """The largest MESSAGE that may go where congestion is not controlled (RFC 3428 §8)."""
 MAX_UNANSWERED: Final = 1_000
@@ -195,7 +195,12 @@ class UserAgent:
         tx.owner = call
         if request.require:
             call.refuse(420, headers=[("Unsupported", ", ".join(request.require))])
+        elif not is_encoded(request):
+            self.on_call(call)
+        elif not is_optional(request):
+            call.refuse(415, headers=[NO_ENCODING])
         else:
+            request.body = b""
             self.on_call(call)
 
     def handle(
@@ -214,7 +219,7 @@ class UserAgent:
             headers = [("Unsupported", ", ".join(request.require))]
             tx.respond(request.respond(420, to_tag=tag, headers=headers), now)
         elif request.method == "MESSAGE" and not self._understands(request):
-            headers = [("Accept", ", ".join(self.message_types))]
+            headers = [("Accept", ", ".join(self.message_types)), NO_ENCODING]
             tx.respond(request.respond(415, to_tag=tag, headers=headers), now)
         elif request.method == "MESSAGE":
             tx.respond(request.respond(200, to_tag=tag), now)
@@ -229,8 +234,7 @@ class UserAgent:
         """Whether the body is of a type of ours, or need not be understood (RFC 3261 §8.2.3)."""
         if not request.body or is_optional(request):
             return True
-        plain = (request.first("content-encoding") or "identity").lower() == "identity"
-        return plain and type_of_body(request) in self.message_types
+        return not is_encoded(request) and type_of_body(request) in self.message_types
 
     def _in_dialog(self, tx: ServerTransaction, request: Request, now: float) -> bool:
         call = self._calls.get((request.call_id, request.to_tag, request.from_tag))
@@ -396,15 +400,4 @@ class _Later:
             self._action()
 
 
-def type_of_body(request: Request) -> str:
-    """The media type of the body, without parameters; text/plain where none is named."""
-    return (request.content_type or TEXT).partition(";")[0].strip(BLANKS).lower()
-
-
-def is_optional(request: Request) -> bool:
-    """Whether the sender lets us ignore a body that we do not understand (RFC 5621 §3.3)."""
-    pieces = (request.first("content-disposition") or "").lower().split(";")
-    return any(piece.replace(" ", "") == "handling=optional" for piece in pieces[1:])
-
-
-__all__ = ["IncomingCall", "IncomingMessage", "OutgoingCall", "OwnCall", "UserAgent"]
+__all__ = ["IncomingCall", "IncomingMessage", "OutgoingCall", "OwnCall", "UserAgent", "is_optional"]

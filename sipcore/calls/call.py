@@ -19,6 +19,8 @@ from sipcore.transport.flow import Flow
 
 ADOPTED_CSEQ_MARGIN: Final = 1000
 """How far a BYE of ours leaps after a crash: requests since the last journal row are unknown."""
+MOST_ANSWERS: Final = 20
+"""Phones by which one call may be answered. Each makes a dialog, which is kept, probed and hung up."""
 REFRESH_GRACE_S: Final = 32.0
 """64*T1: how long the answer to a refresh that was sent in time may take."""
 
@@ -182,6 +184,12 @@ class Call:
     def has_own_end(self) -> bool:
         """Whether a service of ours is at one end of the answered call."""
         return not all(d.caller_contact and d.callee_contact for d in self.dialogs.values())
+
+    def has_all_answers(self, callee_tag: str) -> bool:
+        """Whether a 2xx with this tag would be one phone more than a call may be answered by."""
+        if len(self.dialogs) + len(self.over) < MOST_ANSWERS:
+            return False
+        return callee_tag not in self.dialogs and callee_tag not in self.over
 
     def is_late(self, callee_tag: str) -> bool:
         """Whether a 2xx with this tag is the first of a phone that answers when all is over."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from sipcore.calls.call import ADOPTED_CSEQ_MARGIN, Call, Dialog
 from sipcore.eventlog import Side
 from sipcore.message import Request
+from sipcore.message.message import MAX_CSEQ
 
 
 def bye_requests(call: Call, dialog: Dialog, reason: str) -> Iterator[tuple[Side, Request]]:
@@ -46,13 +47,15 @@ def _inside(
     else:
         target, routes, cseq = dialog.caller_contact, dialog.caller_routes, dialog.callee_cseq
         from_value, to_value = callee, caller
+    # Nobody reads a number beyond this; one that equals the last is still not out of order.
+    number = min(cseq + step, MAX_CSEQ)
     headers = [("Route", route) for route in routes]
     headers += [
         ("Max-Forwards", "70"),
         ("From", from_value),
         ("To", to_value),
         ("Call-ID", call.call_id),
-        ("CSeq", f"{cseq + step} {method}"),
+        ("CSeq", f"{number} {method}"),
         header,
     ]
     return Request.build(method, target, headers)

@@ -20,7 +20,16 @@ from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Record, context_from_bits
 from sipcore.locate import Answer, Question, destination
 from sipcore.locate.destination import DEFAULT_PORTS
-from sipcore.message import Request, Response, Uri, parse_message, parse_uri
+from sipcore.message import (
+    BLANKS,
+    Request,
+    Response,
+    Uri,
+    Via,
+    parse_message,
+    parse_uri,
+    parse_via,
+)
 from sipcore.message.uri import CACHED_LENGTH
 from sipcore.node.config import Listener, WorkerConfig
 from sipcore.node.servers import OwnRequest, ServerFinder, branch_of_datagram
@@ -53,6 +62,10 @@ class Sleeper(Protocol):
 class Application(Protocol):
     """What answers the requests that no transaction has absorbed."""
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits here."""
+
     def answer_without_state(self, request: Request, back: Flow) -> bool:
         """Answer a request that needs no transaction, such as one without credentials."""
 
@@ -64,7 +77,7 @@ class Application(Protocol):
 
     def going_upstream(
         self, context: ResponseContext, branch: Branch | None, response: Response, now: float
-    ) -> None:
+    ) -> bool:
         """See `ProxyHost.going_upstream`."""
 
     def record_route(self, context: ResponseContext, target: Target, flow: Flow) -> str | None:
@@ -152,6 +165,7 @@ class Worker:
         self._branch_prefix = f"z9hG4bK{random.getrandbits(40):010x}"
         self._via_heads = {(lt.transport, lt.local): _via_head(lt) for lt in config.listeners}
         self._via_starts = tuple(self._via_heads.values())
+        self._via_hosts = {lt.advertised[0].lower() for lt in config.listeners}
         self.max_datagram_bytes = config.max_datagram_bytes
         self.servers = ServerFinder(self)
         self._listeners = {(lt.transport, lt.local): lt for lt in config.listeners}
@@ -300,8 +314,10 @@ class Worker:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits: no context, no repeating service, no look-up."""
-        return not self._sleepers and not len(self.servers.locator)
+        """Whether nothing waits: no context, no repeating service, no look-up, no registration."""
+        if self._sleepers or len(self.servers.locator):
+            return False
+        return self.application.idle
 
     def take(self) -> Outputs:
         """What has been asked for since the last call."""
@@ -363,7 +379,9 @@ class Worker:
         """Whether the sent-by of the topmost Via is one that we write."""
         if (response.first("via") or "").startswith(self._via_starts):
             return True
-        via = response.via  # as somebody re-printed it
+        return self._wrote(response.via)  # as somebody re-printed it
+
+    def _wrote(self, via: Via) -> bool:
         host, port = via.host.strip("[]").lower(), via.port or DEFAULT_PORTS.get(via.transport)
         return any(
             lt.transport == via.transport and (host, port) in (lt.advertised, lt.local)
@@ -444,9 +462,22 @@ class Worker:
             for lt in self.config.listeners
         )
 
-    def is_own_via(self, value: str) -> bool:
-        """Whether a Via value was written by this node."""
-        return any(value.startswith(head) for head in self._via_heads.values())
+    def own_branch(self, value: str) -> str:
+        """The branch of a Via value that this node wrote, "" of another's.
+
+        Whoever passed it on may have printed it anew (RFC 5393 §4.2 knows no bytes, only values).
+        """
+        if value.startswith(self._via_starts):
+            _, found, rest = value.partition(";branch=")
+            if found:
+                return rest.partition(";")[0].rstrip(BLANKS)
+        elif not any(host in value.lower() for host in self._via_hosts):
+            return ""
+        try:
+            via = parse_via(value)
+        except MalformedMessage:
+            return ""
+        return via.branch if self._wrote(via) else ""
 
     def has_socket(self, flow: Flow) -> bool:
         """Whether a flow is one of this node's."""
@@ -605,8 +636,8 @@ class Worker:
 
     def going_upstream(
         self, context: ResponseContext, branch: Branch | None, response: Response, now: float
-    ) -> None:
-        self.application.going_upstream(context, branch, response, now)
+    ) -> bool:
+        return self.application.going_upstream(context, branch, response, now)
 
     def flow_failed(self, target: Target, now: float) -> None:
         self.application.flow_failed(target, now)

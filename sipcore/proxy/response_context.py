@@ -93,8 +93,11 @@ class ProxyHost(Protocol):
 
     def going_upstream(
         self, context: ResponseContext, branch: Branch | None, response: Response, now: float
-    ) -> None:
-        """A response other than 100 is about to be forwarded to the caller: account for it."""
+    ) -> bool:
+        """A response other than 100 is about to be forwarded to the caller: account for it.
+
+        False: it must not be forwarded.
+        """
 
     def context_done(self, context: ResponseContext) -> None:
         """Nothing more will be started by this context."""
@@ -315,6 +318,8 @@ class ResponseContext:
 
     def _send_again(self, branch: Branch, flow: Flow, now: float) -> None:
         """A new request, the same but for its branch and what depends on the flow."""
+        if self.is_invite:
+            branch.deadline = now + TIMER_C_S  # one for each client transaction
         if branch.request is None:
             branch.request = self._copy_for(branch.target)
         self._send(branch, flow, now)
@@ -370,7 +375,10 @@ class ResponseContext:
         elif status < 300:
             self._on_success(branch, response, now)
         elif branch.final is None and not (status == 503 and self._try_next(branch, response, now)):
-            self._on_failure(branch, response, now)
+            if _is_readable(response):
+                self._on_failure(branch, response, now)
+            else:
+                self._branch_failed(branch, 502, now)
 
     def _on_provisional(self, branch: Branch, response: Response, now: float) -> None:
         if branch.final is not None:
@@ -499,7 +507,8 @@ class ResponseContext:
         self._forward(branch, best, now)
 
     def _forward(self, branch: Branch | None, response: Response, now: float) -> None:
-        self.host.going_upstream(self, branch, response, now)
+        if not self.host.going_upstream(self, branch, response, now):
+            return
         remove_assertions(response)
         if response.status >= 200:
             self.final_sent = response.status
@@ -588,6 +597,15 @@ class ResponseContext:
         if self.group_deadline is not None:
             due.append(self.group_deadline)
         return max(now + 0.001, min(due, default=now + TIMER_C_S))
+
+
+def _is_readable(response: Response) -> bool:
+    """Whether the To of a failure can be read: the server transaction needs it for the ACK."""
+    try:
+        response.to_tag  # noqa: B018 (raises)
+    except MalformedMessage:
+        return False
+    return True
 
 
 def _is_gone(target: Target) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Final
 from zlib import crc32
 
-from sipcore.message import BLANKS, Request, Response, Uri
+from sipcore.message import Request, Response, Uri
+from sipcore.proxy.forward import read_max_breadth
 
 ROUTABLE_SCHEMES: Final = frozenset({"sip", "sips", "tel", "urn"})
 PROXY_FEATURES: Final[frozenset[str]] = frozenset()
@@ -14,19 +15,22 @@ PROXY_FEATURES: Final[frozenset[str]] = frozenset()
 
 
 def refusal(
-    request: Request, is_own_via: Callable[[str], bool], new_tag: Callable[[], str]
+    request: Request, own_branch: Callable[[str], str], new_tag: Callable[[], str]
 ) -> Response | None:
     """The response that ends this request here, or None when it may be routed.
 
-    `is_own_via` tells whether a Via value was written by us; `new_tag` gives the response's To tag.
+    `own_branch` gives the branch of a Via value that we wrote, "" for others; `new_tag` gives the
+    response's To tag.
     """
     if request.uri.scheme not in ROUTABLE_SCHEMES:
         return request.respond(416, to_tag=new_tag())
     max_forwards = request.max_forwards
     if max_forwards is not None and max_forwards <= 0:
         return request.respond(483, to_tag=new_tag())
-    if is_loop(request, is_own_via):
+    if is_loop(request, own_branch):
         return request.respond(482, to_tag=new_tag())
+    if request.has("max-breadth"):
+        read_max_breadth(request)  # raises
     if not request.has("proxy-require") or request.method in ("ACK", "CANCEL"):
         return None
     unknown = [t for t in request.proxy_require if t not in PROXY_FEATURES]
@@ -36,23 +40,18 @@ def refusal(
     return None
 
 
-def is_loop(request: Request, is_own_via: Callable[[str], bool]) -> bool:
+def is_loop(request: Request, own_branch: Callable[[str], str]) -> bool:
     """Whether the request was here before with the same routing-relevant fields (RFC 5393 §4.2).
 
     A request that comes back with another Request-URI is a spiral, which is allowed.
     """
     if request.keys.count("via") == 1 and "," not in (request.first("via") or ""):
         return False
-    own = [value for value in request.values("via")[1:] if is_own_via(value)]
+    own = [branch for value in request.values("via")[1:] if (branch := own_branch(value))]
     if not own:
         return False
     suffix = "." + loop_hash(request)
-    return any(_branch_of(value).endswith(suffix) for value in own)
-
-
-def _branch_of(via_value: str) -> str:
-    _, found, rest = via_value.partition(";branch=")
-    return rest.partition(";")[0].strip(BLANKS) if found else ""
+    return any(branch.endswith(suffix) for branch in own)
 
 
 def loop_hash(request: Request) -> str:

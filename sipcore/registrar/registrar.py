@@ -102,6 +102,8 @@ def refuse_unsupported(request: Request, policy: RegistrarPolicy) -> Response | 
     """
     if request.to.uri.scheme not in ("sip", "sips"):
         return refuse(request, 400, "To Is No SIP Address")  # RFC 4475 §3.3.4
+    if "supported" in request.keys:
+        request.supported  # noqa: B018 (raises: when the 200 is written it would be too late)
     missing = [tag for tag in request.require if tag.lower() not in policy.option_tags]
     if missing:
         return refuse(request, 420, "Bad Extension", [("Unsupported", ", ".join(missing))])

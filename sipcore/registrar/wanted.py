@@ -76,10 +76,8 @@ def granted(asked: str | None, policy: RegistrarPolicy) -> int:
     seconds = policy.default_expires_s if asked is None else read_seconds(asked)
     if seconds >= policy.max_expires_s:
         return policy.max_expires_s
-    if 0 < seconds < policy.min_expires_s:
-        if seconds < BRIEF_ALLOWED_S:
-            raise TooBrief
-        return policy.min_expires_s
+    if 0 < seconds < min(policy.min_expires_s, BRIEF_ALLOWED_S):
+        raise TooBrief
     return seconds
 
 

@@ -142,7 +142,10 @@ def _foreign(query: Query) -> Plan:
         return Refuse(403, "Relaying Denied", "", None, ("stranger to a foreign domain",))
     if query.uri.scheme not in ("sip", "sips"):
         return Refuse(416, "", "", None, ("scheme not routed here",))
-    return Relay(Target(query.uri_text), (f"foreign domain for line {query.caller.id}",))
+    uri_text = query.uri_text
+    if "=" in uri_text or "?" in uri_text:  # as in `_target`
+        uri_text = _as_request_uri(uri_text)
+    return Relay(Target(uri_text), (f"foreign domain for line {query.caller.id}",))
 
 
 def _our_user(

@@ -85,9 +85,9 @@ def _send_another(tx: ServerTransaction, response: Response, now: float) -> None
 
 
 def _send_until_ack(tx: InviteServerTransaction, response: Response, now: float) -> None:
-    _send(tx, response, now)
     if tx.is_old_style:
         tx.to_tag = response.to_tag
+    _send(tx, response, now)
     waits = tx.waits
     tx.interval = waits.first_resend
     tx.resend_at = now + tx.interval  # timer G

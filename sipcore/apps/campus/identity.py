@@ -8,8 +8,9 @@ from sipcore.auth import Verdict, VerdictKind
 from sipcore.calls import CallToken
 from sipcore.calls.token import PARAMETER
 from sipcore.directory import Account, AccountState, Device
+from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Kind, Record
-from sipcore.message import Request, Response
+from sipcore.message import Request, Response, parse_uri
 
 if TYPE_CHECKING:
     from sipcore.node.worker import Worker
@@ -125,9 +126,26 @@ class Identity:
             worker.at,
             algorithms=known.algorithms if known else ("MD5",),
         )
+        sent = verdict.sent
+        if sent is not None and sent.uri != request.uri_text and not self._is_served(sent.uri, request):
+            verdict = Verdict(VerdictKind.WRONG, verdict.username)
         if verdict.kind in (VerdictKind.WRONG, VerdictKind.REPLAYED):
             self._record_refusal(verdict.username, flow)
         return verdict
+
+    def _is_served(self, text: str, request: Request) -> bool:
+        """Whether a digest's uri is of ours, or of the host that is asked for (RFC 7616 §3.4.6).
+
+        It need not be the Request-URI byte for byte: proxies may have changed that on the way.
+        """
+        asked = request.uri
+        try:
+            uri = parse_uri(text)
+        except MalformedMessage:
+            return False
+        if uri.scheme not in ("sip", "sips"):
+            return uri.scheme == asked.scheme
+        return uri.host == asked.host or self._worker.domain_of(uri) is not None
 
     def challenge(
         self,

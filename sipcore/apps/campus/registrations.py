@@ -7,10 +7,12 @@ then the registrar computes again from what the store holds now.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sipcore.apps.bodies import NO_ENCODING, is_required
 from sipcore.apps.campus.identity import Identity
 from sipcore.auth import VerdictKind
 from sipcore.bindings import Binding, BindingChange, StoreResult
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from sipcore.node.worker import Worker
     from sipcore.transaction import ServerTransaction
     from sipcore.transport.flow import Flow
+
+log = logging.getLogger(__name__)
 
 MAX_WAITING_PER_LINE: Final = 32
 """REGISTERs of one account that may wait for its store; more are answered 503."""
@@ -93,6 +97,9 @@ class Registrations:
         if refused is not None:
             tx.respond(refused, now)
             return
+        if is_required(request):
+            tx.respond(request.respond(415, to_tag=worker.new_tag(), headers=[NO_ENCODING]), now)
+            return
         domain = worker.domain_of(request.to.uri)
         asked = request.uri.host
         if domain is None or (asked != domain and asked in worker.directory.domains):
@@ -133,7 +140,12 @@ class Registrations:
         """Process the queue of a line until one change must wait for the store."""
         queue = self._waiting[line_id]
         while queue:
-            change = self._change_for(queue[0], now)
+            try:
+                change = self._change_for(queue[0], now)
+            except Exception:  # whatever it was: who waits behind it must not wait for ever
+                log.exception("a REGISTER of line %d is not handled", line_id)
+                self._refuse(queue[0], 500, now)
+                change = None
             if change is not None:
                 self._changes[line_id] = change
                 self._worker.write(change)
@@ -182,7 +194,11 @@ class Registrations:
             before = {b.key for b in worker.bindings.bindings(line_id, worker.at)}
             worker.bindings.apply(change)
             self._record(pending, change, before)
-            self._acknowledge(pending, now)
+            try:
+                self._acknowledge(pending, now)
+            except Exception:
+                log.exception("a REGISTER of line %d is not answered", line_id)
+                self._refuse(pending, 500, now)
             if worker.directory.account(line_id) is not pending.account:
                 # Suspended or revoked while the store was writing: what it wrote goes again.
                 self._enqueue_removal(line_id, queue)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from sipcore.apps.bodies import NO_ENCODING, is_required, type_of_body
 from sipcore.apps.campus.accounting import (
     Attempt,
     account_request,
@@ -27,7 +28,7 @@ from sipcore.apps.campus.record_route import (
 from sipcore.apps.campus.registrations import Lost, Registrations
 from sipcore.apps.campus.rights import RightsSweep
 from sipcore.apps.campus.vanished import Watch
-from sipcore.apps.own_call import OutgoingCall
+from sipcore.apps.own_call import SDP, OutgoingCall
 from sipcore.apps.user_agent import UserAgent, Waits
 from sipcore.bindings import Binding, StoreResult
 from sipcore.calls import Call, CallToken, Dialog, bye_requests
@@ -101,6 +102,11 @@ class CampusService:
             + [route_head("TLS", lt.advertised, True) for lt in listeners if lt.transport == "TLS"]
         )
 
+    @property
+    def idle(self) -> bool:
+        """Whether no call is being placed and no registration waits for the store."""
+        return not self._attempts and not len(self._registrations)
+
     # --- requests ----------------------------------------------------------------------------
     def answer_without_state(self, request: Request, back: Flow) -> bool:
         """Challenge what carries no credentials at all, keeping nothing (RFC 3261 §26.3.2.4).
@@ -132,7 +138,7 @@ class CampusService:
         if "maddr" in request.uri.params:
             strip_own_maddr(request, worker.listens_at)
         # As it will be sent on, or a loop through a Route of ours would never be seen.
-        refused = refusal(request, worker.is_own_via, worker.new_tag)
+        refused = refusal(request, worker.own_branch, worker.new_tag)
         if refused is not None:
             tx.respond(refused, now)
             return
@@ -164,9 +170,11 @@ class CampusService:
         missing = [tag for tag in request.require if tag not in tags]
         if missing:
             status, headers = 420, [("Unsupported", ", ".join(missing))]
+        elif is_required(request) and type_of_body(request) != SDP:
+            status, headers = 415, [("Accept", SDP), NO_ENCODING]
         else:
             status = 200
-            headers = [("Allow", ALLOW), ("Accept", "application/sdp")]
+            headers = [("Allow", ALLOW), ("Accept", SDP)]
             headers.append(("Supported", ", ".join(tags)))
         tx.respond(request.respond(status, to_tag=worker.new_tag(), headers=headers), now)
 
@@ -342,6 +350,7 @@ class CampusService:
         try:
             self._carry_out(tx, request, flow, caller, plan, attempt, now)
         except Exception:  # whatever it was: what began must end
+            self._attempts.pop(attempt.call.context, None)
             end_attempt(worker, attempt, 500, now, "")
             raise
 
@@ -398,14 +407,16 @@ class CampusService:
 
     def going_upstream(
         self, context: ResponseContext, branch: Branch | None, response: Response, now: float
-    ) -> None:
-        """Account for a response that is about to be forwarded."""
+    ) -> bool:
+        """Account for a response that is about to be forwarded; False: it is one answer too many."""
         attempt = context.account
-        is_late = (
-            200 <= response.status < 300
-            and isinstance(attempt, Attempt)
-            and attempt.call.is_late(response.to_tag)
-        )
+        is_late = False
+        if 200 <= response.status < 300 and isinstance(attempt, Attempt):
+            tag = response.to_tag
+            if attempt.call.has_all_answers(tag):
+                self._worker.count("one answer too many")
+                return False
+            is_late = attempt.call.is_late(tag)
         account_response(self._worker, context, branch, response, now)
         if self._listeners and isinstance(attempt, Attempt):
             for agent in self._listeners:
@@ -416,6 +427,7 @@ class CampusService:
                 # Too late, for our CANCEL or for the call. The BYE goes after the 2xx, not before,
                 # and at once: who died in between would leave two phones to talk.
                 self._worker.wake(_EndOf(self, attempt.call), now)
+        return True
 
     def end_call(
         self,
@@ -574,7 +586,7 @@ class CampusService:
         token = None
         if request.has("route"):
             own = self._take_own_routes(request)
-            if refusal(request, worker.is_own_via, worker.new_tag) is not None:
+            if refusal(request, worker.own_branch, worker.new_tag) is not None:
                 return
             to = self._edge.ack_target(request, flow, own)
             if to is not None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from sipcore.message import Request, Response, parse_auth_params
+from sipcore.message import Request, Response, parse_auth_params, parse_message
 from tests.sipcore.conformance.peer import Peer, new_world, peer_of
 from tests.sipcore.simulation.world import DOMAIN, REALM, SIZES, Size, World, ha1, secret_of
 
@@ -83,6 +83,8 @@ def credentials(
     nonce = challenges(challenge)[0]["nonce"]
     base = "MD5" if algorithm.upper().startswith("MD5") else "SHA-256"
     key = ha1(base, username, secret or secret_of(username)).decode()
+    if algorithm.endswith("-sess"):
+        key = hashed(base, f"{key}:{nonce}:c0ffee")
     a2 = f"{method}:{uri}".encode()
     if qop == "auth-int":
         a2 += f":{hashed(base, body)}".encode()
@@ -185,6 +187,7 @@ def test_nobody_else_gets_in_and_nothing_tells_why(client: Client, wrong: dict[s
         "SHA-256-sess",
         "SHA-512-256",
         "userhash",
+        "realm",
     ],
 )
 def test_what_was_not_offered_is_no_credentials_and_gets_a_challenge(
@@ -200,11 +203,26 @@ def test_what_was_not_offered_is_no_credentials_and_gets_a_challenge(
         name = hashed("SHA-256", f"anna:{REALM}")
         right = credentials(challenge, secret=secret_of("anna"), userhash="true")
         header = right[0], right[1].replace('username="anna"', f'username="{name}"')
+    elif value == "realm":
+        header = credentials(challenge, realm="elsewhere")
     elif " " not in value:
         header = credentials(challenge, algorithm=value)
     response = client.register(header)
     assert response.status == 401
     assert [c["algorithm"] for c in challenges(response)] == ["SHA-256", "MD5"]
+
+
+@pytest.mark.rfc("DIG-19")
+def test_what_is_unknown_in_credentials_is_left_alone(client: Client) -> None:
+    name, value = credentials(client.register())
+    assert client.register((name, f'{value}, foo=bar, x="y, z"')).status == 200
+
+
+@pytest.mark.rfc("DIG-01")
+@pytest.mark.parametrize("method", ["MESSAGE", "OPTIONS", "SUBSCRIBE"])
+def test_whoever_it_is_for_the_proxy_before_it_asks(client: Client, method: str) -> None:
+    """What is for a service of ours passes the proxy too; only the registrar asks as a server."""
+    assert client.send(method, f"sip:echo@{DOMAIN}").status == 407
 
 
 @pytest.mark.rfc("DIG-03", "PRX-06")
@@ -272,9 +290,34 @@ def test_a_nonce_is_for_a_time_and_never_the_same(client: Client) -> None:
     client.world.run(3600)
     stale = client.register(credentials(first))
     assert (stale.status, challenges(stale)[0].get("stale")) == (401, "true")
+    assert {c["qop"] for c in challenges(stale)} == {"auth"}
     assert client.register(credentials(stale)).status == 200
     wrong = client.register(credentials(first, secret="guessed"))
     assert (wrong.status, challenges(wrong)[0].get("stale")) == (401, None)
+
+
+@pytest.mark.rfc("DIG-11")
+@pytest.mark.parametrize("position", [0, 10, -1])
+def test_a_nonce_that_we_did_not_make_is_worth_nothing(client: Client, position: int) -> None:
+    """With the right digest over it, it is called stale: the secret was right."""
+    challenge = client.register()
+    nonce = challenges(challenge)[0]["nonce"]
+    place = position % len(nonce)
+    other = nonce[:place] + ("A" if nonce[place] != "A" else "B") + nonce[place + 1 :]
+    for row in challenge.rows("www-authenticate"):
+        assert nonce in row
+    changed = parse_message(challenge.to_bytes().replace(nonce.encode(), other.encode()))
+    assert isinstance(changed, Response)
+    refused = client.register(credentials(changed))
+    assert (refused.status, challenges(refused)[0].get("stale")) == (401, "true")
+
+
+@pytest.mark.rfc("DIG-12")
+def test_a_count_may_be_overtaken_but_not_by_many(client: Client) -> None:
+    """Datagrams change places; each count is good once all the same."""
+    challenge = client.register()
+    for nc, status in ((5, 200), (3, 200), (3, 401), (40, 200), (4, 401), (39, 200), (39, 401)):
+        assert client.register(credentials(challenge, nc=f"{nc:08x}")).status == status
 
 
 @pytest.mark.rfc("DIG-12")
@@ -294,11 +337,11 @@ def test_a_count_is_eight_hex_digits(client: Client, nc: str) -> None:
 
 @pytest.mark.rfc("DIG-13")
 def test_values_are_compared_without_their_quotes(client: Client) -> None:
-    name, value = credentials(client.register())
-    escaped = value.replace('username="anna"', 'username="an\\na"')
-    assert escaped != value
-    response = client.register((name, escaped))
-    assert response.status == 200
+    for plain, quoted in (('username="anna"', 'username="an\\na"'), (REALM, REALM[0] + "\\" + REALM[1:])):
+        name, value = credentials(client.register())
+        escaped = value.replace(plain, quoted)
+        assert escaped != value
+        assert client.register((name, escaped)).status == 200
     name, value = credentials(client.register())
     assert client.register((name, value.replace("qop=auth", 'qop="auth"'))).status == 200
 
@@ -310,6 +353,29 @@ def test_the_uri_that_was_hashed_need_not_be_the_one_asked_for(client: Client, u
     assert client.message(right).status == 200
 
 
+@pytest.mark.rfc("DIG-14")
+@pytest.mark.parametrize(
+    "uri", ["sip:elsewhere.example", "sip:bob@elsewhere.example", "tel:+1", "gibberish", "sip:"]
+)
+@pytest.mark.parametrize("method", ["REGISTER", "MESSAGE"])
+def test_a_digest_that_was_made_for_others_is_none_for_us(
+    client: Client, uri: str, method: str
+) -> None:
+    send = client.register if method == "REGISTER" else client.message
+    challenge = send()
+    refused = send(credentials(challenge, method, uri=uri))
+    assert (refused.status, challenges(refused)[0].get("stale")) == (challenge.status, None)
+
+
+@pytest.mark.rfc("DIG-14")
+def test_a_digest_for_a_call_abroad_names_whoever_is_called(client: Client) -> None:
+    abroad = Peer(client.world, ("203.0.113.5", 5060))
+    abroad.on_request = lambda request: abroad.answer(request, 200)
+    target = "sip:zoe@203.0.113.5"
+    right = credentials(client.send("MESSAGE", target), "MESSAGE", uri=f"{target};user=phone")
+    assert client.send("MESSAGE", target, right).status == 200
+
+
 @pytest.mark.rfc("DIG-17")
 @pytest.mark.parametrize("qop", ["auth", "auth-int"])
 @pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
@@ -319,7 +385,9 @@ def test_the_registrar_proves_that_it_knows_the_secret_too(
     challenge = client.register()
     response = client.register(credentials(challenge, algorithm=algorithm, qop=qop))
     assert response.status == 200
-    found = parse_auth_params(f"Digest {response.first('authentication-info')}")
+    text = response.first("authentication-info") or ""
+    assert all(part in text for part in ('rspauth="', 'cnonce="', f"qop={qop}", "nc=00000001"))
+    found = parse_auth_params(f"Digest {text}")
     a2 = f":sip:{DOMAIN}" + (f":{hashed(algorithm, '')}" if qop == "auth-int" else "")
     key = ha1(algorithm, "anna", secret_of("anna")).decode()
     nonce = challenges(challenge)[0]["nonce"]

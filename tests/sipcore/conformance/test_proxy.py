@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 import pytest
 
 from sipcore.directory import DomainAddress
@@ -404,6 +407,15 @@ def test_the_target_becomes_the_request_uri_without_what_none_may_have(
     world.run(1)
     [received] = peer.requests()
     assert received.uri_text == target
+
+
+@pytest.mark.rfc("PRX-14")
+def test_what_goes_abroad_has_no_more_than_a_request_uri_may_have(size: Size) -> None:
+    world = new_world(size)
+    anna, zoe = phone(world, "anna", "10.1.0.1"), Peer(world, ("203.0.113.5", 5060))
+    sent(anna, anna.build("MESSAGE", "sip:x@203.0.113.5;method=INVITE;a=b?Subject=hi"), 0.3)
+    sent(anna, anna.build("MESSAGE", "sip:x@203.0.113.5?Subject"), 0.3)
+    assert {r.uri_text for r in zoe.requests()} == {"sip:x@203.0.113.5;a=b", "sip:x@203.0.113.5"}
 
 
 @pytest.mark.rfc("PRX-16")
@@ -908,13 +920,24 @@ def test_the_ack_of_a_2xx_passes_without_state_and_always_the_same(size: Size) -
 
 
 # --- loops and breadth (RFC 5393) ------------------------------------------------------------------------
-def sends_back(peer: Peer, uri: str, *, without_vias: bool = False) -> None:
-    """The peer forwards all it gets to us, as a proxy does, under this Request-URI."""
+def sends_back(
+    peer: Peer,
+    uri: str,
+    *,
+    without_vias: bool = False,
+    printed: Callable[[str], str] = lambda value: value,
+) -> None:
+    """The peer forwards all it gets to us, as a proxy does, under this Request-URI.
+
+    `printed` is how it writes the Vias of others.
+    """
 
     def back(request: Request) -> None:
         copy = request.copy()
-        if without_vias:
-            copy.remove("Via")
+        vias = [] if without_vias else [printed(value) for value in copy.values("via")]
+        copy.remove("Via")
+        for value in reversed(vias):
+            copy.push("Via", value)
         copy.uri_text = uri
         copy.set("Max-Forwards", str((copy.max_forwards or 1) - 1))
         copy.push("Via", peer.via())
@@ -923,13 +946,27 @@ def sends_back(peer: Peer, uri: str, *, without_vias: bool = False) -> None:
     peer.on_request = back
 
 
+REPRINTED: Final[dict[str, Callable[[str], str]]] = {
+    "as it was": lambda value: value,
+    "blanks": lambda value: value.replace(";", " ; ").replace("=", " = "),
+    "capitals": lambda value: value.replace(";branch=", ";BRANCH="),
+    "protocol": lambda value: value.replace("SIP/2.0/UDP", "SIP / 2.0 / UDP"),
+    "lower case": lambda value: value.replace("SIP/2.0/UDP", "sip/2.0/udp"),
+    "default port": lambda value: value.replace(":5060", ""),
+    "order": lambda value: value.replace(";branch=", ";x=y;branch="),
+}
+
+
 @pytest.mark.rfc("PRX-38", "PRX-39")
+@pytest.mark.parametrize("printed", REPRINTED.values(), ids=REPRINTED)
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
-def test_a_fork_that_comes_back_unchanged_is_a_loop(size: Size, method: str) -> None:
+def test_a_fork_that_comes_back_unchanged_is_a_loop(
+    size: Size, method: str, printed: Callable[[str], str]
+) -> None:
     world = new_world(size)
     peers = fork(world, 2)
     for peer in peers:
-        sends_back(peer, BOB)
+        sends_back(peer, BOB, printed=printed)
     caller = Peer(world, ("192.0.2.66", 5060))
     caller.send(caller.build(method, BOB))
     world.run(0.4)
@@ -1064,12 +1101,14 @@ def test_a_group_too_wide_is_left_out_and_the_next_is_tried(size: Size) -> None:
 
 
 @pytest.mark.rfc("PRX-40")
-def test_breadth_that_cannot_be_read_is_refused(size: Size) -> None:
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_breadth_that_cannot_be_read_is_refused(size: Size, method: str) -> None:
     world = new_world(size)
     bob, caller = peer_of(world, "bob", "10.1.0.2"), Peer(world, ("192.0.2.66", 5060))
-    caller.send(caller.build("INVITE", BOB, ("Max-Breadth", "wide")))
+    caller.send(caller.build(method, BOB, ("Max-Breadth", "wide")))
     world.run(0.1)
     assert caller.statuses == [400]
+    assert all(worker.application.idle for worker in world.workers)
     assert bob.requests() == []
     come_to_rest(world)
 

@@ -210,16 +210,19 @@ def test_what_a_service_cannot_do_it_says_with_what_it_can(size: Size, method: s
 
 @pytest.mark.rfc("SEC-17")
 @pytest.mark.parametrize(
-    ("content_type", "handling", "status"),
+    ("content_type", "handling", "encoding", "status"),
     [
-        ("application/sdp", None, 200),
-        ("application/x-odd", None, 415),
-        ("application/x-odd", "required", 415),
-        ("application/x-odd", "optional", 488),  # then there is no offer at all
+        ("application/sdp", None, None, 200),
+        ("application/sdp", "required", "identity", 200),
+        ("application/x-odd", None, None, 415),
+        ("application/x-odd", "required", None, 415),
+        ("application/x-odd", "optional", None, 488),  # then there is no offer at all
+        ("application/sdp", None, "gzip", 415),
+        ("application/sdp", "optional", "gzip", 488),
     ],
 )
 def test_a_body_must_be_understood_unless_it_is_optional(
-    size: Size, content_type: str, handling: str | None, status: int
+    size: Size, content_type: str, handling: str | None, encoding: str | None, status: int
 ) -> None:
     world = new_world(size)
     anna = phone(world, "anna", "10.1.0.1")
@@ -227,12 +230,33 @@ def test_a_body_must_be_understood_unless_it_is_optional(
     request.append("Content-Type", content_type)
     if handling is not None:
         request.append("Content-Disposition", f"session ; Handling={handling}")
+    if encoding is not None:
+        request.append("Content-Encoding", encoding)
     outgoing = sent(anna, request)
     assert outgoing.status == status
-    assert outgoing.finals[0].first("accept") == ("application/sdp" if status == 415 else None)
+    [final] = outgoing.finals
+    missing = "accept-encoding" if encoding else "accept"
+    assert final.has(missing) == (status == 415)
     for dialog in outgoing.dialogs.values():
         anna.hang_up(dialog)
     come_to_rest(world)
+
+
+@pytest.mark.rfc("SEC-17")
+@pytest.mark.parametrize(("handling", "status"), [("required", 415), ("optional", 200), ("", 200)])
+@pytest.mark.parametrize("method", ["REGISTER", "OPTIONS"])
+def test_what_the_server_itself_must_understand_it_says_it_does_not(
+    size: Size, method: str, handling: str, status: int
+) -> None:
+    world = new_world(size)
+    anna = phone(world, "anna", "10.1.0.1")
+    request = anna.build(method, f"sip:{DOMAIN}", body=b"odd")
+    request.set("To", f"<sip:anna@{DOMAIN}>")
+    request.append("Content-Type", "application/x-odd")
+    request.append("Content-Disposition", f"render;handling={handling}" if handling else "render")
+    [final] = sent(anna, request).finals
+    assert final.status == status
+    assert final.has("accept-encoding") == (status == 415)
 
 
 @pytest.mark.rfc("SEC-17")

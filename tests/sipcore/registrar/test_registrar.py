@@ -149,7 +149,7 @@ def test_interval_of_an_hour_is_never_too_brief() -> None:
     node = Node(policy=RegistrarPolicy(min_expires_s=5000, max_expires_s=9000))
     assert node.register(a_register(f"{CONTACT};expires=3599")).status == 423
     response = node.register(a_register(f"{CONTACT};expires=3600"))
-    assert list(expires_of(response).values()) == [5000]
+    assert list(expires_of(response).values()) == [3600]
 
 
 # --- removal ----------------------------------------------------------------------------------

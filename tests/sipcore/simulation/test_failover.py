@@ -11,6 +11,7 @@ from sipcore.locate import Answer, Naptr, Srv
 from sipcore.message import Request, Response, parse_message
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Address, Flow
+from tests.sipcore.conformance.peer import Peer
 from tests.sipcore.simulation.phone import (
     Answer as Script,
 )
@@ -499,10 +500,23 @@ def test_a_bare_name_is_asked_for_by_naptr_then_srv_then_address(size: Size) -> 
     world.run(1)
     assert world.asked[-1] == ("plain.example", "A")
     assert len(one.got("INVITE")) == 3
-    world.asked.clear()
-    call(world, anna, "sip:zoe@plain.example;transport=udp")
+
+
+@pytest.mark.rfc("LOC-01", "LOC-05")
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_a_transport_that_is_named_leads_to_its_srv_records_then_to_addresses(
+    size: Size, transport: str
+) -> None:
+    world = far_world(size, transports=("UDP", "TCP"))
+    anna = registered(world, "anna", "10.1.0.1")
+    one = Server(world, ONE)
+    world.streams[ONE] = lambda data, source, now: None
+    world.zone["plain.example", "A"] = Answer(300.0, addresses=[ONE[0]])
+    call(world, anna, f"sip:zoe@plain.example;transport={transport}")
     world.run(1)
-    assert ("plain.example", "NAPTR") not in world.asked
+    assert world.asked == [(f"_sip._{transport}.plain.example", "SRV"), ("plain.example", "A")]
+    assert [flow.remote for flow, _ in world.streamed] == [ONE] * (transport == "tcp")
+    assert len(one.got("INVITE")) == (transport == "udp")
 
 
 @pytest.mark.rfc("LOC-02", "LOC-13")
@@ -901,3 +915,23 @@ def test_an_icmp_error_of_a_response_leads_to_what_sent_by_names(size: Size) -> 
     world.run(400)
     world.check_calls()
     world.check_nothing_left()
+
+
+@pytest.mark.rfc("PRX-21", "PRX-33")
+def test_the_next_server_has_all_the_time_to_ring(size: Size) -> None:
+    """Timer C is one for each client transaction (RFC 3261 §16.6 item 11)."""
+    world = far_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    one, two = Peer(world, ONE), Peer(world, TWO)
+    outgoing = call(world, anna)
+    world.run(0.5)
+    one.answer(one.requests("INVITE")[0], 183)
+    world.run(170)
+    one.answer(one.requests("INVITE")[0], 503)
+    world.run(1)
+    two.answer(two.requests("INVITE")[0], 100)
+    world.run(178)
+    assert two.requests("CANCEL") == []
+    assert not outgoing.finals
+    world.run(10)
+    assert len(two.requests("CANCEL")) == 1  # it never rang

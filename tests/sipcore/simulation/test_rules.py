@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from time import process_time
+from typing import Any
 
 import pytest
 
+from sipcore.apps.campus import registrations
 from sipcore.apps.campus.rights import ACCOUNTS_AT_ONCE, RightsSweep
 from sipcore.bindings import BindingChange
+from sipcore.calls.call import MOST_ANSWERS
 from sipcore.directory import AccountState
 from sipcore.eventlog import Kind
-from sipcore.message import Request
+from sipcore.message import Request, parse_message
 from sipcore.node.worker import Worker
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Address, Flow
+from tests.sipcore.conformance.peer import Peer, come_to_rest
 from tests.sipcore.simulation.phone import Outgoing, Phone, answer_after, ring_forever
 from tests.sipcore.simulation.test_calls import make_world, registered
 from tests.sipcore.simulation.world import DOMAIN, SIZES, Node, Size, World
@@ -718,3 +723,133 @@ def test_a_loop_through_a_route_of_ours_is_seen(size: Size, contacts: int) -> No
     mallory = stranger(world)
     assert sent(mallory, mallory.build("MESSAGE", f"sip:bob@{DOMAIN}"), 40).status == 482
     assert len(world.sent) < 100  # it was twice as many
+
+
+# --- one party's fault is its own ------------------------------------------------------------------
+INSTANCE = ';+sip.instance="<urn:uuid:1>";reg-id=1'
+UNREADABLE = '"a, b'
+
+
+def registering(phone: Phone, contact: str, cseq: int, supported: str) -> Outgoing:
+    """A REGISTER whose authenticated copy has this CSeq; "" for a contact: a query."""
+    request = phone.build("REGISTER", f"sip:{DOMAIN}", call_id=f"same@{phone.name}")
+    request.set("To", f"<sip:{phone.name}@{DOMAIN}>")
+    request.set("Contact", contact)
+    if not contact:
+        request.remove("Contact")
+    request.set("Supported", supported)
+    request.set("CSeq", f"{cseq - 1} REGISTER")
+    phone._cseq = cseq - 1
+    return phone.start(request, phone.world.nodes[0].address)
+
+
+@pytest.mark.rfc("REG-12")
+@pytest.mark.parametrize("contact", ["", "<sip:other@10.1.0.1:5080>"], ids=["query", "new"])
+def test_a_registration_that_cannot_be_answered_holds_up_nobody(size: Size, contact: str) -> None:
+    world = make_world(size)
+    anna, bob = Phone(world, "anna", ("10.1.0.1", 5060)), Phone(world, "bob", ("10.1.0.2", 5060))
+    registering(anna, f"<sip:anna@10.1.0.1>{INSTANCE}", 10, "outbound, path")
+    world.run(1)
+    bad = registering(anna, contact, 10, UNREADABLE)
+    other = bob.register()
+    world.run(2)
+    assert (bad.status, other.status) == (400, 200)
+    assert (anna.register().status, bob.register().status) == (0, 0)  # on their way
+    world.run(2)
+    assert all(worker.application.idle for worker in world.workers)
+    account = world.directory.account(1)
+    assert account is not None
+    suspended = replace(account, state=AccountState.SUSPENDED)
+    world.change_directory(world.directory.changed(version=2, accounts=[suspended]), [1])
+    world.run(2)
+    assert [line for line in world.store.load() if line.line_id == 1 and line.bindings] == []
+
+
+@pytest.mark.rfc("REG-12")
+def test_a_fault_of_ours_in_one_registration_holds_up_nobody(
+    size: Size, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fault is in writing the 200, after the store has taken it; then in reading the next."""
+    world = make_world(size)
+    anna, bob = Phone(world, "anna", ("10.1.0.1", 5060)), Phone(world, "bob", ("10.1.0.2", 5060))
+    for name in ("answer", "process"):
+        with monkeypatch.context() as patch:
+            real = getattr(registrations, name)
+
+            def broken(request: Request, *rest: Any, real: Any = real) -> Any:
+                if "anna" in str(request.to):
+                    raise RuntimeError("a fault of ours")
+                return real(request, *rest)
+
+            patch.setattr(registrations, name, broken)
+            outcome = anna.register(), bob.register()
+            world.run(2)
+            assert [o.status for o in outcome] == [500, 200]
+    assert all(worker.application.idle for worker in world.workers)
+    again = anna.register()
+    world.run(2)
+    assert again.status == 200
+
+
+@pytest.mark.rfc("PRX-22")
+@pytest.mark.parametrize("branch", ["z9hG4bK1", "1"], ids=["RFC 3261", "RFC 2543"])
+def test_a_refusal_that_cannot_be_acknowledged_is_as_good_as_none(size: Size, branch: str) -> None:
+    world = make_world(size)
+    registered(world, "bob", "10.1.0.2")
+
+    def refuse(data: bytes, source: Address, now: float) -> None:
+        if data.startswith(b"INVITE "):
+            invite = parse_message(data)
+            assert isinstance(invite, Request)
+            refusal = invite.respond(486, to_tag="t")
+            refusal.set("To", '"bob <sip:bob@x>;tag=t')
+            world.network.send(refusal.to_bytes(), ("10.1.0.2", 5060), source)
+
+    world.network.attach(("10.1.0.2", 5060), refuse)
+    caller = Peer(world, ("192.0.2.66", 5060))
+    invite = caller.build(
+        "INVITE", f"sip:bob@{DOMAIN}", ("Via", f"SIP/2.0/UDP 192.0.2.66:5060;branch={branch}")
+    )
+    caller.send(invite)
+    world.run(1)
+    assert 502 in caller.statuses
+    come_to_rest(world)
+
+
+@pytest.mark.rfc("SEC-09")
+def test_a_call_is_answered_by_so_many_phones_and_no_more(size: Size) -> None:
+    world = make_world(size)
+    registered(world, "bob", "10.1.0.2")
+    bob, caller = Peer(world, ("10.1.0.2", 5060)), Peer(world, ("192.0.2.66", 5060))
+    caller.send(caller.build("INVITE", f"sip:bob@{DOMAIN}"))
+    world.run(0.2)
+    [invite] = bob.requests("INVITE")
+    for i in range(100):
+        bob.answer(invite, 200, tag=f"t{i}")
+    world.run(1)
+    taken = {r.to_tag for r in caller.responses if r.status == 200}
+    assert len(taken) == MOST_ANSWERS
+    for i in range(100):
+        bob.answer(invite, 200, tag=f"t{i}")  # once more, since no ACK has come
+    world.run(1)
+    tags = [r.to_tag for r in caller.responses if r.status == 200]
+    assert sorted(tags) == sorted([*taken, *taken])
+    journal = [row for node in world.nodes for slot in node.slots for row in slot.journal]
+    assert len(json.dumps(journal)) < 200_000
+
+
+def test_a_party_that_counts_to_the_end_is_hung_up_all_the_same(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    outgoing = anna.call("bob")
+    world.run(1)
+    [dialog] = outgoing.dialogs.values()
+    assert sent(anna, anna.in_dialog(dialog, "INFO", cseq=2**32 - 1), 1).status == 200
+    account = world.directory.account(1)
+    assert account is not None
+    suspended = replace(account, state=AccountState.SUSPENDED, end_calls=True)
+    world.change_directory(world.directory.changed(version=2, accounts=[suspended]), [1])
+    world.run(2)
+    [bye] = [r for r in bob.received if r.method == "BYE"]
+    assert bye.cseq_number == 2**32 - 1
+    world.check_calls()
