@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sipcore.message import Request
-    from sipcore.transport.flow import Flow
 
 
 class SipError(Exception):
@@ -61,19 +60,3 @@ class LimitExceeded(MalformedMessage):
 
 class LocalProtocolError(SipError):
     """Our own code asked for something the protocol forbids; tests make it loud."""
-
-
-class TransportError(SipError):
-    """A message could not be sent; becomes 503 in the proxy."""
-
-    def __init__(self, flow: Flow, why: str = "") -> None:
-        super().__init__(f"{flow.transport} {flow.remote[0]}:{flow.remote[1]} {why}".rstrip())
-        self.flow = flow
-
-
-class TransactionTimeout(SipError):
-    """No final response in time; becomes 408 in the proxy."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key

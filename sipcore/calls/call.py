@@ -21,6 +21,10 @@ ADOPTED_CSEQ_MARGIN: Final = 1000
 """How far a BYE of ours leaps after a crash: requests since the last journal row are unknown."""
 MOST_ANSWERS: Final = 20
 """Phones by which one call may be answered. Each makes a dialog, which is kept, probed and hung up."""
+AFTER_S: Final = 180.0
+"""How long requests may still come in a call that is over: its other BYE, news of a transfer."""
+MAX_OVER: Final = 10_000
+"""Calls remembered for that, the last ones."""
 REFRESH_GRACE_S: Final = 32.0
 """64*T1: how long the answer to a refresh that was sent in time may take."""
 
@@ -134,6 +138,7 @@ class Call:
         "caller_tag",
         "context",
         "dialogs",
+        "ended_now",
         "from_value",
         "over",
         "rung_now",
@@ -175,6 +180,7 @@ class Call:
         self.answered_now = answered_now
         self.answered_at = answered_at
         self.call_ended = call_ended
+        self.ended_now = 0.0
         self.adopted = False
         """Whether it was begun by a worker that was killed."""
         self.timer = 0
@@ -224,6 +230,8 @@ class CallTable:
         self._probe_s = probe_s
         self._max_call_s = max_call_s
         self._calls: dict[str, Call] = {}
+        self._over: dict[str, Call] = {}
+        """Those that have ended here, the oldest first."""
         self._placed: dict[int, int] = {}
         """How many each account has placed."""
 
@@ -235,6 +243,27 @@ class CallTable:
 
     def get(self, context: str) -> Call | None:
         return self._calls.get(context)
+
+    def lately_over(self, context: str, now: float) -> Call | None:
+        """A call that has ended here not long ago."""
+        call = self._over.get(context)
+        return call if call is not None and call.ended_now + AFTER_S > now else None
+
+    def forget_over(self, now: float) -> None:
+        """Let go of calls that ended long ago."""
+        for context, call in list(self._over.items()):
+            if call.ended_now + AFTER_S > now:
+                break
+            del self._over[context]
+
+    def _note_end(self, call: Call, now: float) -> None:
+        call.call_ended = True
+        call.ended_now = now
+        for tag in list(call.dialogs):
+            call.dialog_over(tag)
+        if len(self._over) >= MAX_OVER:
+            del self._over[next(iter(self._over))]
+        self._over[call.context] = call
 
     def placed_by(self, line_id: int) -> int:
         """How many of the calls this account placed."""
@@ -290,6 +319,8 @@ class CallTable:
 
     def refreshed(self, call: Call, now: float) -> None:
         """A 2xx inside the call changed where its ends are, or when its session lapses."""
+        if call.call_ended:
+            return  # a BYE has overtaken it
         self._note(journal_row(call))
         self.plan_next(call, now)
 
@@ -340,7 +371,6 @@ class CallTable:
         """The call is over; the second end of a call is ignored."""
         if call.call_ended:
             return
-        call.call_ended = True
         self._let_go(call.context)
         self._wakes.cancel(call.timer)
         answered = call.answered_now
@@ -355,14 +385,13 @@ class CallTable:
         }
         self._emit(Record(Kind.CALL_END, call.context, at, fields))
         self._note({"op": "end", "c": call.context})
-        _all_over(call)
+        self._note_end(call, now)
 
-    def ended_elsewhere(self, context: str) -> None:
+    def ended_elsewhere(self, context: str, now: float) -> None:
         """Another worker or node saw the end and wrote its record; forget the call here."""
         call = self._let_go(context)
         if call is not None:
-            call.call_ended = True
-            _all_over(call)
+            self._note_end(call, now)
             self._wakes.cancel(call.timer)
             self._note({"op": "end", "c": context})
 
@@ -400,13 +429,16 @@ class CallTable:
 
         Answered calls go on; those of a service of ours ended with its dialogs, and are due at once.
         Unanswered ones ended with their transactions: they get the record that they were lost.
+        The BYE that ended a call may have been taken and not sent on: it will come again.
         """
         open_rows: dict[str, dict[str, Any]] = {}
         for row in rows:
             if row.get("op") == "open":
                 open_rows[row["c"]] = row
             else:
-                open_rows.pop(row.get("c", ""), None)
+                ended = open_rows.pop(row.get("c", ""), None)
+                if ended is not None:
+                    self._note_end(call_from_row(ended, now, at), now)
         adopted = 0
         for row in open_rows.values():
             call = call_from_row(row, now, at)
@@ -420,11 +452,6 @@ class CallTable:
             else:
                 self.end(call, Cause.LOST, Side.SYSTEM, now, at)
         return adopted
-
-
-def _all_over(call: Call) -> None:
-    for tag in list(call.dialogs):
-        call.dialog_over(tag)
 
 
 def journal_row(call: Call) -> dict[str, Any]:

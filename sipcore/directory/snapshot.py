@@ -130,10 +130,6 @@ class Directory:
     def domain(self, name: str) -> Domain | None:
         return self.domains.get(name)
 
-    def addresses_differ(self, other: Directory) -> bool:
-        """Whether any name or number leads elsewhere than in another version."""
-        return self._addresses != other._addresses
-
     def changed(
         self,
         *,

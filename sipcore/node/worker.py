@@ -230,6 +230,7 @@ class Worker:
             self.send(flow, KEEP_ALIVE)
         if now - self._calls_swept >= SWEEP_CALLS_S:
             self._calls_swept = now
+            self.calls.forget_over(now)
             self.application.end_old_calls(now - self.config.max_call_s, now)
 
     def _has_flow(self, line_id: int, flow: Flow) -> bool:
@@ -306,7 +307,7 @@ class Worker:
         self.now, self.at = now, at
         op = note.get("op")
         if op == "ended":
-            self.calls.ended_elsewhere(note["c"])
+            self.calls.ended_elsewhere(note["c"], now)
         elif op == "seen":
             self.calls.seen_elsewhere(note)
         elif op == "refreshed":

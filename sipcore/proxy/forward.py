@@ -21,19 +21,19 @@ def forwarded_request(
     uri_text: str,
     record_route: str | None,
     path: tuple[str, ...] = (),
-    consumed_realm: str = "",
+    own_realm: str = "",
 ) -> Request:
     """A copy with Request-URI, Max-Forwards, Record-Route and Route done; the Via is the sender's.
 
     `record_route` is our Record-Route value or None; `path` are Route values to put in front of
-    what is left of the Route. `consumed_realm`: credentials for it were meant for us.
+    what is left of the Route. `own_realm`: credentials for it are meant for us, asked for or not.
     """
     copy = request.copy()
     copy.uri_text = uri_text
     hops = request.max_forwards
     copy.set("Max-Forwards", str(DEFAULT_MAX_FORWARDS if hops is None else hops - 1))
-    if consumed_realm:
-        _remove_credentials(copy, consumed_realm)
+    if own_realm and copy.has("proxy-authorization"):
+        _remove_credentials(copy, own_realm)
     if record_route is not None:
         copy.push("Record-Route", record_route)
     for value in reversed(path):
@@ -43,16 +43,20 @@ def forwarded_request(
 
 
 def _remove_credentials(copy: Request, realm: str) -> None:
-    """Take out the credentials that were meant for us, and nobody else's (RFC 3261 §22.3)."""
+    """Take out the credentials that are meant for us, and nobody else's (RFC 3261 §22.3).
+
+    Whoever got them could place calls with them, for as long as their nonce is good.
+    """
     rows = copy.rows("proxy-authorization")
     copy.remove("Proxy-Authorization")
-    if len(rows) > 1:
-        for row in rows:
-            if not _is_for(row, realm):
-                copy.append("Proxy-Authorization", row)
+    for row in rows:
+        if not _is_for(row, realm):
+            copy.append("Proxy-Authorization", row)
 
 
 def _is_for(credentials: str, realm: str) -> bool:
+    if f'realm="{realm}"' in credentials:
+        return True  # no quoted value can have that in it: its quotes would be escaped
     try:
         return parse_auth_params(credentials).get("realm") == realm
     except MalformedMessage:

@@ -167,7 +167,7 @@ class ResponseContext:
         "account",
         "branches",
         "cancelled",
-        "consumed_realm",
+        "own_realm",
         "done",
         "final_sent",
         "group_deadline",
@@ -190,14 +190,14 @@ class ResponseContext:
         request: Request,
         groups: Sequence[Group],
         *,
-        consumed_realm: str = "",
+        own_realm: str = "",
         account: object = None,
     ) -> None:
         self.host = host
         self.tx = tx
         self.request = request
         self.groups = groups
-        self.consumed_realm = consumed_realm
+        self.own_realm = own_realm
         self.account = account
         """Whatever the host keeps with this request (its call)."""
         self.is_invite = request.method == "INVITE"
@@ -261,13 +261,6 @@ class ResponseContext:
                 branch.breadth = share
             fresh[0].breadth += rest
 
-    def add_targets(self, targets: Sequence[Target], now: float) -> None:
-        """Fork to more targets while the context runs (RFC 3261 §16.5)."""
-        if self.done or self.cancelled:
-            return
-        self.groups = (*self.groups[: self.next_group], Group(tuple(targets)))
-        self._launch_next_group(now)
-
     def _launch(self, branch: Branch, now: float) -> None:
         target = branch.target
         copy = branch.request = self._copy_for(target)
@@ -287,7 +280,7 @@ class ResponseContext:
             uri_text=target.uri_text,
             record_route=None,
             path=target.path,
-            consumed_realm=self.consumed_realm,
+            own_realm=self.own_realm,
         )
 
     def located(self, branch: Branch, flow: Flow | None, now: float) -> None:

@@ -85,7 +85,8 @@ def read_seconds(text: str) -> int:
     """An interval, 3600 when it is not one (RFC 3261 §20.10)."""
     if not (text.isascii() and text.isdigit()):
         return MALFORMED_EXPIRES_S
-    return int(text) if len(text) < 10 else min(int(text[:20]), _MAX_EXPIRES_S)
+    digits = text.lstrip("0") or "0"
+    return int(digits) if len(digits) < 10 else _MAX_EXPIRES_S
 
 
 def read_q(text: str | None) -> int:

@@ -10,7 +10,7 @@ is reached by that one, wherever he is.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from sipcore.transport.flow import Address, Flow
 
@@ -32,7 +32,7 @@ class Reach:
             return ip_address(flow.local[0]).is_loopback
         if flow.remote[0] == flow.local[0]:
             return flow.remote == flow.local  # what else listens here may be closed to outsiders
-        if remote.is_global and not remote.is_multicast:
+        if remote.is_global and not remote.is_multicast and not _is_site_local(remote):
             return True
         return any(remote in network for network in self._networks)
 
@@ -49,6 +49,21 @@ class Reach:
 
 def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     """The IPv4 address that an IPv6 address stands for, where it does."""
-    if isinstance(address, IPv6Address):
-        return address.ipv4_mapped or address.sixtofour or address
+    if isinstance(address, IPv6Address) and not address.is_loopback:
+        if any(address in network for network in _WITH_IPV4_LAST):
+            return IPv4Address(int(address) & 0xFFFF_FFFF)
+        return address.sixtofour or address
     return address
+
+
+def _is_site_local(address: IPv4Address | IPv6Address) -> bool:
+    """fec0::/10, which RFC 3879 has given up, and some still use."""
+    return isinstance(address, IPv6Address) and address.is_site_local
+
+
+_WITH_IPV4_LAST = (
+    IPv6Network("::/96"),  # RFC 4291 §2.5.5.1
+    IPv6Network("::ffff:0:0/96"),  # RFC 4291 §2.5.5.2
+    IPv6Network("::ffff:0:0:0/96"),  # SIIT (RFC 7915)
+    IPv6Network("64:ff9b::/96"),  # NAT64 (RFC 6052)
+)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from sipcore.calls import Call, CallToken, Dialog
 from sipcore.calls.call import refreshed_note, seen_note
+from sipcore.calls.token import PARAMETER
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
 from sipcore.message import Request, Response
@@ -150,12 +151,11 @@ def dialog_of(
     now: float,
 ) -> Dialog:
     """The dialog that a 2xx to an INVITE makes, as seen from the middle."""
-    own = _own_position(worker, response)
-    above = response.record_routes[: own[0]]
+    above = _routes_above(request, response)
     return Dialog(
         callee_tag=response.to_tag,
-        caller_contact="" if attempt.is_own else _contact(request),
-        callee_contact=_contact(response),
+        caller_contact="" if attempt.is_own else _contact(request) or request.from_.uri_text,
+        callee_contact=_contact(response) or ("" if branch is None else branch.target.uri_text),
         caller_routes=list(request.record_routes),
         callee_routes=list(reversed(above)),
         caller_cseq=request.cseq_number,
@@ -174,11 +174,25 @@ def _callee_flow(attempt: Attempt, branch: Branch | None) -> Flow | None:
     return branch.flow if attempt.pinned else branch.target.flow
 
 
-def _own_position(worker: Worker, response: Response) -> tuple[int, int]:
-    """First and last index of our values in the Record-Route."""
+def _routes_above(request: Request, response: Response) -> list[str]:
+    """The Record-Route values between us and the callee: those that stand above ours.
+
+    Ours are right above those that the request came with, one or two (with the same token). Others
+    further on may name theirs alike, or be ourselves, where a call has come by twice.
+    """
     values = response.record_routes
-    own = [i for i, value in enumerate(values) if ";ct=" in value]
-    return (own[0], own[-1]) if own else (len(values), len(values))
+    end = len(values) - len(request.record_routes)
+    own = _token_text(values[end - 1]) if end > 0 else ""
+    if not own:
+        return values[: max(end, 0)]
+    while end > 0 and _token_text(values[end - 1]) == own:
+        end -= 1
+    return values[:end]
+
+
+def _token_text(value: str) -> str:
+    _, _, rest = value.partition(f";{PARAMETER}=")
+    return rest.partition(">")[0].partition(";")[0]
 
 
 def _contact(message: Request | Response) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 ACCOUNTS_AT_ONCE: Final = 200
 """Looked at in one step: some milliseconds where all of them lose their registrations."""
+STEP_S: Final = 0.001
+"""From one step to the next. What is due at once would still be done in the same turn."""
 
 
 class RightsSweep:
@@ -43,6 +45,6 @@ class RightsSweep:
         step = [waiting.pop() for _ in range(min(ACCOUNTS_AT_ONCE, len(waiting)))]
         self._take_back(step, now)
         if waiting:
-            self._worker.wake(self, now)
+            self._worker.wake(self, now + STEP_S)
         else:
             self._worker.sleep(self)

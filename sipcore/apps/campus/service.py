@@ -68,7 +68,6 @@ ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE,
 AFTER_THE_CALL: Final = frozenset({"BYE", "NOTIFY", "ACK"})
 """What may still come when a call is over: the other side's BYE, news of a transfer, and the ACK of a
 2xx that a BYE has overtaken."""
-DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 TOO_MANY_CALLS: Final = Refuse(
     403,
     "Too Many Calls",
@@ -139,7 +138,7 @@ class CampusService:
             strip_own_maddr(request, worker.listens_at)
         # As it will be sent on, or a loop through a Route of ours would never be seen.
         refused = refusal(request, worker.own_branch, worker.new_tag)
-        if refused is not None:
+        if refused is not None and not (refused.status == 483 and self._ends_here(request)):
             tx.respond(refused, now)
             return
         if request.uri.scheme == "sips" and not flow.secure:
@@ -149,19 +148,35 @@ class CampusService:
             return
         if request.to_tag:
             self._handle_in_dialog(tx, request, flow, own, now)
-        elif self._merged.has_other(request):
-            tx.respond(request.respond(482, "Merged Request", to_tag=worker.new_tag()), now)
         elif self._edge.serves(request):
             self._edge.relay(tx, request, flow, now)
         elif request.first("route") is not None:
             # Where a request goes is decided here; a Route of the sender's own opens nothing.
             tx.respond(request.respond(403, "Route Not Allowed", to_tag=worker.new_tag()), now)
-        elif request.method == "REGISTER" and worker.is_ours(request.uri):
-            self._registrations.handle(tx, request, flow, now)
-        elif request.method == "OPTIONS" and not request.uri.user and worker.is_ours(request.uri):
-            self._answer_options(tx, request, now)
-        else:
+        elif not self._ends_here(request):
             self._handle_new(tx, request, flow, now)
+        elif self._merged.has_other(request):
+            self._refuse_merged(tx, request, now)
+        elif request.method == "REGISTER":
+            self._registrations.handle(tx, request, flow, now)
+        else:
+            self._answer_options(tx, request, now)
+
+    def _ends_here(self, request: Request) -> bool:
+        """Whether a new request is for this server itself."""
+        if request.method not in ("REGISTER", "OPTIONS") or request.to_tag:
+            return False
+        is_ours = self._worker.is_ours(request.uri)
+        return is_ours and (request.method == "REGISTER" or not request.uri.user)
+
+    def _is_for_service(self, request: Request) -> bool:
+        uri = request.uri
+        return self._worker.is_ours(uri) and uri.user_decoded in self._service_names
+
+    def _refuse_merged(self, tx: ServerTransaction, request: Request, now: float) -> None:
+        """A request that somebody has forked came here twice (RFC 3261 §8.2.2.2)."""
+        tag = self._worker.new_tag()
+        tx.respond(request.respond(482, "Merged Request", to_tag=tag), now)
 
     def _answer_options(self, tx: ServerTransaction, request: Request, now: float) -> None:
         """What this server can do (RFC 3261 §11.2)."""
@@ -179,6 +194,9 @@ class CampusService:
         tx.respond(request.respond(status, to_tag=worker.new_tag(), headers=headers), now)
 
     def _handle_new(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
+        if self._merged.has_other(request) and self._is_for_service(request):
+            self._refuse_merged(tx, request, now)
+            return  # before its credentials are taken for replayed ones
         caller = self._identity.caller(tx, request, flow, now)
         if caller is None:
             return
@@ -199,6 +217,9 @@ class CampusService:
             and not self._services[plan.name].takes_strangers
         ):
             plan = Refuse(503, trace=("too many strangers",))
+        if isinstance(plan, Service) and self._merged.has_other(request):
+            self._refuse_merged(tx, request, now)
+            return
         if request.method != "INVITE":
             self._carry_out(tx, request, flow, caller, plan, None, now)
         elif not self._refused_session(tx, request, now):
@@ -269,7 +290,7 @@ class CampusService:
             tx,
             request,
             groups,
-            consumed_realm=worker.directory.realm if caller.account is not None else "",
+            own_realm=worker.directory.realm,
             account=attempt,
         )
         if isinstance(plan, Fork) and caller.account is not None:
@@ -530,24 +551,26 @@ class CampusService:
                 tx.respond(request.respond(481), now)
             return
         groups = (Group((self._next_target(request, token, mid_dialog.from_caller),)),)
-        context = ResponseContext(worker, tx, request, groups, account=mid_dialog)
+        realm = worker.directory.realm
+        context = ResponseContext(worker, tx, request, groups, own_realm=realm, account=mid_dialog)
         tx.owner = context
         context.start(now)
 
     def _refusal_in_dialog(self, request: Request, token: CallToken) -> Response | None:
         """Why a request with a valid token is none of its call.
 
-        Who was in a call keeps its token for ever. It opens that call alone, while it goes on, and
-        nobody says in it to be another one of us.
+        Who was in a call keeps its token for ever. It opens that call alone, while it goes on and a
+        little longer, and nobody says in it to be another one of us.
         """
         worker = self._worker
         call = worker.calls.get(token.context)
+        if call is None and request.method in AFTER_THE_CALL:
+            call = worker.calls.lately_over(token.context, worker.now)
         if call is None:
-            is_over = token.home == worker.home and request.method not in AFTER_THE_CALL
-            stands = not is_over and (
+            is_elsewhere = token.home != worker.home and (
                 token.from_caller(request.from_tag) or token.from_caller(request.to_tag)
             )
-            return None if stands else request.respond(481)
+            return None if is_elsewhere else request.respond(481)
         if call.caller_tag not in (request.from_tag, request.to_tag):
             return request.respond(481)
         uri = request.from_.uri
@@ -601,11 +624,18 @@ class CampusService:
             worker.count("ack of somebody else")
             return
         from_caller = token.from_caller(request.from_tag)
-        self._forward_ack(request, self._next_target(request, token, from_caller), now)
+        target = self._next_target(request, token, from_caller)
+        self._forward_ack(request, target, now, worker.directory.realm)
 
-    def _forward_ack(self, request: Request, target: Target, now: float) -> None:
+    def _forward_ack(
+        self, request: Request, target: Target, now: float, own_realm: str = ""
+    ) -> None:
         copy = forwarded_request(
-            request, uri_text=target.uri_text, record_route=None, path=target.path
+            request,
+            uri_text=target.uri_text,
+            record_route=None,
+            path=target.path,
+            own_realm=own_realm,
         )
         remove_assertions(copy)
         copy.set("Max-Breadth", str(read_max_breadth(request)))

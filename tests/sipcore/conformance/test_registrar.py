@@ -250,6 +250,7 @@ def test_what_comes_too_late_in_its_own_order_is_refused_whole(
         (";expires=soon", "900", 3600),
         (";expires=99999999999", None, 7200),
         ("", "100000", 7200),
+        ("", "000000000000000000000900", 900),
     ],
 )
 def test_an_interval_is_granted_or_shortened(

@@ -59,6 +59,18 @@ def test_what_is_proxied_is_the_callees_to_refuse(size: Size) -> None:
     assert len(bob.received) == 2
 
 
+def test_a_request_forked_to_a_service_and_a_phone_reaches_both(size: Size) -> None:
+    """What is only sent on may well come twice: the proxy asks nothing (RFC 3261 §16.3)."""
+    world = make_world(size)
+    bob = registered(world, "bob", "10.1.0.2")
+    mallory = stranger(world)
+    first = sent(mallory, mallory.build("MESSAGE", f"sip:echo@{DOMAIN}"))
+    other = first.request.copy()
+    other.uri_text = f"sip:bob@{DOMAIN}"
+    assert (first.status, sent(mallory, other).status) == (200, 200)
+    assert len(bob.received) == 1
+
+
 def test_it_is_forgotten_with_the_transaction(size: Size) -> None:
     world = make_world(size)
     mallory = stranger(world)

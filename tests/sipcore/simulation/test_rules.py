@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from hashlib import sha256
 from time import process_time
 from typing import Any
 
@@ -12,17 +13,26 @@ import pytest
 from sipcore.apps.campus import registrations
 from sipcore.apps.campus.rights import ACCOUNTS_AT_ONCE, RightsSweep
 from sipcore.bindings import BindingChange
-from sipcore.calls.call import MOST_ANSWERS
+from sipcore.calls.call import AFTER_S, MOST_ANSWERS
 from sipcore.directory import AccountState
 from sipcore.eventlog import Kind
-from sipcore.message import Request, parse_message
+from sipcore.message import Request, parse_auth_params, parse_message
 from sipcore.node.worker import Worker
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Address, Flow
 from tests.sipcore.conformance.peer import Peer, come_to_rest
 from tests.sipcore.simulation.phone import Outgoing, Phone, answer_after, ring_forever
 from tests.sipcore.simulation.test_calls import make_world, registered
-from tests.sipcore.simulation.world import DOMAIN, SIZES, Node, Size, World
+from tests.sipcore.simulation.world import (
+    DOMAIN,
+    REALM,
+    SIZES,
+    Node,
+    Size,
+    World,
+    ha1,
+    secret_of,
+)
 
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
 
@@ -262,8 +272,9 @@ def test_a_change_of_everybody_is_taken_in_small_steps(size: Size) -> None:
     sweep.add(range(30_000), 0.0)
     sweep.add([7], 0.0)
     assert len(steps) == 2  # the first step; and who came alone waits for nobody
-    for _ in range(30_000 // ACCOUNTS_AT_ONCE):
-        worker.advance(0.0, 0.0)
+    for turn in range(1, 30_000 // ACCOUNTS_AT_ONCE):
+        assert len(steps) == 1 + turn  # one for each turn of the loop
+        worker.advance(0.01 * turn, 0.0)
     assert worker.idle
     assert max(len(ids) for _, ids in steps) == ACCOUNTS_AT_ONCE
     assert sorted(i for _, ids in steps for i in ids) == sorted([*range(30_000), 7])
@@ -852,4 +863,194 @@ def test_a_party_that_counts_to_the_end_is_hung_up_all_the_same(size: Size) -> N
     world.run(2)
     [bye] = [r for r in bob.received if r.method == "BYE"]
     assert bye.cseq_number == 2**32 - 1
+    world.check_calls()
+
+
+# --- what is for us alone, and what outlives a call --------------------------------------------------
+def with_credentials(request: Request, secret: str, first: Request, nc: int) -> Request:
+    """The request with credentials for the nonce of another one, as phones do on their own."""
+    given = parse_auth_params(first.rows("proxy-authorization")[0])
+    key = ha1("SHA-256", given["username"], secret).decode()
+    a2 = sha256(f"{request.method}:{request.uri_text}".encode()).hexdigest()
+    middle = f"{given['nonce']}:{nc:08x}:c0ffee:auth"
+    proof = sha256(f"{key}:{middle}:{a2}".encode()).hexdigest()
+    request.append(
+        "Proxy-Authorization",
+        f'Digest username="{given["username"]}", realm="{REALM}", nonce="{given["nonce"]}", '
+        f'uri="{request.uri_text}", response="{proof}", algorithm=SHA-256, qop=auth, '
+        f'nc={nc:08x}, cnonce="c0ffee"',
+    )
+    return request
+
+
+@pytest.mark.rfc("DIG-04")
+@pytest.mark.parametrize("method", ["INFO", "UPDATE", "BYE", "ACK"])
+def test_credentials_for_us_are_not_seen_by_the_other_side(size: Size, method: str) -> None:
+    """They were not asked for, and would let him place calls as her while their nonce is good."""
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    outgoing = anna.call("bob")
+    world.run(1)
+    [dialog] = outgoing.dialogs.values()
+    heard: list[Request] = []
+    receive = bob._receive
+
+    def hear(data: bytes, source: Address, now: float) -> None:
+        message = parse_message(data)
+        if isinstance(message, Request):
+            heard.append(message)
+        receive(data, source, now)
+
+    world.network.attach(bob.address, hear)
+    request = anna.in_dialog(dialog, method)
+    if method == "ACK":
+        assert dialog.ack is not None
+        request = dialog.ack.copy()
+    with_credentials(request, secret_of("anna"), outgoing.request, 2)
+    theirs = 'Digest username="x", realm="elsewhere", nonce="1", uri="sip:x", response="0"'
+    request.append("Proxy-Authorization", theirs)
+    if method == "ACK":
+        anna.send(Flow("UDP", anna.address, world.nodes[0].address), request.to_bytes())
+    else:
+        anna.start(request, world.nodes[0].address)
+    world.run(1)
+    [received] = [r for r in heard if r.method == method]
+    assert received.rows("proxy-authorization") == [theirs]
+    assert not any(r.has("proxy-authorization") for r in bob.received if r.method == "INVITE")
+
+
+@pytest.mark.rfc("PRX-16")
+@pytest.mark.parametrize("name", ["ct", "xx"])
+def test_the_route_of_a_call_beyond_us_is_kept_whatever_others_call_theirs(
+    size: Size, name: str
+) -> None:
+    """Another campus may run this very software."""
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    far = Peer(world, ("203.0.113.5", 5060))
+    theirs = f"<sip:203.0.113.5:5060;lr;{name}=AQoXXXX>"
+
+    def answer(request: Request) -> None:
+        if request.method == "INVITE":
+            ours = [("Record-Route", row) for row in request.rows("record-route")]
+            contact = ("Contact", "<sip:x@192.168.7.7>")
+            response = request.respond(
+                200, to_tag="t", headers=[("Record-Route", theirs), *ours, contact]
+            )
+            far.send(response, far.arrived[-1][2])
+        elif request.method != "ACK":
+            far.answer(request, 200 if theirs in request.rows("route") else 481)
+
+    far.on_request = answer
+    outgoing = sent(anna, anna.build("INVITE", "sip:x@203.0.113.5", body=b"v=0\r\n"), 2)
+    assert outgoing.status == 200
+    world.run(2000)
+    assert far.requests("OPTIONS")  # asked whether it is still there
+    assert not world.records_of(Kind.CALL_END)
+    account = world.directory.account(1)
+    assert account is not None
+    suspended = replace(account, state=AccountState.SUSPENDED, end_calls=True)
+    world.change_directory(world.directory.changed(version=2, accounts=[suspended]), [1])
+    world.run(2)
+    [bye] = far.requests("BYE")
+    assert bye.rows("route") == [theirs]
+
+
+def test_a_token_outlives_its_call_by_minutes_and_opens_nothing_for_others(size: Size) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    registered(world, "bob", "10.1.0.2")
+    outgoing = anna.call("bob")
+    world.run(1)
+    [dialog] = outgoing.dialogs.values()
+    news = anna.in_dialog(dialog, "NOTIFY")
+    late_bye = anna.in_dialog(dialog, "BYE")
+    anna.hang_up(dialog)
+    world.run(2)
+    [home] = [n for n in world.nodes if any(w.calls._over for w in workers_of(n))]
+    victim = Peer(world, ("198.51.100.77", 9999))
+    attacker = Peer(world, ("203.0.113.9", 5060))
+
+    def status_of(request: Request, sender: str = "") -> int:
+        copy = request.copy()
+        copy.set("Via", attacker.via())
+        copy.uri_text = "sip:victim@198.51.100.77:9999"
+        if sender:
+            copy.set("From", f"<{sender}>;tag={request.from_tag}")
+        attacker.arrived.clear()
+        attacker.send(copy, home.address)
+        world.run(1)
+        return max(attacker.statuses, default=0)
+
+    assert status_of(news, f"sip:clara@{DOMAIN}") == 403
+    assert not victim.requests()
+    status_of(news)
+    assert len(victim.requests()) == 1  # of a transfer, say
+    world.run(AFTER_S)
+    assert (status_of(news), status_of(late_bye)) == (481, 481)
+    assert len(victim.requests()) == 1
+    for worker in workers_of(home):
+        worker.sweep(world.network.now, world.network.at)
+        assert not worker.calls._over
+
+
+def workers_of(node: Node) -> list[Worker]:
+    return [slot.worker for slot in node.slots if slot.worker is not None]
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_party_without_a_contact_is_reached_where_it_was(size: Size, who: str) -> None:
+    world = make_world(size)
+    registered(world, "bob", "10.1.0.2")
+    bob, caller = Peer(world, ("10.1.0.2", 5060)), Peer(world, ("192.0.2.66", 5060))
+    invite = caller.build("INVITE", f"sip:bob@{DOMAIN}")
+    if who == "caller":
+        invite.remove("Contact")
+    caller.send(invite)
+    world.run(0.3)
+    [arrived] = bob.requests("INVITE")
+    routes = [("Record-Route", row) for row in arrived.rows("record-route")]
+    contact = [] if who == "callee" else [("Contact", "<sip:bob@10.1.0.2>")]
+    bob.send(arrived.respond(200, to_tag="t", headers=[*routes, *contact]), bob.arrived[-1][2])
+    world.run(0.3)
+    account = world.directory.account(2)
+    assert account is not None
+    suspended = replace(account, state=AccountState.SUSPENDED, end_calls=True)
+    world.change_directory(world.directory.changed(version=2, accounts=[suspended]), [2])
+    world.run(1)
+    assert len(bob.requests("BYE")) == len(caller.requests("BYE")) == 1
+
+
+@pytest.mark.rfc("REG-01")
+@pytest.mark.parametrize("method", ["REGISTER", "OPTIONS"])
+def test_who_is_here_already_needs_no_more_hops(size: Size, method: str) -> None:
+    world = make_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    request = anna.build(method, f"sip:{DOMAIN}")
+    request.set("To", f"<sip:anna@{DOMAIN}>")
+    request.set("Max-Forwards", "0")
+    assert sent(anna, request).status == 200
+
+
+def test_an_answer_that_a_bye_has_overtaken_opens_nothing_again(size: Size) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    outgoing = anna.call("bob")
+    world.run(1)
+    [dialog] = outgoing.dialogs.values()
+    receive = bob._receive
+
+    def slowly(data: bytes, source: Address, now: float) -> None:
+        wait_s = 1.0 if data.startswith(b"INVITE") else 0.0
+        world.network.after(wait_s, lambda later: receive(data, source, later))
+
+    world.network.attach(bob.address, slowly)
+    anna.reinvite(dialog)
+    world.run(0.3)
+    anna.start(anna.in_dialog(dialog, "BYE"), world.nodes[0].address)
+    world.run(60)
+    for node in world.nodes:
+        for slot in node.slots:
+            ended = [row["op"] for row in slot.journal]
+            assert "end" not in ended or ended[-1] == "end"
     world.check_calls()

@@ -12,7 +12,7 @@ def leads_to(remote: str, local: str = "198.51.100.1") -> Flow:
     return Flow("TCP", (local, 5060), (remote, 6379))
 
 
-@pytest.mark.parametrize("remote", ["9.9.9.9", "2620:fe::fe", "::ffff:9.9.9.9"])
+@pytest.mark.parametrize("remote", ["9.9.9.9", "2620:fe::fe", "::ffff:9.9.9.9", "64:ff9b::9.9.9.9"])
 def test_what_is_everybodys_is_reached(remote: str) -> None:
     assert Reach().includes(leads_to(remote))
 
@@ -23,6 +23,8 @@ def test_what_is_everybodys_is_reached(remote: str) -> None:
         *("127.0.0.1", "127.9.9.9", "::1", "0.0.0.0", "::", "169.254.169.254", "fe80::1"),  # noqa: S104
         *("10.0.0.1", "172.18.0.3", "192.168.1.1", "100.64.0.1", "fd00::1", "255.255.255.255"),
         *("::ffff:10.0.0.1", "::ffff:127.0.0.1", "2002:0a00:0001::1", "224.0.0.1", "ff0e::1"),
+        # As a network would write them that speaks IPv4 behind IPv6, and what was private once.
+        *("64:ff9b::10.0.0.5", "::ffff:0:10.0.0.5", "::10.0.0.5", "::127.0.0.1", "fec0::1"),
     ],
 )
 def test_what_is_ours_or_nobodys_is_not(remote: str) -> None:
