@@ -65,7 +65,7 @@ def read_credentials(
     if key not in request.keys:
         return None
     for row in request.rows(key):
-        if row[:7].lower() != "digest ":
+        if row[:6].lower() != "digest" or row[6:7] not in BLANKS:
             continue
         params = _read_params(row)
         if params.get("realm") != realm:

@@ -79,9 +79,13 @@ def precedence(address: str) -> int:
     return 40
 
 
-def by_precedence(addresses: Iterable[str]) -> list[str]:
-    """Addresses of one host, best first; those alike as the DNS has them."""
-    return sorted(dict.fromkeys(filter(is_usable, addresses)), key=lambda a: -precedence(a))
+def by_precedence(addresses: Iterable[str], *, fixed: bool = False) -> list[str]:
+    """Addresses of one host, best first; those alike as the DNS has them.
+
+    The DNS may turn them round with each answer. `fixed`: in the same order every time.
+    """
+    usable = dict.fromkeys(filter(is_usable, addresses))
+    return sorted(sorted(usable) if fixed else usable, key=lambda a: -precedence(a))
 
 
 def is_usable(address: str) -> bool:

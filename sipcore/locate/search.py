@@ -209,7 +209,7 @@ class Search:
                 addresses += answer.addresses[:MAX_SERVERS]
         self._next_host += 1
         assert self._wanted is not None
-        for address in by_precedence(addresses):
+        for address in by_precedence(addresses, fixed=self._random is None):
             candidate = Candidate(transport, address, port, self._wanted.domain)
             if len(self._seen) >= MAX_SERVERS:
                 break

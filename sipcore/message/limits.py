@@ -14,6 +14,9 @@ class Limits:
     header_block_bytes: int = 32_768
     header_rows: int = 256
     line_length: int = 8_192
+    """Of a row as it is when it is unfolded."""
+    folds: int = 256
+    """Lines that go on with a row before them, of all rows together."""
     values_per_row: int = 1_024
     params_per_row: int = 1_024
     """Both count separators, quoted ones too: what bounds the work of who splits the row."""

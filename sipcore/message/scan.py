@@ -43,11 +43,16 @@ def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Res
         # Some take a bare CR or LF for the end of a row, and would see rows that we do not.
         raise MalformedMessage("CR or LF by itself in the header")
     keys, tops = _keys(lines)
+    folds = 0
     if "" in tops and ("\r\n " in text or "\r\n\t" in text):
+        folds = len(lines)
         lines = _unfold(lines)
+        folds -= len(lines)
         keys, tops = _keys(lines)
     message = _start_line(start, keys, lines, data[end + 4 :], tops)
     try:
+        if folds > limits.folds:
+            raise LimitExceeded("folds", limits.folds, folds, status=513)
         _check(message, tops, limits, end)
     except MalformedMessage as error:
         error.partial = _partial(message)

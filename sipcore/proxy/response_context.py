@@ -232,6 +232,7 @@ class ResponseContext:
         self.group_deadline = None
         if group.ring_s is not None and self.next_group < len(self.groups):
             self.group_deadline = now + group.ring_s
+            self._wake(self.group_deadline)
         fresh = [Branch(self, target, now + TIMER_C_S) for target in group.targets]
         self._share_breadth(fresh)
         self.branches += fresh
@@ -294,7 +295,8 @@ class ResponseContext:
         elif branch.failure is not None:
             self._on_failure(branch, branch.failure, now)
         else:
-            self._branch_failed(branch, 503, now)
+            # That there is nobody to be reached by TLS is no overload (RFC 5630 §3.3).
+            self._branch_failed(branch, 480 if is_sips(branch.target.uri_text) else 503, now)
 
     def _try_next(self, branch: Branch, failure: Response, now: float) -> bool:
         """Go on to the next server of a name (RFC 3263 §4.3); False where that is not to be."""
@@ -580,10 +582,12 @@ class ResponseContext:
             self._send_cancel(branch, now)
 
     def _group_overdue(self, now: float) -> None:
+        """The phones of a group have rung long enough: when they have stopped, the next one rings."""
         self.group_deadline = None
         self._cancel_pending(now)
-        if not self.cancelled and not self.final_sent and self.next_group < len(self.groups):
-            self._launch_next_group(now)
+        for branch in list(self.branches):
+            if branch.final is None and not branch.provisional and branch.cancel_wanted:
+                self._branch_failed(branch, 408, now)
 
     def _next_deadline(self, now: float) -> float:
         due = [b.deadline for b in self.branches if b.final is None]

@@ -7,7 +7,6 @@ from sipcore.registrar.registrar import (
     Reply,
     Write,
     process,
-    refuse_other_owner,
     refuse_unsupported,
 )
 
@@ -19,6 +18,5 @@ __all__ = [
     "Write",
     "answer",
     "process",
-    "refuse_other_owner",
     "refuse_unsupported",
 ]

@@ -68,7 +68,7 @@ def process(
 ) -> Outcome:
     """What a REGISTER of this account's address-of-record does.
 
-    The caller has authenticated `device` and found it entitled (`refuse_other_owner`). `flow` is
+    The caller has authenticated `device` and found it entitled. `flow` is
     where the request came from; `bindings` are the live ones of the line at `version`; `node` is
     our own name; `leads_back` tells whether a URI would be sent to ourselves.
     """
@@ -109,20 +109,6 @@ def refuse_unsupported(request: Request, policy: RegistrarPolicy) -> Response | 
         return refuse(request, 420, "Bad Extension", [("Unsupported", ", ".join(missing))])
     if "path" in request.keys and not _path_allowed(request, policy):
         return refuse(request, 420, "Bad Extension", [("Unsupported", "path")])
-    return None
-
-
-def refuse_other_owner(
-    request: Request, owner: Account | None, authenticated: Account
-) -> Response | None:
-    """404 for an address-of-record nobody holds, 403 for another's, None for one's own.
-
-    `owner` is who holds the To address. Nobody registers for somebody else here.
-    """
-    if owner is None:
-        return refuse(request, 404)
-    if owner.id != authenticated.id:
-        return refuse(request, 403, "To Not Yours")
     return None
 
 

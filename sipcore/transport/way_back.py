@@ -20,7 +20,7 @@ def stamp_source(request: Request, flow: Flow) -> None:
     """
     via = request.via
     host, port = flow.remote
-    if via.received is not None and via.received != host:
+    if via.received is not None and (via.received != host or via.rport == ""):
         via.stamp(host, str(port) if via.rport == "" else None)
         request.stamp_via(str(via), via)
     elif via.rport == "":

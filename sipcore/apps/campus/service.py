@@ -38,6 +38,7 @@ from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
 from sipcore.message import Request, Response, is_sips, parse_name_addr
 from sipcore.proxy import (
+    REFRESH_METHODS,
     Branch,
     OwnRoute,
     ResponseContext,
@@ -539,7 +540,7 @@ class CampusService:
         if refused is not None:
             tx.respond(refused, now)
             return
-        if self._refused_session(tx, request, now):
+        if request.method in REFRESH_METHODS and self._refused_session(tx, request, now):
             return
         mid_dialog = account_request(worker, token, request, now)
         dialog = mid_dialog.dialog

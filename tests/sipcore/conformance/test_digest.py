@@ -212,6 +212,13 @@ def test_what_was_not_offered_is_no_credentials_and_gets_a_challenge(
     assert [c["algorithm"] for c in challenges(response)] == ["SHA-256", "MD5"]
 
 
+@pytest.mark.rfc("DIG-13")
+@pytest.mark.parametrize("blanks", ["\t", "  ", " \t "])
+def test_any_blanks_may_stand_before_the_credentials(client: Client, blanks: str) -> None:
+    name, value = credentials(client.register())
+    assert client.register((name, value.replace("Digest ", f"Digest{blanks}", 1))).status == 200
+
+
 @pytest.mark.rfc("DIG-19")
 def test_what_is_unknown_in_credentials_is_left_alone(client: Client) -> None:
     name, value = credentials(client.register())

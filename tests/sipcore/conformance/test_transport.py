@@ -78,6 +78,10 @@ def test_over_udp_a_response_goes_to_the_port_of_the_via(
         ("192.0.2.66:33333;rport;branch=z9hG4bKx", None),
         ("10.0.0.99:5060;RPORT ;branch=z9hG4bKx", None),
         ("laptop.local ; rport ; branch=z9hG4bKx", None),
+        (
+            "192.0.2.66:5060;received=192.0.2.66;rport;branch=z9hG4bKx",
+            ";received=192.0.2.66;rport=33333;branch=z9hG4bKx",
+        ),
     ],
 )
 def test_who_asks_for_it_is_answered_where_he_sent_from(

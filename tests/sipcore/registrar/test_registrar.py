@@ -7,12 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipcore.bindings import BindingChange
-from sipcore.directory import Account
 from sipcore.message import Request, Response, parse_message
 from sipcore.registrar import (
     RegistrarPolicy,
     WhenFull,
-    refuse_other_owner,
     refuse_unsupported,
 )
 from tests.sipcore.registrar.harness import (
@@ -474,17 +472,6 @@ def test_call_id_that_no_store_could_keep_is_400(node: Node, call_id: str) -> No
 def test_user_agent_is_kept_as_far_as_it_can_be(node: Node, sent: str, kept: str) -> None:
     node.register(a_register("<sip:é@192.0.2.7>", headers=[("User-Agent", sent)]))
     assert [b.user_agent for b in node.bindings()] == [kept]
-
-
-def test_registration_for_somebody_else_is_403_and_for_nobody_404() -> None:
-    boris = Account(2, "boris", "campus.example")
-    request = a_register(CONTACT)
-    assert refuse_other_owner(request, ANNA, ANNA) is None
-    third = refuse_other_owner(request, ANNA, boris)
-    nobody = refuse_other_owner(request, None, boris)
-    assert third is not None
-    assert nobody is not None
-    assert (third.status, nobody.status) == (403, 404)
 
 
 def test_answers_to_one_request_have_the_same_to_tag(node: Node) -> None:

@@ -16,13 +16,17 @@ from sipcore.apps.user_agent import IncomingCall, OutgoingCall, UserAgent
 from sipcore.calls import Call
 from sipcore.eventlog import Kind
 from sipcore.message import Request, Response
+from sipcore.routing import Fork, Group, Plan, Query
 from sipcore.transport.memory import KIND, Conditions
+from tests.sipcore.simulation.phone import Answer as Script
 from tests.sipcore.simulation.phone import (
+    Outgoing,
     Phone,
     PhoneDialog,
     answer_after,
     refuse_with,
     ring_forever,
+    silent,
 )
 from tests.sipcore.simulation.test_calls import registered
 from tests.sipcore.simulation.test_crashes import kill_all
@@ -471,4 +475,80 @@ def test_an_administrator_ends_the_call_of_a_service(size: Size) -> None:
         assert bye.method == "BYE"
         assert bye.cseq_number > max(numbers)
         assert bye.from_tag == invite.from_tag
+    at_rest(world)
+
+
+# --- plans: one phone after the other -----------------------------------------------------------
+class Hunt(UserAgent):
+    """Who calls bob gets him for ten seconds, then the reception for ten, then the porter."""
+
+    name = "hunt"
+
+    def plan(self, query: Query, plan: Plan) -> Plan:
+        if not isinstance(plan, Fork) or plan.callee.username != "bob":
+            return plan
+        groups = [Group(group.targets, 10.0) for group in plan.groups]
+        for name in ("reception", "porter"):
+            other = self.plan_for(name, query)
+            if isinstance(other, Fork):
+                groups += [Group(group.targets, 10.0) for group in other.groups]
+        return Fork(plan.callee, tuple(groups))
+
+
+def hunted(size: Size, **scripts: Script) -> tuple[World, Phone, dict[str, Phone], Outgoing]:
+    """anna has called bob, where each phone behaves as its script says."""
+    world = World(1, size, NAMES, services=[Hunt])
+    anna = registered(world, "anna", "10.1.0.1")
+    phones = {}
+    for i, (name, script) in enumerate(scripts.items()):
+        phones[name] = registered(world, name, f"10.1.0.{i + 2}")
+        phones[name].on_invite = script
+    outgoing = anna.call("bob")
+    world.run(1)
+    return world, anna, phones, outgoing
+
+
+@pytest.mark.rfc("PRX-40")
+def test_phones_ring_one_after_the_other_for_as_long_as_the_plan_says(size: Size) -> None:
+    world, anna, phones, outgoing = hunted(
+        size, bob=ring_forever, reception=silent, porter=answer_after(2.0)
+    )
+    begun: dict[str, int] = {}
+    for second in range(30):
+        for name, phone in phones.items():
+            if any(r.method == "INVITE" for r in phone.received):
+                begun.setdefault(name, second)
+        world.run(1)
+    assert list(begun) == ["bob", "reception", "porter"]
+    assert begun["reception"] in range(8, 12)
+    assert begun["porter"] in range(18, 22)
+    invites = [r for phone in phones.values() for r in phone.received if r.method == "INVITE"]
+    assert {r.first("max-breadth") for r in invites} == {"60"}  # never two at a time
+    assert [r.method for r in phones["bob"].received][-1] == "CANCEL"
+    assert outgoing.status == 200
+    anna.hang_up(next(iter(outgoing.dialogs.values())))
+    at_rest(world)
+
+
+@pytest.mark.rfc("PRX-24")
+def test_after_a_6xx_nobody_else_rings(size: Size) -> None:
+    world, _, phones, outgoing = hunted(
+        size, bob=refuse_with(603, 9.0), reception=ring_forever, porter=ring_forever
+    )
+    world.run(40)
+    assert outgoing.status == 603
+    assert not any(r.method == "INVITE" for r in phones["reception"].received)
+    at_rest(world)
+
+
+def test_who_gives_up_while_the_second_rings_stops_it(size: Size) -> None:
+    world, anna, phones, outgoing = hunted(
+        size, bob=silent, reception=ring_forever, porter=ring_forever
+    )
+    world.run(12)
+    anna.cancel(outgoing)
+    world.run(2)
+    assert outgoing.status == 487
+    assert [r.method for r in phones["reception"].received][-1] == "CANCEL"
+    assert not any(r.method == "INVITE" for r in phones["porter"].received)
     at_rest(world)

@@ -69,6 +69,18 @@ def test_too_short_an_interval_is_refused_where_the_caller_can_try_again(
     assert outgoing.finals[0].first("min-se") == "120"
 
 
+def test_a_bye_is_no_refresh_whatever_it_says(size: Size) -> None:
+    world, anna, bob = phones(size)
+    call = invited(anna, Supported="timer", Session_Expires="600")
+    [dialog] = call.dialogs.values()
+    bye = anna.in_dialog(dialog, "BYE")
+    bye.append("Supported", "timer")
+    bye.append("Session-Expires", "60")
+    assert sent(anna, bye).status == 200
+    assert last(bob, "BYE").first("session-expires") == "60"
+    world.check_calls()
+
+
 @pytest.mark.parametrize(
     ("sent_with", "session_expires", "min_se"),
     [
