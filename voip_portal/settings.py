@@ -39,6 +39,8 @@ VOIP_SERVICE_ROUTE = env.words("VOIP_SERVICE_ROUTE")
 """URIs that phones are told to send their requests by (RFC 3608)."""
 VOIP_OPEN_NETWORKS = env.words("VOIP_OPEN_NETWORKS")
 """Private networks into which the SIP server may open connections (`sipcore.transport.reach`)."""
+VOIP_TRUSTED_PEERS = env.words("VOIP_TRUSTED_PEERS")
+"""Domains whose servers, by their certificate, are believed who calls and are relayed for."""
 VOIP_DNS = env.words("VOIP_DNS")
 """DNS servers the SIP server asks, `address` or `address:port`; none: those of the system."""
 VOIP_COMPILED = env.flag("VOIP_COMPILED", default=True)

@@ -85,6 +85,9 @@ class WorkerConfig:
     open_networks: tuple[str, ...] = ()
     """Networks besides those that are everybody's into which connections are opened
     (`sipcore.transport.reach`)."""
+    trusted_peers: frozenset[str] = frozenset()
+    """Domains, in lower case, whose servers are believed who calls (RFC 3325's Trust Domain), and
+    whom they want to be sent on to. They prove who they are by a client certificate."""
     tls_folder: str = ""
     """Where the certificates lie (`sipcore.node.tls`); without it no TLS."""
     max_calls_per_account: int = 100

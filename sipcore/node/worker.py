@@ -510,6 +510,13 @@ class Worker:
         """
         return self._peers.get(flow, ())
 
+    def trusted_peer(self, flow: Flow) -> str:
+        """The trusted peer who sends by this flow, "" for everybody else."""
+        for name in self._peers.get(flow, ()):
+            if name in self.config.trusted_peers:
+                return name
+        return ""
+
     # --- services for applications -----------------------------------------------------------
     def record(self, record: Record) -> None:
         """Write a record of the event log."""

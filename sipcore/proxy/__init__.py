@@ -1,7 +1,7 @@
 """The stateful proxy of RFC 3261 §16: rules, forwarding, forking and the response context."""
 
 from sipcore.proxy.fork_strategy import best_response, merge_challenges
-from sipcore.proxy.forward import assert_identity, forwarded_request
+from sipcore.proxy.forward import forwarded_request, wants_privacy
 from sipcore.proxy.response_context import Branch, ProxyHost, ResponseContext
 from sipcore.proxy.rules import OwnRoute, loop_hash, refusal, strip_own_maddr, take_own_routes
 from sipcore.proxy.session_timer import (
@@ -22,7 +22,6 @@ __all__ = [
     "SessionPolicy",
     "SessionRequest",
     "ask_for_timer",
-    "assert_identity",
     "best_response",
     "forwarded_request",
     "loop_hash",
@@ -32,4 +31,5 @@ __all__ = [
     "strip_own_maddr",
     "take_own_routes",
     "too_short",
+    "wants_privacy",
 ]

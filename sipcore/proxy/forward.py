@@ -73,11 +73,10 @@ def remove_assertions(message: Message) -> None:
             message.remove(name)
 
 
-def assert_identity(request: Request, aor: str) -> None:
-    """Say in our name who sent a request (RFC 3325 §5), unless he asked for any kind of privacy."""
+def wants_privacy(request: Request) -> bool:
+    """Whether the sender asked for any kind of privacy (RFC 3323 §4.2)."""
     privacy = request.first("privacy")
-    if privacy is None or privacy.lower() == "none":
-        request.append("P-Asserted-Identity", f"<sip:{aor}>")
+    return privacy is not None and privacy.lower() != "none"
 
 
 _ASSERTIONS: Final = (

@@ -37,7 +37,17 @@ EMERGENCY_TEXT: Final = (
 class Query:
     """One question to the directory."""
 
-    __slots__ = ("caller", "domain", "explain", "method", "services", "trace", "uri", "uri_text")
+    __slots__ = (
+        "caller",
+        "domain",
+        "explain",
+        "is_trusted",
+        "method",
+        "services",
+        "trace",
+        "uri",
+        "uri_text",
+    )
 
     def __init__(
         self,
@@ -48,6 +58,7 @@ class Query:
         caller: Account | None,
         services: frozenset[str] = frozenset(),
         explain: bool = False,
+        is_trusted: bool = False,
     ) -> None:
         self.method = method
         self.uri = uri
@@ -55,7 +66,9 @@ class Query:
         self.domain = domain
         """The domain of ours the Request-URI names, None when it is foreign or a tel URI."""
         self.caller = caller
-        """The authenticated account, None for a stranger."""
+        """The authenticated account, None for a stranger and for a trusted peer."""
+        self.is_trusted = is_trusted
+        """Whether a trusted peer asks, whom we send on and tell who is not there."""
         self.services = services
         """Names that our own services answer to in every domain of ours."""
         self.explain = explain
@@ -68,7 +81,8 @@ class Query:
             domain = self.caller.domain  # a number was dialled, without a domain
         uri_text = f"{self.uri.scheme if self.uri.scheme == 'sips' else 'sip'}:{user}@{domain}"
         uri = parse_uri(uri_text)
-        return Query(self.method, uri, uri_text, domain, self.caller, self.services, self.explain)
+        rest = self.services, self.explain, self.is_trusted
+        return Query(self.method, uri, uri_text, domain, self.caller, *rest)
 
 
 def decide(
@@ -138,14 +152,15 @@ def _context(params: str) -> str:
 
 
 def _foreign(query: Query) -> Plan:
-    if query.caller is None:
+    if query.caller is None and not query.is_trusted:
         return Refuse(403, "Relaying Denied", "", None, ("stranger to a foreign domain",))
     if query.uri.scheme not in ("sip", "sips"):
         return Refuse(416, "", "", None, ("scheme not routed here",))
     uri_text = query.uri_text
     if "=" in uri_text or "?" in uri_text:  # as in `_target`
         uri_text = _as_request_uri(uri_text)
-    return Relay(Target(uri_text), (f"foreign domain for line {query.caller.id}",))
+    who = "a trusted peer" if query.caller is None else f"line {query.caller.id}"
+    return Relay(Target(uri_text), (f"foreign domain for {who}",))
 
 
 def _our_user(
@@ -170,7 +185,7 @@ def _our_user(
 
 
 def _unavailable(query: Query, status: int, account: Account | None, why: str) -> Refuse:
-    if query.caller is None:
+    if query.caller is None and not query.is_trusted:
         status = 480
     warning = SIPS_NOT_ALLOWED if status == 480 and query.uri.scheme == "sips" else ""
     return Refuse(status, "", "", account, (why,), warning)

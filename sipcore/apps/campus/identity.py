@@ -10,7 +10,7 @@ from sipcore.calls.token import PARAMETER
 from sipcore.directory import Account, AccountState, Device
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Kind, Record
-from sipcore.message import Request, Response, parse_uri
+from sipcore.message import Request, Response, Uri, parse_uri
 
 if TYPE_CHECKING:
     from sipcore.node.worker import Worker
@@ -28,13 +28,15 @@ man in the middle who could use this could as well take the other challenges out
 
 
 class Caller:
-    """The party that sent a request; `account` is None for a stranger."""
+    """The party that sent a request; `account` is None for a stranger and for a trusted peer."""
 
-    __slots__ = ("account", "device")
+    __slots__ = ("account", "device", "peer")
 
-    def __init__(self, account: Account | None, device: Device | None) -> None:
+    def __init__(self, account: Account | None, device: Device | None, peer: str = "") -> None:
         self.account = account
         self.device = device
+        self.peer = peer
+        """The domain of the trusted peer it is, or ""."""
 
 
 STRANGER: Final = Caller(None, None)
@@ -62,6 +64,9 @@ class Identity:
         worker = self._worker
         from_uri = request.from_.uri
         domain = worker.domain_of(from_uri)
+        peer = worker.trusted_peer(flow)
+        if peer and not self._names_one_of_us(from_uri, domain):
+            return Caller(None, None, peer)
         if domain is None:
             if from_uri.scheme in ("sip", "sips"):
                 return STRANGER
@@ -81,6 +86,12 @@ class Identity:
             tx.respond(request.respond(403, "From Not Yours", to_tag=worker.new_tag()), now)
             return None
         return Caller(account, verdict.device)
+
+    def _names_one_of_us(self, uri: Uri, domain: str | None) -> bool:
+        """Whether a From is that of an account of ours, which nobody but its devices may say."""
+        return domain is not None and (
+            self._worker.directory.resolve(uri.user_decoded, domain) is not None
+        )
 
     def _came_back(self, request: Request, domain: str) -> CallToken | None:
         """The token of an INVITE of one of us that was sent on to a foreign domain and came back.
@@ -162,7 +173,7 @@ class Identity:
         stale = verdict.kind is VerdictKind.STALE
         tx.respond(self._challenge_response(request, proxy, bound_to, domain, stale), now)
 
-    def plain_challenge(self, request: Request) -> Response | None:
+    def plain_challenge(self, request: Request, flow: Flow) -> Response | None:
         """The challenge for a request without credentials; None where none is due."""
         worker = self._worker
         if request.method == "REGISTER":
@@ -173,6 +184,8 @@ class Identity:
             return self._challenge_response(request, False, worker.aor_of(uri), domain, False)
         domain = worker.domain_of(request.from_.uri)
         if domain is None or request.max_forwards == 0:
+            return None
+        if worker.trusted_peer(flow) and not self._names_one_of_us(request.from_.uri, domain):
             return None
         if self._came_back(request, domain) is not None:
             return None

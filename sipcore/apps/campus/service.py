@@ -36,19 +36,19 @@ from sipcore.calls.token import PARAMETER
 from sipcore.directory import Account, AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
-from sipcore.message import Request, Response, is_sips, parse_name_addr
+from sipcore.message import Request, Response, is_sips, parse_name_addr, parse_uri
 from sipcore.proxy import (
     REFRESH_METHODS,
     Branch,
     OwnRoute,
     ResponseContext,
     ask_for_timer,
-    assert_identity,
     forwarded_request,
     refusal,
     strip_own_maddr,
     take_own_routes,
     too_short,
+    wants_privacy,
 )
 from sipcore.proxy.forward import (
     next_hop_text,
@@ -125,7 +125,7 @@ class CampusService:
             return False  # refused, and asked for no credentials
         if self._edge.carries_token(request):
             return False
-        response = self._identity.plain_challenge(request)
+        response = self._identity.plain_challenge(request, back)
         if response is None:
             return False
         self._worker.send(back, response.to_bytes())
@@ -210,6 +210,7 @@ class CampusService:
             worker.domain_of(uri) if worker.is_ours(uri) else None,
             caller.account,
             self._service_names,
+            is_trusted=bool(caller.peer),
         )
         plan = self._plan(query)
         if (
@@ -286,6 +287,7 @@ class CampusService:
             return
         if attempt is not None:
             attempt.session = ask_for_timer(request, worker.config.sessions)
+        identities = self._identities(request, caller, plan)
         context = ResponseContext(
             worker,
             tx,
@@ -294,12 +296,33 @@ class CampusService:
             own_realm=worker.directory.realm,
             account=attempt,
         )
-        if isinstance(plan, Fork) and caller.account is not None:
-            assert_identity(request, caller.account.aor)
+        for identity in identities:
+            request.append("P-Asserted-Identity", identity)
         tx.owner = context
         if attempt is not None:
             self._attempts[attempt.call.context] = context
         context.start(now)
+
+    def _identities(self, request: Request, caller: Caller, plan: Plan) -> list[str]:
+        """What is said in our name of who is calling (RFC 3325 §5), to whom it is said.
+
+        To our own phones, and to trusted peers whom only TLS can reach; what a trusted peer has said,
+        to our own phones. Nothing of who asked for any kind of privacy.
+        """
+        if wants_privacy(request):
+            return []
+        if caller.account is None:
+            said = caller.peer and isinstance(plan, Fork)
+            return request.rows("p-asserted-identity") if said else []
+        is_peer = isinstance(plan, Relay) and self._leads_to_peer(plan.target)
+        return [f"<sip:{caller.account.aor}>"] if is_peer or isinstance(plan, Fork) else []
+
+    def _leads_to_peer(self, target: Target) -> bool:
+        peers = self._worker.config.trusted_peers
+        if not peers:
+            return False
+        uri = parse_uri(target.uri_text)
+        return uri.host in peers and (uri.scheme == "sips" or uri.transport == "TLS")
 
     def _refuse(
         self,
@@ -365,6 +388,8 @@ class CampusService:
             "source": flow.remote[0],
             "node": worker.config.node,
         }
+        if caller.peer:
+            fields["peer"] = caller.peer
         worker.calls.begin(call, fields)
         if own is not None:
             own.call = call

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from sipcore.eventlog import Kind
+from sipcore.locate import Answer
 from sipcore.message import Request, parse_name_addr
 from sipcore.transport.flow import Address, Flow
 from tests.sipcore.simulation.phone import Outgoing, Phone, answer_at_once
@@ -339,6 +341,115 @@ def test_an_application_knows_which_domains_a_peer_has_proved(size: Size) -> Non
         assert [worker.identities_of(f) for f in flows] == [("peer.example", "sub.example"), ()]
     node.prove(peer)  # the connection is gone
     assert {worker.identities_of(flows[0]) for worker in world.workers} == {()}
+
+
+# --- trusted peers --------------------------------------------------------------------------------
+def with_peer(size: Size, *proved: str) -> tuple[World, Phone, Phone]:
+    """bob, who is registered, and a server that has proved to speak for these domains."""
+    world = World(1, size, ["anna", "bob", "clara"], tls=True, trusted_peers=frozenset(["pbx.example"]))
+    bob = phone(world, "bob", UDP)
+    pbx = Phone(world, "pbx", ("192.0.2.80", 40_000), transport="TLS")
+    if proved:
+        world.nodes[0].prove(pbx.address, *proved)
+    return world, bob, pbx
+
+
+def said_by(sender: str, *headers: tuple[str, str]) -> Callable[[Request], None]:
+    def edit(request: Request) -> None:
+        request.set("From", f"<{sender}>;tag=p")
+        request.append("P-Asserted-Identity", '"The Desk" <sip:4711@pbx.example>')
+        for header in headers:
+            request.append(*header)
+
+    return edit
+
+
+DESK = "sip:4711@pbx.example"
+
+
+@pytest.mark.rfc("PRX-48", "SEC-05")
+@pytest.mark.parametrize(
+    ("proved", "privacy", "shown"),
+    [
+        (["pbx.example"], "", True),
+        (["else.example", "pbx.example"], "none", True),
+        (["pbx.example"], "id", False),
+        (["else.example"], "", False),
+        ([], "", False),
+    ],
+)
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_a_peer_is_believed_who_calls_where_its_certificate_is_one_we_trust(
+    size: Size, method: str, proved: list[str], privacy: str, shown: bool
+) -> None:
+    world, bob, pbx = with_peer(size, *proved)
+    headers = [("Privacy", privacy)] if privacy else []
+    assert sent(pbx, method, f"sip:bob@{DOMAIN}", said_by(DESK, *headers)).status == 200
+    received = next(r for r in bob.received if r.method == method)
+    assert received.has("p-asserted-identity") == shown
+    assert received.has("privacy") == bool(privacy)
+    peers = {record.fields.get("peer") for record in world.records_of(Kind.CALL_BEGIN)}
+    known = "pbx.example" if "pbx.example" in proved else None
+    assert peers == ({known} if method == "INVITE" else set())
+
+
+@pytest.mark.rfc("PRX-10", "SEC-05")
+@pytest.mark.parametrize(("proved", "status"), [(["pbx.example"], 200), (["x.example"], 403)])
+def test_a_trusted_peer_is_sent_on_to_others(size: Size, proved: list[str], status: int) -> None:
+    world, _, pbx = with_peer(size, *proved)
+    far = Phone(world, "far", ("203.0.113.5", 5060))
+    outgoing = sent(pbx, "MESSAGE", "sip:zoe@203.0.113.5", said_by(DESK))
+    assert outgoing.status == status
+    assert [r.has("p-asserted-identity") for r in far.received] == [False] * (status == 200)
+
+
+def test_a_trusted_peer_is_told_who_is_not_there(size: Size) -> None:
+    _, _, pbx = with_peer(size, "pbx.example")
+    asked = [sent(pbx, "MESSAGE", f"sip:{n}@{DOMAIN}", said_by(DESK)) for n in ("nobody", "clara")]
+    assert [outgoing.status for outgoing in asked] == [404, 480]
+
+
+@pytest.mark.parametrize(
+    ("sender", "proved", "status"),
+    [
+        (f"sip:5000@{DOMAIN}", ["pbx.example"], 200),  # one of its own extensions in our plan
+        (f"sip:5000@{DOMAIN}", ["x.example"], 407),
+        (f"sip:clara@{DOMAIN}", ["pbx.example"], 407),
+        (f"sip:1002@{DOMAIN}", ["pbx.example"], 407),  # her number
+    ],
+)
+def test_a_trusted_peer_calls_as_nobody_of_us(
+    size: Size, sender: str, proved: list[str], status: int
+) -> None:
+    _, bob, pbx = with_peer(size, *proved)
+    outgoing = sent(pbx, "MESSAGE", f"sip:bob@{DOMAIN}", said_by(sender))
+    assert outgoing.responses[0].status == status
+    assert bool(bob.received) == (status == 200)
+
+
+@pytest.mark.rfc("PRX-48")
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("sips:4711@pbx.example", True),
+        ("sip:4711@pbx.example;transport=tls", True),
+        ("sip:4711@pbx.example", False),
+        ("sips:4711@else.example", False),
+    ],
+)
+def test_who_of_us_calls_is_said_to_a_trusted_peer_over_tls(
+    size: Size, target: str, told: bool
+) -> None:
+    world = World(1, size, ["anna", "bob"], tls=True, trusted_peers=frozenset(["pbx.example"]))
+    anna = phone(world, "anna", SIPS)
+    heard: list[bytes] = []
+    for name in ("pbx.example", "else.example"):
+        world.zone[name, "A"] = Answer(300.0, addresses=["192.0.2.9"])
+    for port in (5060, 5061):
+        world.network.attach(("192.0.2.9", port), lambda data, source, now: heard.append(data))
+    sent(anna, "MESSAGE", target)
+    [received] = {data for data in heard if data.startswith(b"MESSAGE")}
+    assert (b"P-Asserted-Identity: <sip:anna@campus.example>" in received) == told
 
 
 @pytest.mark.rfc("TRP-14")

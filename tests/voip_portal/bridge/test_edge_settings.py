@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 from django.core.management.base import CommandError
 
-from voip_portal.bridge.management.commands.sipd import edge_domains, open_networks, service_route
+from voip_portal.bridge.management.commands.sipd import (
+    edge_domains,
+    open_networks,
+    service_route,
+    trusted_peers,
+)
 from voip_portal.numbers.models import Domain
 
 
@@ -44,3 +49,13 @@ def test_networks_are_written_as_networks() -> None:
     for word in ("10.1.2.3/16", "pbx.campus.example", "10.0.0.0/33"):
         with pytest.raises(CommandError, match=r"VOIP_OPEN_NETWORKS.*write 10"):
             open_networks([word])
+
+
+def test_trusted_peers_are_domains() -> None:
+    assert trusted_peers(["PBX.campus.example", "gw.example.org"]) == [
+        "pbx.campus.example",
+        "gw.example.org",
+    ]
+    for word in ("sip:pbx.example", "10.0.0.9", "*.example", "pbx.example:5061", "a@b", "[::1]"):
+        with pytest.raises(CommandError, match=r"VOIP_TRUSTED_PEERS.*write pbx"):
+            trusted_peers([word])

@@ -101,6 +101,7 @@ def daemon_config(node: str, hosts: list[str], port: int, tls_port: int) -> dict
         "dns": dns_servers(settings.VOIP_DNS),
         "open_networks": open_networks(settings.VOIP_OPEN_NETWORKS),
         "edge_for": edge_domains(settings.VOIP_EDGE_FOR),
+        "trusted_peers": trusted_peers(settings.VOIP_TRUSTED_PEERS),
         "service_route": service_route(settings.VOIP_SERVICE_ROUTE),
         "cluster_keys": keys,
         "applications": settings.VOIP_APPLICATIONS,
@@ -142,6 +143,17 @@ def open_networks(words: Sequence[str]) -> list[str]:
                 f"VOIP_OPEN_NETWORKS: {error}: write 10.0.0.0/8 or 192.168.7.2."
             ) from None
     return list(words)
+
+
+def trusted_peers(words: Sequence[str]) -> list[str]:
+    """The domains of VOIP_TRUSTED_PEERS, in lower case."""
+    for word in words:
+        if not is_sip_uri(f"sip:{word}") or set("@:;/*") & set(word) or is_address(word):
+            raise CommandError(
+                f"VOIP_TRUSTED_PEERS: {word} is no domain that a certificate can name: "
+                "write pbx.example.org."
+            )
+    return [word.lower() for word in words]
 
 
 def edge_domains(words: Sequence[str]) -> dict[str, str]:
