@@ -39,6 +39,8 @@ VOIP_SERVICE_ROUTE = env.words("VOIP_SERVICE_ROUTE")
 """URIs that phones are told to send their requests by (RFC 3608)."""
 VOIP_OPEN_NETWORKS = env.words("VOIP_OPEN_NETWORKS")
 """Private networks into which the SIP server may open connections (`sipcore.transport.reach`)."""
+VOIP_ENUM = os.environ.get("VOIP_ENUM") or ""
+"""Below which domain numbers that nobody here has are looked up (RFC 6116); empty: they are not."""
 VOIP_TRUSTED_PEERS = env.words("VOIP_TRUSTED_PEERS")
 """Domains whose servers, by their certificate, are believed who calls and are relayed for."""
 VOIP_DNS = env.words("VOIP_DNS")

@@ -7,12 +7,14 @@ long as they may be kept, and remembers which servers did not answer.
 from sipcore.locate.answers import Answer, AnswerCache, Naptr, Question, Srv
 from sipcore.locate.dead import DeadServers
 from sipcore.locate.destination import Candidate, Destination, destination, way_back_of
-from sipcore.locate.locator import Locator, Seeker
+from sipcore.locate.enum import address_of_number, domain_of_number, is_full_number
+from sipcore.locate.locator import Asker, Locator, Seeker
 from sipcore.locate.search import Search
 
 __all__ = [
     "Answer",
     "AnswerCache",
+    "Asker",
     "Candidate",
     "DeadServers",
     "Destination",
@@ -22,6 +24,9 @@ __all__ = [
     "Search",
     "Seeker",
     "Srv",
+    "address_of_number",
     "destination",
+    "domain_of_number",
+    "is_full_number",
     "way_back_of",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Protocol
 
-from sipcore.locate.answers import Answer, AnswerCache, Question
+from sipcore.locate.answers import NOBODY_KNOWS, Answer, AnswerCache, Question
 from sipcore.locate.dead import DeadServers
 from sipcore.locate.destination import Candidate, Destination
 from sipcore.locate.search import Search, Speaks
@@ -26,6 +26,13 @@ class Seeker(Protocol):
 
     def found(self, server: Candidate | None, now: float) -> None:
         """The next server to try, or None when there is none left."""
+
+
+class Asker(Protocol):
+    """Who wants to know what the DNS says, and looks for no server."""
+
+    def told(self, answer: Answer, now: float) -> None:
+        """What it says; `NOBODY_KNOWS` where it cannot be asked."""
 
 
 class Locator:
@@ -47,10 +54,11 @@ class Locator:
         self._probe = probe
         self.most_waiting = most_waiting
         self._waiting: dict[Question, list[tuple[Search, Seeker]]] = {}
+        self._asking: dict[Question, list[Asker]] = {}
         self._searches = 0
 
     def __len__(self) -> int:
-        """How many searches wait for an answer."""
+        """How many searches and askers wait for an answer."""
         return self._searches
 
     def start(self, wanted: Destination | None, *, stateless: bool = False) -> Search:
@@ -62,9 +70,27 @@ class Locator:
         search.current = None
         self._go_on(search, seeker, now)
 
+    def ask(self, question: Question, asker: Asker, now: float) -> None:
+        """Tell the asker what the DNS says: at once, or when the answer has come."""
+        answer = self.cache.get(question, now)
+        if answer is None and self._searches >= self.most_waiting:
+            answer = NOBODY_KNOWS
+        if answer is not None:
+            asker.told(answer, now)
+            return
+        self._searches += 1
+        is_asked = question in self._waiting or question in self._asking
+        self._asking.setdefault(question, []).append(asker)
+        if not is_asked:
+            self._ask(question)
+
     def answered(self, question: Question, answer: Answer, now: float) -> None:
         """The DNS answered, or did not."""
         self.cache.put(question, answer, now)
+        askers = self._asking.pop(question, ())
+        self._searches -= len(askers)
+        for asker in askers:
+            asker.told(answer, now)
         for search, seeker in self._waiting.pop(question, ()):
             search.known[question] = answer
             search.open.discard(question)
@@ -116,4 +142,5 @@ class Locator:
                 waiting.append((search, seeker))
                 continue
             self._waiting[question] = [(search, seeker)]
-            self._ask(question)
+            if question not in self._asking:
+                self._ask(question)

@@ -88,6 +88,8 @@ class WorkerConfig:
     trusted_peers: frozenset[str] = frozenset()
     """Domains, in lower case, whose servers are believed who calls (RFC 3325's Trust Domain), and
     whom they want to be sent on to. They prove who they are by a client certificate."""
+    enum_suffix: str = ""
+    """Below which domain the DNS knows of telephone numbers, `e164.arpa`; "": it is not asked."""
     tls_folder: str = ""
     """Where the certificates lie (`sipcore.node.tls`); without it no TLS."""
     max_calls_per_account: int = 100

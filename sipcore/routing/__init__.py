@@ -1,6 +1,17 @@
 """`decide(directory, bindings, query) -> Plan`: where a request goes, and why."""
 
-from sipcore.routing.decide import Query, decide
+from sipcore.routing.decide import Query, decide, dialled_number
 from sipcore.routing.plan import Fork, Group, Plan, Refuse, Relay, Service, Target
 
-__all__ = ["Fork", "Group", "Plan", "Query", "Refuse", "Relay", "Service", "Target", "decide"]
+__all__ = [
+    "Fork",
+    "Group",
+    "Plan",
+    "Query",
+    "Refuse",
+    "Relay",
+    "Service",
+    "Target",
+    "decide",
+    "dialled_number",
+]

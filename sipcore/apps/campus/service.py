@@ -17,6 +17,7 @@ from sipcore.apps.campus.accounting import (
     end_attempt,
 )
 from sipcore.apps.campus.edge import Edge, Passage
+from sipcore.apps.campus.enum import NumberSearch, number_to_ask_for
 from sipcore.apps.campus.identity import Caller, Identity
 from sipcore.apps.campus.own_request import OwnTransaction
 from sipcore.apps.campus.record_route import (
@@ -36,7 +37,7 @@ from sipcore.calls.token import PARAMETER
 from sipcore.directory import Account, AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
-from sipcore.message import Request, Response, is_sips, parse_name_addr, parse_uri
+from sipcore.message import Request, Response, Uri, is_sips, parse_name_addr, parse_uri
 from sipcore.proxy import (
     REFRESH_METHODS,
     Branch,
@@ -201,18 +202,59 @@ class CampusService:
         caller = self._identity.caller(tx, request, flow, now)
         if caller is None:
             return
+        plan = self._plan(self._query(request, request.uri, request.uri_text, caller))
+        suffix = self._worker.config.enum_suffix
+        number = number_to_ask_for(suffix, request.uri, caller, plan)
+        if number:
+            search = NumberSearch(self, tx, request, flow, caller, plan, number)
+            search.start(self._worker, suffix, now)
+        else:
+            self._follow(tx, request, flow, caller, plan, now)
+
+    def _query(self, request: Request, uri: Uri, uri_text: str, caller: Caller) -> Query:
         worker = self._worker
-        uri = request.uri
-        query = Query(
+        return Query(
             request.method,
             uri,
-            request.uri_text,
+            uri_text,
             worker.domain_of(uri) if worker.is_ours(uri) else None,
             caller.account,
             self._service_names,
             is_trusted=bool(caller.peer),
         )
-        plan = self._plan(query)
+
+    def follow_number(
+        self,
+        tx: ServerTransaction,
+        request: Request,
+        flow: Flow,
+        caller: Caller,
+        plan: Plan,
+        uri: Uri | None,
+        now: float,
+    ) -> None:
+        """Go on with a request whose number has this address, or with the plan where it has none."""
+        account = caller.account
+        if account is not None and not self._is_active(account):
+            plan = Refuse(403, trace=("suspended meanwhile",))
+        elif uri is not None:
+            plan = self._plan(self._query(request, uri, uri.text, caller))
+        self._follow(tx, request, flow, caller, plan, now)
+
+    def _is_active(self, account: Account) -> bool:
+        present = self._worker.directory.account(account.id)
+        return present is not None and present.state is AccountState.ACTIVE
+
+    def _follow(
+        self,
+        tx: ServerTransaction,
+        request: Request,
+        flow: Flow,
+        caller: Caller,
+        plan: Plan,
+        now: float,
+    ) -> None:
+        """Do what the plan says, unless what is asked of us goes too far."""
         if (
             isinstance(plan, Service)
             and caller.account is None

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,7 +18,7 @@ import uvloop
 from sipcore.apps.campus import CampusService
 from sipcore.bindings import Binding, BindingTable
 from sipcore.locate import Candidate
-from sipcore.message import Request, Response, parse_message
+from sipcore.message import Request, Response, parse_auth_params, parse_message
 from sipcore.node.config import Listener, WorkerConfig
 from sipcore.node.journal import Journal
 from sipcore.node.server import Node
@@ -25,7 +26,7 @@ from sipcore.node.spool import Spool
 from sipcore.node.worker import Worker
 from sipcore.transport.flow import Address
 from tests.sipcore.node.test_server import NoStore
-from tests.sipcore.simulation.world import DOMAIN, KEY, make_directory
+from tests.sipcore.simulation.world import DOMAIN, KEY, ha1, make_directory, secret_of
 from tests.support.certificates import Pair, self_signed, signed
 from tests.support.nsd import Nsd
 from tests.support.ports import free_port, has_ipv6
@@ -125,6 +126,7 @@ class Serving:
         contact: str,
         dns: Sequence[Address] = (),
         hosts: Sequence[str] = ("127.0.0.1",),
+        **more: Any,
     ) -> None:
         self.address = ("127.0.0.1", free_port())
         local = [(host, self.address[1]) for host in hosts]
@@ -135,7 +137,11 @@ class Serving:
         (folder / "tls" / "trusted").mkdir(parents=True)
         (folder / "tls" / "trusted" / "authority.pem").write_bytes(AUTHORITY.public_pem)
         config = WorkerConfig(
-            node="n1", cluster_keys=(KEY,), listeners=listeners, tls_folder=str(folder / "tls")
+            node="n1",
+            cluster_keys=(KEY,),
+            listeners=listeners,
+            tls_folder=str(folder / "tls"),
+            **more,
         )
         table = BindingTable()
         table.replace(1, 1, [Binding(1, contact, contact, "id", 1, 4e9)])
@@ -203,6 +209,9 @@ _sips._tcp.secure IN SRV 1 0 {dead} one
 _sips._tcp.secure IN SRV 2 0 {alive} two
 _sip._tcp.back IN SRV 1 0 {dead} one
 _sip._tcp.back IN SRV 2 0 {alive} two
+_sip._udp.two IN SRV 1 0 {alive} two
+7.6.5.4.3.2.1.8.6.4 IN NAPTR 10 10 "u" "E2U+email" "!^.*$!mailto:x@far.example!" .
+7.6.5.4.3.2.1.8.6.4 IN NAPTR 20 10 "u" "E2U+sip" "!^\\\\+46(.*)$!sip:0\\\\1@two.far.example!" .
 {many}
 """
     with Nsd(tmp_path / "nsd", {"far.example": zone, "broken.example": ""}) as nsd:
@@ -251,6 +260,45 @@ def test_a_host_of_both_families_is_reached_by_either(
                 await ask(single, caller, four)  # all that it speaks
 
     run(test)
+
+
+@pytest.mark.peers
+@pytest.mark.rfc("LOC-13")
+def test_a_number_is_found_by_enum(
+    tmp_path: Path, dns: Nsd, ports: list[int], run: Callable[[Test], None]
+) -> None:
+    """Asked by one of us: she answers the challenge herself."""
+
+    async def test() -> None:
+        anna = f"sip:anna@{DOMAIN}"
+        async with Serving(tmp_path, anna, [dns.address], enum_suffix="far.example") as serving:
+            with Peer() as caller, Peer(ports[1]) as alive:
+                asked = message(port_of(caller.address))
+                asked.uri_text = "tel:+46-8-1234567"
+                asked.set("From", f"<{anna}>;tag=1")
+                caller.send(asked.to_bytes(), serving.address)
+                challenge = await caller.final()
+                assert challenge.status == 407
+                asked.append("Proxy-Authorization", answer_to(challenge, "MESSAGE", asked.uri_text))
+                asked.set("Via", f"{asked.first('via')}x")
+                caller.send(asked.to_bytes(), serving.address)
+                request = await alive.answer()
+                assert request.uri_text == "sip:081234567@two.far.example"
+                assert (await caller.final()).status == 200
+
+    run(test)
+
+
+def answer_to(challenge: Response, method: str, uri: str) -> str:
+    """anna's credentials for the first challenge."""
+    asked = parse_auth_params(challenge.rows("proxy-authenticate")[0])
+    key = ha1("SHA-256", "anna", secret_of("anna")).decode()
+    a2 = sha256(f"{method}:{uri}".encode()).hexdigest()
+    proof = sha256(f"{key}:{asked['nonce']}:00000001:c:auth:{a2}".encode()).hexdigest()
+    return (
+        f'Digest username="anna", realm="{asked["realm"]}", nonce="{asked["nonce"]}", uri="{uri}", '
+        f'response="{proof}", algorithm=SHA-256, qop=auth, nc=00000001, cnonce="c"'
+    )
 
 
 @contextlib.asynccontextmanager

@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 
 from voip_portal.bridge.management.commands.sipd import (
     edge_domains,
+    enum_suffix,
     open_networks,
     service_route,
     trusted_peers,
@@ -59,3 +60,14 @@ def test_trusted_peers_are_domains() -> None:
     for word in ("sip:pbx.example", "10.0.0.9", "*.example", "pbx.example:5061", "a@b", "[::1]"):
         with pytest.raises(CommandError, match=r"VOIP_TRUSTED_PEERS.*write pbx"):
             trusted_peers([word])
+
+
+def test_numbers_are_looked_up_below_a_domain() -> None:
+    assert [enum_suffix(word) for word in ("", "E164.arpa", "nrenum.net.")] == [
+        "",
+        "e164.arpa",
+        "nrenum.net",
+    ]
+    for word in ("sip:e164.arpa", "192.0.2.1", "e164.arpa/x"):
+        with pytest.raises(CommandError, match=r"VOIP_ENUM.*write e164"):
+            enum_suffix(word)

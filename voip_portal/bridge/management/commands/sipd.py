@@ -101,6 +101,7 @@ def daemon_config(node: str, hosts: list[str], port: int, tls_port: int) -> dict
         "dns": dns_servers(settings.VOIP_DNS),
         "open_networks": open_networks(settings.VOIP_OPEN_NETWORKS),
         "edge_for": edge_domains(settings.VOIP_EDGE_FOR),
+        "enum_suffix": enum_suffix(settings.VOIP_ENUM),
         "trusted_peers": trusted_peers(settings.VOIP_TRUSTED_PEERS),
         "service_route": service_route(settings.VOIP_SERVICE_ROUTE),
         "cluster_keys": keys,
@@ -148,12 +149,25 @@ def open_networks(words: Sequence[str]) -> list[str]:
 def trusted_peers(words: Sequence[str]) -> list[str]:
     """The domains of VOIP_TRUSTED_PEERS, in lower case."""
     for word in words:
-        if not is_sip_uri(f"sip:{word}") or set("@:;/*") & set(word) or is_address(word):
+        if not is_domain(word):
             raise CommandError(
                 f"VOIP_TRUSTED_PEERS: {word} is no domain that a certificate can name: "
                 "write pbx.example.org."
             )
     return [word.lower() for word in words]
+
+
+def enum_suffix(word: str) -> str:
+    """The domain of VOIP_ENUM, in lower case; "" for none."""
+    if word and not is_domain(word):
+        raise CommandError(f"VOIP_ENUM: {word} is no domain: write e164.arpa.")
+    return word.lower().rstrip(".")
+
+
+def is_domain(text: str) -> bool:
+    """Whether this is the name of a domain, and nothing besides."""
+    is_bare = not set("@:;?/*<>") & set(text) and not is_address(text)
+    return is_bare and is_sip_uri(f"sip:{text}")
 
 
 def edge_domains(words: Sequence[str]) -> dict[str, str]:
