@@ -635,6 +635,21 @@ def test_calls_are_spread_by_weight_but_acks_without_state_are_not(size: Size) -
     assert not edges[1].ack_requests
 
 
+@pytest.mark.rfc("LOC-09")
+def test_the_acks_of_a_call_go_to_one_address_however_the_dns_turns_them_round(size: Size) -> None:
+    world, anna, edges = edge_world(size)
+    names = [question for question in world.zone if question[1] == "SRV"]
+    for question in names:
+        world.zone[question] = Answer(0.0, srv=[Srv(1, 0, 5060, "both.edge.example")])
+    addresses = [edge.address[0] for edge in edges]
+    for turn in range(6):
+        world.zone["both.edge.example", "A"] = Answer(0.0, addresses=addresses[:: 1 - turn % 2 * 2])
+        outgoing = anna.call("bob")
+        world.run(0.3)
+        assert outgoing.status == 200
+    assert sorted(bool(edge.ack_requests) for edge in edges) == [False, True]
+
+
 @pytest.mark.rfc("PRX-18")
 def test_a_route_that_names_a_server_is_followed_and_fails_over(size: Size) -> None:
     world, anna, edges = edge_world(size)
