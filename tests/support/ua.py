@@ -207,7 +207,8 @@ class Called:
 class Agent:
     """One phone. `secret` is None for a stranger.
 
-    Over TLS it knows servers by what `authority` has signed, as strictly as a browser.
+    Over TLS it knows servers by what `authority` has signed, as strictly as a browser, and may show
+    a `certificate` of its own, as the server of another domain does.
     """
 
     def __init__(
@@ -221,9 +222,11 @@ class Agent:
         domain: str = "",
         scheme: str = "sip",
         authority: Path | None = None,
+        certificate: Path | None = None,
     ) -> None:
         self.scheme = scheme
         self._authority = authority
+        self._certificate = certificate
         self.server = server
         self.user = user
         self.secret = secret
@@ -249,6 +252,8 @@ class Agent:
         stream = socket.create_connection(self.server, PATIENCE_S)
         if self.transport == "TLS":
             context = ssl.create_default_context(cafile=self._authority)
+            if self._certificate is not None:
+                context.load_cert_chain(self._certificate)
             return context.wrap_socket(stream, server_hostname=self.server[0])
         return stream
 
@@ -329,6 +334,11 @@ class Agent:
             (self.repeats if data in self._seen else self.inbox).append(message)
             self._seen.add(data)
         return True
+
+    def raw(self, timeout: float = PATIENCE_S) -> bytes:
+        """The next datagram as it came, or what a connection has just brought."""
+        self._socket.settimeout(timeout)
+        return self._socket.recv(65_535)
 
     def _take(self, what: int | str, call_id: str, cseq: tuple[int, str] | None) -> Wire | None:
         for index, message in enumerate(self.inbox):

@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import uvloop
 
 from sipcore.apps.campus import CampusService
 from sipcore.apps.echo import Echo
+from sipcore.apps.user_agent import UserAgent
 from sipcore.bindings import BindingChange, BindingTable, MemoryBindingStore, StoreResult
 from sipcore.node.config import Listener, WorkerConfig
 from sipcore.node.journal import Journal
@@ -45,23 +47,36 @@ class _Writer:
 class Served:
     """The running node, and phones that know its secrets."""
 
-    def __init__(self, folder: Path, timers: Timers, host: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        timers: Timers,
+        host: str,
+        services: Sequence[type[UserAgent]],
+        **more: Any,
+    ) -> None:
         self.port = free_port()
+        self.tls_port = free_port()
+        """Nobody listens there without `tls_folder`."""
         self.other_port = free_port()
         hosts = [host or "127.0.0.1", *(["::1"] if has_ipv6() and not host else [])]
         addresses = [(host, self.port) for host in hosts]
         listeners = [Listener(t, a, a) for a in addresses for t in ("UDP", "TCP")]
-        other = (hosts[0], self.other_port)
+        other, secure = (hosts[0], self.other_port), (hosts[0], self.tls_port)
+        listeners.append(Listener("UDP", other, other))
+        if "tls_folder" in more:
+            listeners.append(Listener("TLS", secure, secure))
         config = WorkerConfig(
             node="n1",
             cluster_keys=(KEY,),
-            listeners=(*listeners, Listener("UDP", other, other)),
+            listeners=tuple(listeners),
             own_hosts=frozenset((hosts[0], "[::1]")),
             timers=timers,
+            **more,
         )
         directory = make_directory(["anna", "bob", "clara"])
         worker = Worker(
-            config, directory, BindingTable(), Random(1), lambda w: CampusService(w, [Echo])
+            config, directory, BindingTable(), Random(1), lambda w: CampusService(w, services)
         )
         self.node = Node(
             worker,
@@ -79,15 +94,20 @@ class Served:
         transport: str = "UDP",
         host: str = "127.0.0.1",
         port: int = 0,
+        authority: Path | None = None,
+        certificate: Path | None = None,
     ) -> Agent:
         """A phone of anna, bob or clara; any other name is a stranger."""
         ours = name in ("anna", "bob", "clara")
+        usual = self.tls_port if transport == "TLS" else self.port
         made = Agent(
-            (host, port or self.port),
+            (host, port or usual),
             name,
             secret_of(name) if ours else None,
             transport=transport,
             domain="" if ours else "elsewhere.example",
+            authority=authority,
+            certificate=certificate,
         )
         self._agents.append(made)
         return made
@@ -109,9 +129,18 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, timers: Timers | None = None, host: str = "") -> Iterator[Served]:
-    """Start a node, on the loopback or at this address; end it afterwards."""
-    served = Served(folder, timers or Timers(), host)
+def serving(
+    folder: Path,
+    timers: Timers | None = None,
+    host: str = "",
+    services: Sequence[type[UserAgent]] = (Echo,),
+    **more: Any,
+) -> Iterator[Served]:
+    """Start a node, on the loopback or at this address; end it afterwards.
+
+    `more` is what differs from the usual configuration; a `tls_folder` has it listen for TLS too.
+    """
+    served = Served(folder, timers or Timers(), host, services, **more)
     loop = served.loop
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
