@@ -1,10 +1,11 @@
-"""Free ports, below the range that the kernel gives to outgoing connections."""
+"""Free ports, below the range that the kernel gives to outgoing connections; our own addresses."""
 
 from __future__ import annotations
 
 import os
 import socket
 from collections import deque
+from contextlib import suppress
 from itertools import cycle
 from random import SystemRandom
 from typing import TYPE_CHECKING
@@ -26,6 +27,14 @@ _given: deque[int] = deque(maxlen=200)
 def has_ipv6() -> bool:
     """Whether this machine has the IPv6 loopback."""
     return _is_free("::1", 0, socket.SOCK_DGRAM)
+
+
+def own_address() -> str:
+    """An address of this machine besides the loopback, "" where there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # sends nothing
+        return str(probe.getsockname()[0])
+    return ""
 
 
 def free_port(count: int = 1) -> int:

@@ -6,12 +6,9 @@ Each part has tests of its own; here is one whole node, and what only shows when
 from __future__ import annotations
 
 import secrets
-import select
-import socket
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Self
 
 import pytest
 
@@ -20,11 +17,10 @@ from sipcore.message import Request
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Flow
 from tests.sipcore.conformance.served import Served, serving
-from tests.sipcore.node.test_streams import own_address
 from tests.support.certificates import self_signed, signed
-from tests.support.ports import free_port
-from tests.support.ua import PATIENCE_S, Agent
-from tests.support.wire import read
+from tests.support.ports import free_port, own_address
+from tests.support.two_ways import TwoWays
+from tests.support.ua import Agent
 
 AUTHORITY = self_signed()
 FAR = "far.example"
@@ -164,31 +160,3 @@ def test_large_requests_go_by_tcp_into_networks_that_are_open(
         request = anna.authorized(request, anna.response(request, 407))
         anna.send(request)
         assert zoe.via() == ("TCP" if is_open else "UDP")
-
-
-class TwoWays:
-    """Takes datagrams and connections at one address."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._datagrams.bind((host, port))
-        self._listening = socket.create_server((host, port))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._datagrams.close()
-        self._listening.close()
-
-    def via(self) -> str:
-        """By which transport a request comes, as its Via says."""
-        ready, _, _ = select.select([self._datagrams, self._listening], [], [], PATIENCE_S)
-        assert ready
-        if self._datagrams in ready:
-            data = self._datagrams.recv(65_535)
-        else:
-            with self._listening.accept()[0] as stream:
-                stream.settimeout(PATIENCE_S)
-                data = stream.recv(65_535)
-        return read(data).get("Via").split()[0].rpartition("/")[2]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,7 +13,7 @@ from sipcore.node.config import Listener, StreamLimits
 from sipcore.node.streams import StreamSet, source_of
 from sipcore.transport.flow import Flow
 from sipcore.transport.reach import Reach
-from tests.support.ports import free_port
+from tests.support.ports import free_port, own_address
 
 MESSAGE = b"OPTIONS sip:x SIP/2.0\r\nContent-Length: 0\r\n\r\n"
 QUICK = StreamLimits(message_s=0.2, idle_s=1.0, sweep_s=0.05, connections_per_source=3)
@@ -228,14 +226,6 @@ async def test_a_caller_names_no_server_of_our_own_house() -> None:
         served.streams.send(Flow("TCP", served.local, remote), data, loop)
         await served.until(lambda: len(came) == 1)
         inner.close()
-
-
-def own_address() -> str:
-    """An address of this machine besides the loopback, "" where there is none."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
-        probe.connect(("192.0.2.1", 9))  # sends nothing
-        return str(probe.getsockname()[0])
-    return ""
 
 
 @pytest.mark.skipif(not own_address(), reason="this machine has no address but the loopback")
