@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from sipcore.apps.campus.registrations import RETRY_S
+from sipcore.bindings import FlowTokens
 from sipcore.directory import AccountState
 from sipcore.message import Request, Response
 from sipcore.registrar import RegistrarPolicy
@@ -21,7 +22,15 @@ from tests.sipcore.conformance.peer import Header, Peer, come_to_rest
 from tests.sipcore.conformance.test_registrar import Failing, listed
 from tests.sipcore.simulation.phone import Outgoing, Phone, refuse_with, ring_forever, silent
 from tests.sipcore.simulation.test_calls import registered
-from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World, node_address, tls_address
+from tests.sipcore.simulation.world import (
+    DOMAIN,
+    KEY,
+    SIZES,
+    Size,
+    World,
+    node_address,
+    tls_address,
+)
 
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
 
@@ -410,21 +419,33 @@ def test_without_one_none_is_told(size: Size) -> None:
 
 
 # --- REG-18, REG-24, REG-25: the edge proxy ----------------------------------------------------------
+BY = pytest.mark.parametrize("by", ["UDP through a NAT", "TCP", "TLS"])
+"""How phones reach the edge."""
+
+
 class Edged:
     """A world whose nodes are the edge of a registrar elsewhere, and a phone of that one."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, size: Size, by: str = "TLS") -> None:
         hop = f"sip:{REGISTRAR[0]}:{REGISTRAR[1]}"
-        self.world = new_world(size, edge_for={FOREIGN: hop})
+        self.transport = by[:3]
+        stream = "TLS" if self.transport == "UDP" else self.transport
+        self.world = new_world(size, edge_for={FOREIGN: hop}, stream=stream)
         self.registrar = Peer(self.world, REGISTRAR)
-        self.phone = TlsPeer(self.world, ("10.1.0.8", 40001))
+        self.node = node_address(0) if self.transport == "UDP" else tls_address(0)
+        """Where its phones find the first of our nodes."""
+        self.param = "" if self.transport == "UDP" else f";transport={self.transport.lower()}"
+        self.phone = self.another(("10.1.0.8", 40001))
+
+    def another(self, address: Address) -> Inside:
+        return Inside(self.world, address, self.transport)
 
     def registered(self, *headers: Header, method: str = "REGISTER") -> Request:
         """The phone's request as the registrar gets it."""
         uri = f"sip:{FOREIGN}" if method == "REGISTER" else f"sip:dora@{FOREIGN}"
         sender = f"sip:carl@{FOREIGN}"
         request = self.phone.build(method, uri, *headers, sender=sender)
-        self.phone.send(request, tls_address(0))
+        self.phone.send(request, self.node)
         self.world.run(0.2)
         return self.registrar.requests(method)[-1]
 
@@ -434,36 +455,42 @@ class Edged:
 
     def back(self, method: str, route: str, *headers: Header, to: Address | None = None) -> Request:
         """A request of the registrar's for the phone."""
-        uri = "sip:carl@192.168.3.3:40001;transport=tls"
+        uri = f"sip:carl@192.168.3.3:40001{self.param}"
         request = self.registrar.build(method, uri, ("Route", route), *headers)
         self.registrar.send(request, to)
         self.world.run(0.2)
         return request
 
 
-class TlsPeer(Peer):
-    """A peer by TLS."""
+class Inside(Peer):
+    """A peer that names an address of its house, at which nobody outside reaches it."""
+
+    def __init__(self, world: World, address: Address, transport: str) -> None:
+        super().__init__(world, address)
+        self.transport = transport
 
     def via(self, extra: str = "") -> str:
-        return super().via(extra).replace("/UDP", "/TLS")
+        _, _, params = super().via(extra).partition(";")
+        return f"SIP/2.0/{self.transport} 192.168.3.3:5060;rport;{params}"
 
 
 def uri_params(value: str) -> str:
     return value.partition("@")[2].rstrip(">")
 
 
+@BY
 @pytest.mark.rfc("REG-18", "REG-24")
-def test_the_first_hop_puts_its_flow_on_top_of_the_path(size: Size) -> None:
-    edged = Edged(size)
+def test_the_first_hop_puts_its_flow_on_top_of_the_path(size: Size, by: str) -> None:
+    edged = Edged(size, by)
     arrived = edged.registered(("Path", "<sip:p1.example;lr>"), ("Supported", "path, outbound"))
     path = arrived.values("path")
     assert path[1:] == ["<sip:p1.example;lr>"]
-    host, port = tls_address(0)
-    assert uri_params(path[0]) == f"{host}:{port};transport=tls;lr;ob"
+    host, port = edged.node
+    assert uri_params(path[0]) == f"{host}:{port}{edged.param};lr;ob"
     assert not arrived.has("record-route")
-    other = TlsPeer(edged.world, ("10.1.0.8", 40002))
+    other = edged.another(("10.1.0.8", 40002))
     other.send(
-        other.build("REGISTER", f"sip:{FOREIGN}", sender=f"sip:carl@{FOREIGN}"), tls_address(0)
+        other.build("REGISTER", f"sip:{FOREIGN}", sender=f"sip:carl@{FOREIGN}"), edged.node
     )
     edged.world.run(0.2)
     assert edged.registrar.requests("REGISTER")[-1].values("path")[0] != path[0]
@@ -473,60 +500,66 @@ def test_the_first_hop_puts_its_flow_on_top_of_the_path(size: Size) -> None:
     assert edged.phone.responses[-1].require == ["outbound"]
 
 
+@BY
 @pytest.mark.rfc("REG-18", "REG-24")
-def test_a_later_hop_is_not_on_the_path(size: Size) -> None:
-    edged = Edged(size)
+def test_a_later_hop_is_not_on_the_path(size: Size, by: str) -> None:
+    edged = Edged(size, by)
     before = "SIP/2.0/UDP 192.168.3.3:5060;branch=z9hG4bKfurther"
     arrived = edged.registered(("Via", edged.phone.via()), ("Via", before))
     assert all("ob" not in value for value in arrived.values("path"))
     assert arrived.values("path") == []
 
 
+@BY
 @pytest.mark.rfc("REG-18")
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "OPTIONS", "SUBSCRIBE", "PUBLISH"])
-def test_only_registers_have_a_path(size: Size, method: str) -> None:
-    edged = Edged(size)
+def test_only_registers_have_a_path(size: Size, by: str, method: str) -> None:
+    edged = Edged(size, by)
     arrived = edged.registered(method=method)
     assert not arrived.has("path")
     records = arrived.values("record-route")
-    assert len(records) == (2 if method in ("INVITE", "SUBSCRIBE") else 0)
+    ours = 1 if edged.transport == "UDP" else 2  # where the transport changes (RFC 5658)
+    assert len(records) == (ours if method in ("INVITE", "SUBSCRIBE") else 0)
     assert all(";lr" in value and ";ob" not in value for value in records)
 
 
+@BY
 @pytest.mark.rfc("REG-25")
-def test_a_flow_token_leads_to_the_phone(size: Size) -> None:
-    edged = Edged(size)
+def test_a_flow_token_leads_to_the_phone(size: Size, by: str) -> None:
+    edged = Edged(size, by)
     path = edged.path()
     edged.back("MESSAGE", path)
     [message] = edged.phone.requests("MESSAGE")
     assert not message.has("route")
     assert not message.has("record-route")
-    assert edged.phone.arrived[-1][2] == tls_address(0)
-    edged.phone.answer(message, 200, to=tls_address(0))
+    assert edged.phone.arrived[-1][2] == edged.node
+    edged.phone.answer(message, 200, to=edged.node)
     edged.world.run(0.2)
     assert edged.registrar.statuses[-1] == 200
 
 
+@BY
 @pytest.mark.rfc("REG-25")
-@pytest.mark.parametrize("by", ["phone", "registrar"])
-def test_a_call_that_comes_by_a_flow_stays_on_it(size: Size, by: str) -> None:
-    edged = Edged(size)
+@pytest.mark.parametrize("hangs_up", ["phone", "registrar"])
+def test_a_call_that_comes_by_a_flow_stays_on_it(size: Size, by: str, hangs_up: str) -> None:
+    edged = Edged(size, by)
     path = edged.path()
     edged.back("INVITE", path)
     [invite] = edged.phone.requests("INVITE")
     records = invite.values("record-route")
     token = path.partition("@")[0]
-    assert [value.partition("@")[0] for value in records] == [token, token]
+    assert {value.partition("@")[0] for value in records} == {token}
+    assert len(records) == (1 if edged.transport == "UDP" else 2)
     assert all(";ob" not in value for value in records)
-    edged.phone.answer(invite, 200, to=tls_address(0))
+    edged.phone.answer(invite, 200, to=edged.node)
     edged.world.run(0.2)
     assert edged.registrar.statuses[-1] == 200
     tags = ("From", invite.first("from") or ""), ("To", f"{invite.first('to')};tag=t")
     same = ("Call-ID", invite.call_id)
-    if by == "registrar":
+    if hangs_up == "registrar":
         routes = [("Route", value) for value in reversed(records)]
         for number, method in (("1", "ACK"), ("2", "BYE")):
-            uri = "sip:carl@192.168.3.3:40001;transport=tls"
+            uri = f"sip:carl@192.168.3.3:40001{edged.param}"
             cseq = ("CSeq", f"{number} {method}")
             edged.registrar.send(edged.registrar.build(method, uri, *routes, *tags, same, cseq))
             edged.world.run(0.2)
@@ -536,15 +569,16 @@ def test_a_call_that_comes_by_a_flow_stays_on_it(size: Size, by: str) -> None:
     tags = ("From", tags[1][1]), ("To", tags[0][1])
     routes = [("Route", value) for value in records]
     bye = edged.phone.build("BYE", f"sip:mallory@{REGISTRAR[0]}:5060", *routes, *tags, same)
-    edged.phone.send(bye, tls_address(0))
+    edged.phone.send(bye, edged.node)
     edged.world.run(0.2)
     [arrived] = edged.registrar.requests("BYE")
     assert not arrived.has("route")
 
 
+@BY
 @pytest.mark.rfc("REG-25")
-def test_a_token_that_nobody_made_is_refused(size: Size) -> None:
-    edged = Edged(size)
+def test_a_token_that_nobody_made_is_refused(size: Size, by: str) -> None:
+    edged = Edged(size, by)
     path = edged.path()
     for at in (2, 12, 24, 40):
         bad = path[:at] + ("A" if path[at] != "A" else "B") + path[at + 1 :]
@@ -556,9 +590,10 @@ def test_a_token_that_nobody_made_is_refused(size: Size) -> None:
 
 
 @pytest.mark.rfc("REG-25")
+@pytest.mark.parametrize("by", ["TCP", "TLS"])
 @pytest.mark.parametrize("how", ["cut", "restart"])
-def test_a_flow_that_is_gone_is_said_to_be(size: Size, how: str) -> None:
-    edged = Edged(size)
+def test_a_flow_that_is_gone_is_said_to_be(size: Size, by: str, how: str) -> None:
+    edged = Edged(size, by)
     path = edged.path()
     node = edged.world.nodes[0]
     if how == "cut":
@@ -574,36 +609,59 @@ def test_a_flow_that_is_gone_is_said_to_be(size: Size, how: str) -> None:
 
 
 @pytest.mark.rfc("REG-25")
-def test_a_phone_sends_to_its_registrar_alone(size: Size) -> None:
+def test_a_flow_that_is_no_connection_is_there_after_a_restart(size: Size) -> None:
+    edged = Edged(size, "UDP through a NAT")
+    path = edged.path()
+    for slot in range(size.workers):
+        edged.world.nodes[0].kill_worker(slot, 0.1)
+    edged.world.run(0.5)
+    edged.back("MESSAGE", path)
+    assert len(edged.phone.requests("MESSAGE")) == 1
+
+
+@pytest.mark.rfc("REG-25")
+def test_a_flow_to_a_socket_that_we_no_longer_have_is_gone(size: Size) -> None:
+    edged = Edged(size, "UDP through a NAT")
+    before = Flow("UDP", ("10.0.0.1", 5070), edged.phone.address)
+    token = FlowTokens((KEY,), node_number=0, incarnation=1).make(before, FOREIGN)
+    edged.back("MESSAGE", f"<sip:{token}@10.0.0.1:5060;lr;ob>")
+    assert edged.registrar.statuses[-1] == 430
+    assert edged.phone.requests("MESSAGE") == []
+
+
+@BY
+@pytest.mark.rfc("REG-25")
+def test_a_phone_sends_to_its_registrar_alone(size: Size, by: str) -> None:
     """No open relay: whatever its Route says behind the token."""
-    edged = Edged(size)
+    edged = Edged(size, by)
     route = edged.path()
     victim = Peer(edged.world, ("10.66.0.1", 5060))
     headers = [("Route", route), ("Route", "<sip:10.66.0.1;lr>")]
     request = edged.phone.build("MESSAGE", "sip:x@10.66.0.1", *headers)
-    edged.phone.send(request, tls_address(0))
+    edged.phone.send(request, edged.node)
     edged.world.run(1)
     assert victim.arrived == []
     assert len(edged.registrar.requests("MESSAGE")) == 1
 
 
+@BY
 @pytest.mark.rfc("REG-25")
 def test_two_phones_of_one_edge_talk_through_a_registrar_that_keeps_off_the_path(
-    size: Size,
+    size: Size, by: str
 ) -> None:
-    edged = Edged(size)
+    edged = Edged(size, by)
     invite = edged.registered(method="INVITE")
     by_caller = invite.values("record-route")
-    other = TlsPeer(edged.world, ("10.1.0.9", 40001))
+    other = edged.another(("10.1.0.9", 40001))
     register = other.build("REGISTER", f"sip:{FOREIGN}", sender=f"sip:dora@{FOREIGN}")
-    other.send(register, tls_address(0))
+    other.send(register, edged.node)
     edged.world.run(0.2)
     to_other = edged.registrar.requests("REGISTER")[-1].values("path")[0]
     # A BYE by the route that the INVITE's way through edge, registrar and edge has made.
     routes = [("Route", value) for value in [*reversed(by_caller), to_other]]
     tags = ("To", f"<sip:dora@{FOREIGN}>;tag=d")
     bye = edged.phone.build("BYE", "sip:dora@192.168.3.9", *routes, tags)
-    edged.phone.send(bye, tls_address(0))
+    edged.phone.send(bye, edged.node)
     edged.world.run(0.2)
     [arrived] = edged.registrar.requests("BYE")
     assert arrived.values("route") == [to_other]
@@ -614,9 +672,10 @@ def test_two_phones_of_one_edge_talk_through_a_registrar_that_keeps_off_the_path
     assert not arrived.has("route")
 
 
+@BY
 @pytest.mark.rfc("REG-25")
-def test_any_node_takes_a_token_to_the_node_that_has_the_flow(size: Size) -> None:
-    edged = Edged(size)
+def test_any_node_takes_a_token_to_the_node_that_has_the_flow(size: Size, by: str) -> None:
+    edged = Edged(size, by)
     path = edged.path()
     last = edged.world.nodes[-1].address
     edged.back("MESSAGE", path, to=last)

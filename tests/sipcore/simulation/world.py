@@ -96,7 +96,7 @@ def node_address(number: int) -> Address:
 
 
 def tls_address(number: int) -> Address:
-    """Where a node listens for TLS, in a world that has it."""
+    """Where a node listens for TLS (or for TCP: `World.stream`), in a world that has it."""
     return (f"10.0.0.{number + 1}", 5061)
 
 
@@ -117,7 +117,7 @@ class Node:
         """Numbers of connections that are gone."""
         if world.tls:
             address = tls_address(number)
-            self.listeners += (Listener("TLS", address, address),)
+            self.listeners += (Listener(world.stream, address, address),)
             world.network.attach(address, self._receive_tls)
         self.slots = [Slot() for _ in range(workers)]
         for slot in range(workers):
@@ -171,7 +171,10 @@ class Node:
     def _receive_tls(self, data: bytes, source: Address, now: float) -> None:
         slot = self.world.network.random.randrange(len(self.slots))
         number = self._connection_of(source)
-        self._give(slot, data, Flow("TLS", tls_address(self.number), source, number), now)
+        self._give(slot, data, self._flow(source, number), now)
+
+    def _flow(self, source: Address, number: int) -> Flow:
+        return Flow(self.world.stream, tls_address(self.number), source, number)
 
     def _connection_of(self, source: Address) -> int:
         number = self._connections.get(source)
@@ -185,7 +188,7 @@ class Node:
         number = self._connections.pop(source)
         self._cut.add(number)
         if not unheard:
-            flow = Flow("TLS", tls_address(self.number), source, number)
+            flow = self._flow(source, number)
             # By the bus, like what came on it: so no worker hears of its end before that.
             self.world.network.after(BUS_DELAY_S, lambda now: self._tell_of_end(flow, now))
 
@@ -198,7 +201,7 @@ class Node:
     def prove(self, source: Address, *identities: str) -> None:
         """Who connects from there has shown a certificate of these domains."""
         number = self._connection_of(source)
-        flow = Flow("TLS", tls_address(self.number), source, number)
+        flow = self._flow(source, number)
         for place in self.slots:
             assert place.worker is not None
             place.worker.peer_known(flow, identities)
@@ -269,14 +272,17 @@ class Node:
     def _send(self, slot: int, worker: Worker, flow: Flow, data: bytes) -> None:
         """Datagrams for which nobody is there may come back as an ICMP error.
 
-        TLS connections are as safe as datagrams on this network; those of TCP may be refused.
+        Connections that phones open are as safe as datagrams on this network; those of TCP that we
+        open may be refused.
         """
         world = self.world
         network = world.network
         is_cut = flow.connection in self._cut
-        if flow.transport != "TCP" and flow.remote not in world.unreachable and not is_cut:
+        is_theirs = flow.local == tls_address(self.number)
+        refusable = flow.transport == "TCP" and not is_theirs
+        if not refusable and flow.remote not in world.unreachable and not is_cut:
             # Nodes listen on the same wildcard address; what they send has their own.
-            local = tls_address(self.number) if flow.transport == "TLS" else self.address
+            local = tls_address(self.number) if is_theirs else self.address
             network.send(data, local, flow.remote)
             return
         receiver = world.streams.get(flow.remote)
@@ -328,10 +334,13 @@ class World:
         services: Sequence[type[UserAgent]] = (Echo,),
         *,
         tls: bool = False,
+        stream: str = "TLS",
         transports: tuple[str, ...] = ("UDP",),
         **config: Any,
     ) -> None:
+        """`tls`: there are connections to `tls_address`, which may be of TCP as well (`stream`)."""
         self.tls = tls
+        self.stream = stream
         self.sent: deque[Flow] = deque(maxlen=1000)
         """The flows by which nodes have sent something, the last ones."""
         self.seed = seed
