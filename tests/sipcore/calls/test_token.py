@@ -16,8 +16,11 @@ NEAR = Flow("UDP", ("10.0.0.1", 5060), ("203.0.113.9", 5060))
 FAR = Flow("TLS", ("2001:db8::1", 5061), ("2001:db8::9", 5061), 3, "elsewhere.example")
 
 
-def tokens() -> TokenMaker:
-    return TokenMaker((b"k" * 32,), home=(2, 1))
+OLD, NEW = b"k" * 32, b"n" * 32
+
+
+def tokens(*keys: bytes) -> TokenMaker:
+    return TokenMaker(keys or (OLD,), home=(2, 1))
 
 
 @pytest.mark.parametrize("caller_line", [None, 0x0141_4142])
@@ -45,3 +48,14 @@ def test_a_token_opens_its_own_call_alone(
         moved = base64url(whole[:length] + raw[-MAC_BYTES:]).rstrip("=")
         call_id = whole[length:].decode("utf-8", "surrogateescape")
         assert (maker.check(moved, call_id) is None) == (call_id != CALL_ID), length
+
+
+def test_the_key_before_opens_calls_until_it_is_taken_away() -> None:
+    before = tokens(OLD).make(CONTEXT, CALL_ID, "tag")
+    assert tokens(NEW).check(before, CALL_ID) is None
+    token = tokens(NEW, OLD).check(before, CALL_ID)
+    assert token is not None
+    assert token.context == CONTEXT
+    since = tokens(NEW, OLD).make(CONTEXT, CALL_ID, "tag")
+    assert tokens(NEW).check(since, CALL_ID) is not None
+    assert tokens(OLD).check(since, CALL_ID) is None

@@ -134,7 +134,7 @@ class Node:
             slot=slot,
             slots=len(self.slots),
             incarnation=place.incarnation,
-            cluster_keys=(KEY,),
+            cluster_keys=world.cluster_keys,
             listeners=self.listeners,
             own_hosts=frozenset(node_address(n)[0] for n in range(world.size.nodes)),
             registrar=world.policy,
@@ -344,6 +344,8 @@ class World:
         self.sent: deque[Flow] = deque(maxlen=1000)
         """The flows by which nodes have sent something, the last ones."""
         self.seed = seed
+        self.cluster_keys: tuple[bytes, ...] = (KEY,)
+        """Of workers that start from now on, the one that signs first."""
         self.transports = transports
         self.zone: dict[Question, Answer] = {}
         """What the DNS knows."""
