@@ -6,6 +6,7 @@ import pytest
 
 from sipcore.eventlog import Kind
 from sipcore.message import Request
+from sipcore.transaction import ServerTransaction
 from sipcore.transport.memory import KIND, Conditions
 from tests.sipcore.simulation.phone import Phone, PhoneDialog
 from tests.sipcore.simulation.test_calls import registered, talked_for
@@ -126,6 +127,50 @@ def test_a_phone_that_answers_nothing_twice_ends_the_call(size: Size, who: str) 
     assert ends(world) == [("vanished", "system", f"{who} does not answer")]
     world.run(100)
     world.check_nothing_left()
+
+
+def answer_probes(phone: Phone, status: int) -> None:
+    """It answers requests inside a call with this status, or another answers for it.
+
+    Past its transaction, which sends no 408: others do not know RFC 4320.
+    """
+    usual = phone._request
+
+    def request(tx: ServerTransaction, request: Request, now: float) -> None:
+        if request.method == "OPTIONS":
+            phone.send(tx.flow, request.respond(status).to_bytes())
+        else:
+            usual(tx, request, now)
+
+    phone._request = request  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_phone_that_another_has_not_found_twice_ends_the_call(size: Size, who: str) -> None:
+    """408: a proxy of its own asked it, and got no answer."""
+    world = make_world(size)
+    anna, bob, hers, his = talking(world)
+    gone, dialog = (anna, his) if who == "caller" else (bob, hers)
+    answer_probes(gone, 408)
+    world.run(PROBE_S + 5)
+    assert len(probes(gone)) == 1
+    assert not ends(world)
+    world.run(PROBE_S)  # long before timer F would have given up
+    assert dialog.ended
+    assert ends(world) == [("vanished", "system", f"{who} does not answer")]
+    world.run(100)
+    world.check_nothing_left()
+
+
+@pytest.mark.parametrize("status", [404, 405, 486, 500])
+def test_who_answers_a_probe_whatever_it_is_is_there(size: Size, status: int) -> None:
+    world = make_world(size)
+    anna, bob, _, _ = talking(world)
+    for phone in (anna, bob):
+        answer_probes(phone, status)
+    world.run(4 * PROBE_S)
+    assert len(probes(bob)) == 4
+    assert not ends(world)
 
 
 def test_one_answer_in_between_counts_from_the_beginning(size: Size) -> None:
