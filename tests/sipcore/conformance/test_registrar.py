@@ -157,6 +157,20 @@ def test_only_who_holds_the_address_binds_it(size: Size, secret: str) -> None:
     assert len(world.store) == 0
 
 
+@pytest.mark.rfc("REG-04")
+def test_who_has_the_secret_may_have_another_register_for_him(size: Size) -> None:
+    """Third-party registration (RFC 3261 §10.2): From is the secretary's, To and credentials bob's."""
+    world = new_world(size)
+    me = Registering(world)
+    request = me.phone.build("REGISTER", f"sip:{DOMAIN}")
+    request.set("From", "<sip:secretary@elsewhere.example>;tag=s")
+    request.set("To", f"<{BOB}>")
+    outgoing = me.phone.start(request, me.phone._node())
+    world.run(1)
+    assert [r.status for r in outgoing.responses] == [401, 200]
+    assert list(listed(outgoing.finals[0])) == list(me.listed()) == [me.contact(5060)]
+
+
 @pytest.mark.rfc("REG-05")
 @pytest.mark.parametrize(
     "to", [f"sip:b%6Fb@{DOMAIN.upper()};x=1;user=phone", f"sips:bob@{DOMAIN}", f"sip:1001@{DOMAIN}"]
@@ -384,11 +398,13 @@ def test_without_brackets_all_parameters_are_the_headers(size: Size) -> None:
 
 
 @pytest.mark.rfc("REG-15")
-def test_an_expired_contact_is_found_no_more(size: Size) -> None:
+@pytest.mark.parametrize("other", [True, False], ids=["one of two", "the only one"])
+def test_an_expired_contact_is_found_no_more(size: Size, other: bool) -> None:
     world = new_world(size)
     me = Registering(world)
     lasting, brief = Peer(world, (me.host, 5070)), Peer(world, (me.host, 5080))
-    me.final(f"<{me.contact(5070)}>;expires=600", f"<{me.contact(5080)}>;expires=60")
+    contacts = [f"<{me.contact(5070)}>;expires=600"] if other else []
+    me.final(*contacts, f"<{me.contact(5080)}>;expires=60")
     caller = Peer(world, ("192.0.2.66", 5060))
     caller.send(caller.build("MESSAGE", BOB))
     world.run(57.5)
@@ -397,9 +413,10 @@ def test_an_expired_contact_is_found_no_more(size: Size) -> None:
     before = len(brief.arrived)
     caller.send(caller.build("MESSAGE", BOB))
     world.run(0.4)
-    assert len(lasting.requests("MESSAGE")) == 2
+    assert len(lasting.requests("MESSAGE")) == 2 * other
     assert len(brief.arrived) == before
-    assert list(me.listed()) == [me.contact(5070)]
+    assert (480 in caller.statuses) == (not other)
+    assert list(me.listed()) == [me.contact(5070)] * other
 
 
 @pytest.mark.rfc("REG-16", "REG-17")
