@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Iterator
 from typing import Final
 
 import pytest
 
-from sipcore.node.datagrams import BURST, DatagramSocket
+from sipcore.node.datagrams import BURST, DatagramSocket, _says_unreachable
 from sipcore.transport.flow import Flow
 from tests.support.ports import free_port
 
@@ -115,6 +116,38 @@ async def test_an_error_of_something_sent_before_hides_no_datagram(phone: socket
         server.close()
     assert turns.all == [b"0", b"1", b"2"]
     assert turns.lost == [b"nobody there"]
+
+
+ICMP, ICMPV6 = (2, socket.IPPROTO_IP), (3, socket.IPPROTO_IPV6)
+"""Who says it: the origin in the kernel's note, and the level it comes at."""
+
+
+@pytest.mark.rfc("TRP-12")
+@pytest.mark.parametrize(
+    ("origin", "kind", "code", "told"),
+    [
+        *((ICMP, 3, code, code != 4) for code in range(16)),  # 4: the kernel takes smaller pieces
+        (ICMP, 12, 0, True),  # parameter problem
+        (ICMP, 4, 0, False),  # source quench
+        (ICMP, 11, 0, False),  # TTL exceeded
+        (ICMP, 11, 1, False),
+        *((ICMPV6, 1, code, True) for code in range(7)),
+        (ICMPV6, 4, 1, True),  # parameter problem
+        (ICMPV6, 2, 0, False),  # packet too big
+        (ICMPV6, 3, 0, False),  # hop limit exceeded
+        (ICMPV6, 3, 3, False),
+        ((1, socket.IPPROTO_IP), 0, 0, False),  # this machine itself
+        ((2, socket.SOL_SOCKET), 3, 3, False),  # another note
+    ],
+)
+def test_only_errors_that_tell_a_datagrams_fate_for_good_are_told(
+    origin: tuple[int, int], kind: int, code: int, told: bool
+) -> None:
+    """As the kernel packs them (`struct sock_extended_err`)."""
+    number, level = origin
+    note = struct.pack("=IBBBBII", 111, number, kind, code, 0, 0, 0)
+    assert _says_unreachable(level, note) is told
+    assert not _says_unreachable(level, note[:15])
 
 
 async def test_nothing_is_read_after_closing(phone: socket.socket) -> None:
