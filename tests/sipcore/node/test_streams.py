@@ -128,6 +128,30 @@ async def test_one_source_has_its_share_and_gets_it_back() -> None:
             writer.close()
 
 
+async def test_all_connections_together_are_bounded() -> None:
+    limits = replace(QUICK, connections=2, message_s=60.0, idle_s=60.0)
+    async with serving(limits) as served:
+        held = [await served.connect() for _ in range(2)]
+        await served.until(lambda: len(served.streams) == 2)
+        reader, third = await served.connect()
+        await closed_after(reader)
+        third.close()
+        # Nor do we open one ourselves; what was to go by it has failed.
+        far = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        flow = Flow("TCP", served.local, far.sockets[0].getsockname())
+        served.streams.send(flow, MESSAGE, asyncio.get_running_loop())
+        await served.until(lambda: served.failures == [MESSAGE])
+        far.close()
+        assert len(served.streams) == 2
+        held[0][1].close()
+        await served.until(lambda: len(served.streams) == 1)
+        _, fourth = await served.connect()
+        fourth.write(MESSAGE)
+        await served.until(lambda: len(served.messages) == 1)
+        for writer in (held[1][1], fourth):
+            writer.close()
+
+
 async def test_who_pings_and_never_reads_fills_no_memory() -> None:
     limits = StreamLimits(waiting_bytes=100_000)
     async with serving(limits) as served:

@@ -368,6 +368,28 @@ async def test_a_server_that_never_shakes_hands_is_given_up(tmp_path: Path) -> N
     far.close()
 
 
+async def test_what_waits_for_a_connection_to_open_is_bounded(tmp_path: Path) -> None:
+    """The one that is too many fails at once; those that wait, when it is given up."""
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    far = await asyncio.start_server(silent, "127.0.0.1", 0)
+    limits = StreamLimits(connect_s=1.0, waiting_bytes=3 * len(MESSAGE) - 1)
+    async with side(tmp_path, campus(), limits=limits) as near:
+        sent = [MESSAGE.replace(b"sip:x", b"sip:%d" % n) for n in range(5)]
+        for data in sent:
+            near.send(far.sockets[0].getsockname(), "far.example", data)
+        await near.until(lambda: near.failures)
+        await asyncio.sleep(0)
+        assert near.failures == sent[3:]
+        await near.until(lambda: len(near.failures) == 5)
+        assert near.failures == [*sent[3:], *sent[:3]]
+        await near.until(lambda: len(near.streams) == 0)
+    far.close()
+
+
 # --- whose connection may be used for what -----------------------------------------------------------
 @pytest.mark.rfc("TRP-14")
 async def test_a_connection_is_used_for_the_domains_it_speaks_for_alone(tmp_path: Path) -> None:
