@@ -314,6 +314,27 @@ def test_a_message_fails_over_too(size: Size) -> None:
     hang_up_and_check(world, anna)
 
 
+@pytest.mark.rfc("LOC-07")
+def test_a_server_without_any_answer_is_passed_over_after_timer_f(size: Size) -> None:
+    world = far_world(size)
+    anna = registered(world, "anna", "10.1.0.1")
+    silent_one, two = Peer(world, ONE), Server(world, TWO)
+    outgoing = call(world, anna, method="MESSAGE")
+    begun = world.network.now
+    world.run(31.9)
+    [first] = silent_one.requests("MESSAGE")
+    assert not two.received
+    world.run(0.6)
+    [second] = two.got("MESSAGE")
+    assert first.branch != second.branch
+    assert first.uri_text == second.uri_text == FAR
+    assert len(silent_one.times("MESSAGE")) == 11  # timer E; F leaves it alone
+    assert silent_one.times("MESSAGE")[-1] < begun + 32
+    assert outgoing.status == 408  # her own timer F began before ours, and has come
+    world.run(100)
+    world.check_nothing_left()
+
+
 def test_a_message_to_silent_servers_is_not_kept_for_hours(size: Size) -> None:
     world = far_world(size)
     world.zone["_sip._udp.far.example", "SRV"] = Answer(
