@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import own_address
+from voip_portal.supervisor import deployment as deployments
 from voip_portal.supervisor import health, preflight
 from voip_portal.supervisor.deployment import CannotStart, Deployment, from_environment
 from voip_portal.supervisor.intensity import RestartIntensity
@@ -160,6 +163,40 @@ def test_loopback_unless_told_otherwise() -> None:
     there = from_environment({"VOIP_ADVERTISE": "192.0.2.7"})
     assert there.web_hosts == ["127.0.0.1", "192.0.2.7"]
     assert there.sip_hosts == ["192.0.2.7"]
+
+
+@pytest.mark.parametrize("value", ["1", "true", "YES", "on"])
+def test_the_local_network_is_served_at_this_machines_address(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deployments, "lan_address", lambda: "192.0.2.7")
+    there = from_environment({"LAN": value})
+    assert there.web_hosts == ["127.0.0.1", "192.0.2.7"]  # the health check and mails stay here
+    assert there.sip_hosts == ["192.0.2.7"]
+    assert there.environment()["VOIP_ADVERTISE"] == "192.0.2.7"
+    # Who names an address knows better, and nobody looks for one.
+    named = from_environment({"LAN": value, "VOIP_ADVERTISE": "192.0.2.8"})
+    assert named.sip_hosts == ["192.0.2.8"]
+
+
+@pytest.mark.parametrize("value", ["", "0", "no", "off"])
+def test_without_it_nobody_outside_is_served(value: str) -> None:
+    assert from_environment({"LAN": value}).host == "127.0.0.1"
+
+
+@pytest.mark.skipif(not own_address(), reason="this machine has no address but the loopback")
+def test_this_machines_address_is_that_of_its_default_route() -> None:
+    assert from_environment({"LAN": "1"}).host == own_address()
+
+
+def test_a_machine_without_a_network_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unconnected(socket.socket):
+        def connect(self, address: object) -> None:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(deployments.socket, "socket", Unconnected)
+    with pytest.raises(CannotStart, match=r"no network route\..* make run VOIP_ADVERTISE=192"):
+        from_environment({"LAN": "1"})
 
 
 # -- health --------------------------------------------------------------------------------------
