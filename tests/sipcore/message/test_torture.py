@@ -11,8 +11,10 @@ import pytest
 
 from sipcore.directory import Directory, Domain, DomainAddress
 from sipcore.message import Response, parse_auth_params, parse_message
-from tests.sipcore.simulation.world import ONE, REALM, World, secret_of
+from tests.sipcore.simulation.world import REALM, SIZES, Size, World, secret_of
 from tests.support.wire import digest
+
+pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
 
 DATA = Path(__file__).parents[2] / "data" / "torture"
 SOURCE = ("192.0.2.99", 5060)
@@ -59,9 +61,9 @@ EXPECTED: dict[int | None, str] = {
 NAMES = ("example.com", "example.org", "example.net", "company.com", "[2001:db8::10]")
 
 
-def torture_world() -> World:
+def torture_world(size: Size) -> World:
     """A server of these domains, with two accounts."""
-    world = World(1, ONE, ["user", "watson"])
+    world = World(1, size, ["user", "watson"])
     present = world.directory
     directory = Directory(
         version=2,
@@ -76,9 +78,9 @@ def torture_world() -> World:
     return world
 
 
-def answers_to(data: bytes) -> list[int]:
-    """The final statuses a worker gives to one datagram, wherever they go."""
-    world = torture_world()
+def answers_to(data: bytes, size: Size) -> list[int]:
+    """The final statuses a node gives to one datagram, wherever they go."""
+    world = torture_world(size)
     sent: list[bytes] = []
     world.network.send = lambda data, source, destination: sent.append(data)  # type: ignore[method-assign]
     node = world.nodes[0]
@@ -106,9 +108,9 @@ def allowed(outcome: str, status: int | None) -> bool:
 
 @pytest.mark.parametrize(("path", "outcomes"), cases())
 def test_the_answer_to_a_torture_message_is_what_its_rfc_says(
-    path: Path, outcomes: list[str]
+    size: Size, path: Path, outcomes: list[str]
 ) -> None:
-    finals = answers_to(path.read_bytes())
+    finals = answers_to(path.read_bytes(), size)
     status = finals[0] if finals else None
     assert status == expected()[path.name.replace(".fixed", "")]
     assert len(set(finals)) <= 1
@@ -126,14 +128,15 @@ def test_the_answer_to_a_torture_message_is_what_its_rfc_says(
     ],
 )
 def test_what_a_torturous_registration_leaves_behind(
-    file: str, status: int, contacts: list[str]
+    size: Size, file: str, status: int, contacts: list[str]
 ) -> None:
     data = (DATA / "rfc4475" / file).read_bytes()
     user = "user" if file == "regescrt.dat" else "watson"
-    world = torture_world()
+    world = torture_world(size)
     sent: list[bytes] = []
     world.network.send = lambda data, source, destination: sent.append(data)  # type: ignore[method-assign]
     world.nodes[0]._receive(data, SOURCE, 0.0)
+    world.run(0.1)
     challenge = parse_auth_params(parse_message(sent[0]).rows("www-authenticate")[0])
     head, _, body = data.partition(b"\r\n\r\n")
     row = f"Authorization: {digest(challenge, 'REGISTER', 'sip:example.com', user, secret_of(user))}"

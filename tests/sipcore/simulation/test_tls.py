@@ -14,6 +14,8 @@ from tests.sipcore.simulation.phone import Outgoing, Phone, answer_at_once
 from tests.sipcore.simulation.test_calls import end_of
 from tests.sipcore.simulation.world import DOMAIN, ONE, Size, World, tls_address
 
+# One node: a phone's connection is at the node to which it was made, and reached by no other (what
+# is not there yet, docs/architecture.md). What comes by it is of any worker of that node.
 SEVERAL_WORKERS = Size(1, 3)
 pytestmark = pytest.mark.parametrize("size", [ONE, SEVERAL_WORKERS], ids=["one worker", "three"])
 
