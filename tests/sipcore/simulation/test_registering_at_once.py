@@ -11,10 +11,15 @@ from random import Random
 
 import pytest
 
+from sipcore.apps.campus.registrations import MAX_WAITING_PER_LINE
 from sipcore.registrar import RegistrarPolicy
+from tests.sipcore.conformance.test_registrar import Registering
 from tests.sipcore.registrar.test_two_nodes import CAP, Model
+from tests.sipcore.simulation import world as worlds
 from tests.sipcore.simulation.phone import Outgoing, Phone
-from tests.sipcore.simulation.world import SIZES, Size, World
+from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World
+
+pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
 
 ROUNDS = 1000
 MOVES = ("refresh", "refresh", "move", "leave", "clear")
@@ -66,7 +71,6 @@ def contacts_of(outgoing: Outgoing) -> list[str]:
     return [contact.uri_text for contact in outgoing.finals[0].contacts]
 
 
-@pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
 def test_a_thousand_times_two_phones_register_at_once(size: Size) -> None:
     races = Races(size)
     for _ in range(ROUNDS):
@@ -76,3 +80,35 @@ def test_a_thousand_times_two_phones_register_at_once(size: Size) -> None:
         [account] = races.world.directory.accounts()
         held = {b.contact for b in worker.bindings.bindings(account.id, races.world.network.at)}
         assert held == set(races.model.held)
+
+
+def test_of_one_account_only_so_many_wait_for_the_store(
+    size: Size, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While its database is slow: the others are told to come back, and other accounts go on."""
+    world = World(1, size, ["bob", "clara"])
+    bob, clara = Registering(world), Phone(world, "clara", ("10.1.0.3", 5060))
+    bob.phone._node = lambda: world.nodes[0].address  # type: ignore[method-assign]
+    with monkeypatch.context() as patch:
+        patch.setattr(worlds, "STORE_DELAY_S", 5.0)
+        writing = bob.send(f"<{bob.contact(5070)}>")
+    waiting = []
+    for number in range(MAX_WAITING_PER_LINE + 2):
+        request = bob.phone.build("REGISTER", f"sip:{DOMAIN}", call_id=f"query-{number}")
+        request.set("To", f"<sip:bob@{DOMAIN}>")
+        request.remove("Contact")
+        waiting.append(bob.phone.start(request, world.nodes[0].address))
+    hers = clara.register()
+    world.run(1)
+    assert hers.status == 200
+    assert writing.status == 0
+    refused = [outgoing.finals[0] for outgoing in waiting if outgoing.status]
+    assert [(r.status, r.first("retry-after")) for r in refused] == [(503, "5")] * 3
+    world.run(5)
+    assert writing.status == 200
+    assert sorted(outgoing.status for outgoing in waiting) == (
+        [200] * (MAX_WAITING_PER_LINE - 1) + [503] * 3
+    )
+    assert list(bob.listed()) == [bob.contact(5070)]
+    world.run(40)
+    world.check_nothing_left()
