@@ -560,3 +560,17 @@ def test_an_error_copies_what_the_request_was_told_by(wire: Wire) -> None:
     assert [line for line in lines if line.startswith("Via:")][1] == f"Via: {below}"
     assert [line for line in lines if line in rows] == [rows[i] for i in (0, 1, 3, 4)]
     assert any(line.startswith(f"{rows[2]};tag=") for line in lines)
+
+
+@pytest.mark.rfc("PAR-28")
+def test_a_100_has_no_tag_of_ours(wire: Wire) -> None:
+    rows = wire.rows("INVITE")
+    wire.give(rows, method="INVITE")
+    wire.world.run(0.2)  # bob says nothing
+    assert wire.caller.statuses == [100]
+    lines = wire.caller.arrived[0].decode().split("\r\n")
+    assert [line for line in lines if line in rows[:5]] == rows[:5]
+    # Nor has anybody's, whatever is asked for; what rings is somebody.
+    request = parse_message("\r\n".join([f"INVITE {BOB} SIP/2.0", *rows, "", ""]).encode())
+    assert isinstance(request, Request)
+    assert [request.respond(status, to_tag="t").to_tag for status in (100, 180)] == ["", "t"]

@@ -207,6 +207,29 @@ def test_websockets_are_found_by_naptr_where_we_speak_them() -> None:
     assert located("sip:a@far.example", zone, TLS)[0] == [("UDP", "192.0.2.1", 5060)]
 
 
+@pytest.mark.rfc("LOC-02")
+@pytest.mark.parametrize(
+    ("service", "transport", "port"),
+    [
+        ("SIP+D2U", "UDP", 5060),
+        ("SIP+D2T", "TCP", 5060),
+        ("SIPS+D2T", "TLS", 5061),
+        ("SIP+D2W", "WS", 80),
+        ("SIPS+D2W", "WSS", 443),
+        ("sip+d2w", "WS", 80),
+    ],
+)
+def test_each_naptr_service_means_its_transport(service: str, transport: str, port: int) -> None:
+    zone = {
+        ("far.example", "NAPTR"): naptr((10, 10, service, "_x.far.example")),
+        ("_x.far.example", "SRV"): srv((1, 0, port, "one.example")),
+        ("one.example", "A"): a("192.0.2.1"),
+    }
+    assert located("sip:a@far.example", zone, WS)[0] == [(transport, "192.0.2.1", port)]
+    if transport in ("TLS", "WSS"):
+        assert located("sips:a@far.example", zone, WS)[0] == [(transport, "192.0.2.1", port)]
+
+
 @pytest.mark.rfc("LOC-13")
 def test_naptr_order_comes_before_preference() -> None:
     zone = {
