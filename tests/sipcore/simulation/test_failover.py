@@ -565,6 +565,55 @@ def test_naptr_records_choose_the_transport(size: Size) -> None:
     assert not one.heard
 
 
+def two_families(size: Size, six: str, *, dual_stack: bool = True) -> World:
+    """The first server of `far.example` has an address of each family, the second one of IPv4."""
+    world = World(1, size, ["anna"], dual_stack=dual_stack)
+    world.zone["_sip._udp.far.example", "SRV"] = Answer(
+        300.0, srv=[Srv(i, 0, 5060, f"s{i}.far.example") for i in (1, 2)]
+    )
+    world.zone["s1.far.example", "A"] = Answer(300.0, addresses=[ONE[0]])
+    world.zone["s1.far.example", "AAAA"] = Answer(300.0, addresses=[six])
+    world.zone["s2.far.example", "A"] = Answer(300.0, addresses=[TWO[0]])
+    return world
+
+
+@pytest.mark.rfc("LOC-07", "LOC-11")
+@pytest.mark.parametrize(
+    ("six", "best"), [("2001:db8:5::1", "six"), ("fd00::5", "one"), ("64:ff9b::c000:205", "six")]
+)
+def test_a_host_of_both_families_is_tried_at_each_address_before_the_next_host(
+    size: Size, six: str, best: str
+) -> None:
+    """The better family first (RFC 6724); unique local addresses are worse than IPv4."""
+    world = two_families(size, six)
+    anna = registered(world, "anna", "10.1.0.1")
+    servers = {"six": Server(world, (six, 5060)), "one": Server(world, ONE)}
+    worse = "one" if best == "six" else "six"
+    servers["two"] = Server(world, TWO)
+    for expected in (best, worse, "two"):
+        outgoing = call(world, anna, method="MESSAGE")
+        world.run(1)
+        assert outgoing.status == 200
+        [message] = servers[expected].got("MESSAGE")
+        # It comes from our address of that family.
+        assert message.via.host.startswith("[") == (expected == "six")
+        world.unreachable.add(servers[expected].address)
+    assert [len(server.got("MESSAGE")) for server in servers.values()] == [1, 1, 1]
+    assert {kind for name, kind in world.asked if name == "s1.far.example"} == {"A", "AAAA"}
+
+
+@pytest.mark.rfc("LOC-11")
+def test_addresses_of_a_family_that_we_do_not_speak_are_nothing(size: Size) -> None:
+    world = two_families(size, "2001:db8:5::1", dual_stack=False)
+    anna = registered(world, "anna", "10.1.0.1")
+    six, one = Server(world, ("2001:db8:5::1", 5060)), Server(world, ONE)
+    call(world, anna, method="MESSAGE")
+    world.run(1)
+    assert len(one.got("MESSAGE")) == 1
+    assert not six.heard
+    assert ("s1.far.example", "AAAA") not in world.asked
+
+
 def test_a_name_that_is_not_there_ends_the_call_at_once(size: Size) -> None:
     world = far_world(size)
     anna = registered(world, "anna", "10.1.0.1")

@@ -95,6 +95,11 @@ def node_address(number: int) -> Address:
     return (f"10.0.0.{number + 1}", 5060)
 
 
+def ipv6_address(number: int) -> Address:
+    """Where a node listens besides, in a world of both families."""
+    return (f"2001:db8::{number + 1}", 5060)
+
+
 def tls_address(number: int) -> Address:
     """Where a node listens for TLS (or for TCP: `World.stream`), in a world that has it."""
     return (f"10.0.0.{number + 1}", 5061)
@@ -110,6 +115,10 @@ class Node:
         self.listeners = tuple(
             Listener(transport, self.address, self.address) for transport in world.transports
         )
+        if world.dual_stack:
+            address = ipv6_address(number)
+            self.listeners += tuple(Listener(kind, address, address) for kind in world.transports)
+            world.network.attach(address, self._receive)
         self._connections: dict[Address, int] = {}
         """Of TLS: who has connected, and under which number."""
         self._last_connection = 0
@@ -136,7 +145,7 @@ class Node:
             incarnation=place.incarnation,
             cluster_keys=world.cluster_keys,
             listeners=self.listeners,
-            own_hosts=frozenset(node_address(n)[0] for n in range(world.size.nodes)),
+            own_hosts=frozenset(world.own_hosts),
             registrar=world.policy,
             **world.config,
         )
@@ -166,7 +175,11 @@ class Node:
 
     def _receive(self, data: bytes, source: Address, now: float) -> None:
         slot = self.world.network.random.randrange(len(self.slots))
-        self._give(slot, data, Flow("UDP", self.address, source), now)
+        self._give(slot, data, Flow("UDP", self._own(source), source), now)
+
+    def _own(self, remote: Address) -> Address:
+        """Our address of the family of another one."""
+        return ipv6_address(self.number) if ":" in remote[0] else self.address
 
     def _receive_tls(self, data: bytes, source: Address, now: float) -> None:
         slot = self.world.network.random.randrange(len(self.slots))
@@ -282,7 +295,7 @@ class Node:
         refusable = flow.transport == "TCP" and not is_theirs
         if not refusable and flow.remote not in world.unreachable and not is_cut:
             # Nodes listen on the same wildcard address; what they send has their own.
-            local = tls_address(self.number) if is_theirs else self.address
+            local = tls_address(self.number) if is_theirs else self._own(flow.remote)
             network.send(data, local, flow.remote)
             return
         receiver = world.streams.get(flow.remote)
@@ -336,11 +349,13 @@ class World:
         tls: bool = False,
         stream: str = "TLS",
         transports: tuple[str, ...] = ("UDP",),
+        dual_stack: bool = False,
         **config: Any,
     ) -> None:
         """`tls`: there are connections to `tls_address`, which may be of TCP as well (`stream`)."""
         self.tls = tls
         self.stream = stream
+        self.dual_stack = dual_stack
         self.sent: deque[Flow] = deque(maxlen=1000)
         """The flows by which nodes have sent something, the last ones."""
         self.seed = seed
@@ -372,6 +387,13 @@ class World:
 
     def __repr__(self) -> str:
         return f"World(seed={self.seed}, size={self.size})"
+
+    @property
+    def own_hosts(self) -> list[str]:
+        """The hosts by which nodes know URIs that mean them."""
+        numbers = range(self.size.nodes)
+        six = [f"[{ipv6_address(n)[0]}]" for n in numbers] if self.dual_stack else []
+        return [*(node_address(n)[0] for n in numbers), *six]
 
     # --- what nodes share ----------------------------------------------------------------
     def note(self, home: tuple[int, int], note: dict[str, Any], now: float) -> None:
