@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from voip_portal.supervisor import health, preflight
@@ -50,8 +51,9 @@ def refuse(reason: CannotStart) -> int:
 
 
 def say(text: str) -> None:
-    """One line to the terminal, at once."""
-    print(text, flush=True)
+    """One line to the terminal, at once. It may be a file on a full disk: all goes on without it."""
+    with suppress(OSError):
+        print(text, flush=True)
 
 
 def prepare(deployment: Deployment) -> None:

@@ -59,18 +59,18 @@ class Child:
             # The supervisor blocks the signals that it waits for; a mask survives exec.
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
-        with self.log.path.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - the command line is ours
-                list(self.spec.argv),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=dict(self._env),
-                cwd=self._cwd,
-                process_group=0,
-                # Safe: the supervisor has one thread.
-                preexec_fn=in_child,
-            )
+        log = self.log.open()
+        self._process = subprocess.Popen(  # noqa: S603 - the command line is ours
+            list(self.spec.argv),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=dict(self._env),
+            cwd=self._cwd,
+            process_group=0,
+            # Safe: the supervisor has one thread.
+            preexec_fn=in_child,
+        )
 
     def died(self) -> int | None:
         """The exit status if the process has ended, its group with it; else None."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
 import stat
+import subprocess
+import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +77,74 @@ def test_a_log_is_bounded_and_the_writer_goes_on(tmp_path: Path) -> None:
     assert path.read_bytes() == b"ERROR after\n"
     assert path.with_suffix(".log.1").stat().st_size == 1201
     assert log.look(10.0) == "ERROR after"
+
+
+@pytest.mark.parametrize("rotate", [False, True])
+def test_a_log_that_was_removed_or_rotated_is_read_and_bounded_on(
+    tmp_path: Path, rotate: bool
+) -> None:
+    path = tmp_path / "x.log"
+    log = LogFile(path, max_bytes=1000)
+    with path.open("ab", buffering=0) as child:
+        if rotate:
+            path.rename(tmp_path / "x.log.1")
+            path.touch()
+        else:
+            path.unlink()
+        child.write(b"ERROR unseen\n")
+        assert log.look(0.0) == "ERROR unseen"
+        child.write(b"x" * 1200 + b"\n")
+        log.look(1.0)
+        assert os.fstat(child.fileno()).st_size == 0
+
+
+def test_the_next_start_of_a_child_writes_where_its_log_belongs(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    path.write_text("long and old ERROR\n")
+    log = LogFile(path)
+    path.unlink()
+    os.write(log.open(), b"ERROR new\n")
+    assert path.read_text() == "ERROR new\n"
+    assert log.look(0.0) == "ERROR new"
+    assert log.tail() == "ERROR new"
+
+
+@contextmanager
+def no_room_beyond(size: int) -> Iterator[None]:
+    """Files cannot grow further, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_log_is_bounded_without_a_copy_when_there_is_no_room_for_one(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    log = LogFile(path, max_bytes=1000)
+    path.write_bytes(b"ERROR disk full\n" + b"x" * 1200 + b"\n")
+    with no_room_beyond(1100):
+        shown = log.look(0.0)
+    assert shown == "ERROR disk full"
+    assert [(file.name, file.stat().st_size) for file in tmp_path.iterdir()] == [("x.log", 0)]
+
+
+def test_who_cannot_have_a_log_runs_without_one(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    log = LogFile(folder / "x.log")
+    os.write(log.open(), b"ERROR lost\n")
+    assert (log.look(0.0), log.tail()) == ("", "")
+    folder.mkdir()
+    os.write(log.open(), b"ERROR kept\n")
+    assert log.look(1.0) == "ERROR kept"
+
+
+def test_a_terminal_that_takes_nothing_stops_nothing() -> None:
+    code = "import os; from voip_portal.supervisor.__main__ import say; say('Ready.'); os._exit(7)"
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, check=False)  # noqa: S603
+    assert done.returncode == 7
 
 
 # -- before the start ----------------------------------------------------------------------------

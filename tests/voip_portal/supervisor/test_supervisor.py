@@ -101,6 +101,19 @@ def test_a_killed_child_comes_back_with_a_new_number_and_its_family_is_gone(
     until(lambda: not alive(grandchild))
 
 
+def test_the_service_goes_on_when_its_log_files_are_removed(
+    supervise: Callable[..., Running],
+) -> None:
+    running = supervise("good", "family")
+    running.says("Ready.")
+    for log in running.folder.glob("*.log"):
+        log.unlink()
+    os.kill(running.number("good.pid"), signal.SIGKILL)
+    running.says("[good] ready again")
+    assert (running.folder / "good.log").exists()
+    assert alive(running.number("family.pid"))
+
+
 def test_a_child_that_never_gets_ready_stops_everything_loudly(
     supervise: Callable[..., Running],
 ) -> None:
