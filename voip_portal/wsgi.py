@@ -2,7 +2,19 @@
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
+from django.core.handlers.wsgi import WSGIHandler
+
+from voip_portal.portal.readable import PortalRequest
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voip_portal.settings")
-application = get_wsgi_application()
+django.setup(set_prefix=False)
+
+
+class Application(WSGIHandler):
+    """Django's, with requests of ours."""
+
+    request_class = PortalRequest
+
+
+application = Application()

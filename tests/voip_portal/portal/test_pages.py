@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 from django.conf import settings
@@ -24,6 +25,7 @@ from voip_portal.lines.services import add_device, suspend
 from voip_portal.location.models import Binding
 from voip_portal.numbers.models import Address, AddressState
 from voip_portal.portal.closing import forget_closed
+from voip_portal.wsgi import application
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -351,3 +353,31 @@ def test_characters_that_cannot_be_seen_are_refused_everywhere(
         assert "U+202E" in asked.json()["label"][0]
     assert list(Device.objects.values_list("label", flat=True)) == ["Laptop"]
     assert not User.objects.filter(name=TURNED).exists()
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/accounts/signup/", "/api/v1/devices/"])
+@pytest.mark.parametrize("charset", ["hex", "zlib", "undefined", "utf-16", "no-such-charset"])
+def test_a_charset_other_than_utf_8_is_refused_in_words(
+    client: Client, path: str, charset: str
+) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="login"\r\n\r\na\r\n--x--\r\n'
+    content_type = f"multipart/form-data; boundary=x; charset={charset}"
+    answer = client.generic("POST", path, body, content_type=content_type)
+    assert (answer.status_code, answer.content) == (400, b"Send text as UTF-8.\n")
+
+
+@pytest.mark.parametrize("parameter", ["charset=utf-8", "charset=UTF8", 'charset="utf-8"'])
+def test_utf_8_is_read_however_it_is_written(client: Client, parameter: str) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="login"\r\n\r\na\r\n--x--\r\n'
+    content_type = f"multipart/form-data; boundary=x; {parameter}"
+    assert client.generic("POST", "/accounts/login/", body, content_type).status_code == 200
+
+
+def test_a_content_type_that_cannot_be_read_is_refused_too() -> None:
+    """Django raises it before any middleware, so nothing but the server's 500 would answer."""
+    asked: dict[str, Any] = {"CONTENT_TYPE": "text/plain; x*=no-such-charset''y"}
+    setup_testing_defaults(asked)
+    told: list[str] = []
+    body = application(asked, lambda status, headers: told.append(status))
+    assert told == ["400 Bad Request"]
+    assert b"".join(body) == b"Send text as UTF-8.\n"
