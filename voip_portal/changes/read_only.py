@@ -60,7 +60,8 @@ class ChoiceFilter(admin.SimpleListFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         value = self.value()
-        return queryset.filter(**{self.field: value}) if value else queryset
+        known_value = value in dict(self.lookup_choices)  # any text may stand in the address
+        return queryset.filter(**{self.field: value}) if known_value else queryset
 
 
 def known(title: Any, field: str, values: tuple[tuple[str, Any], ...]) -> type[ChoiceFilter]:

@@ -43,4 +43,7 @@ def unreadable(request: HttpRequest) -> str:
     # Django takes any codec of Python's, also those that are none for text (hex, zlib).
     if charset.lower() not in UTF_8:
         return _("Send text as UTF-8.")
+    # PostgreSQL takes no NUL in any text.
+    if "%00" in request.META.get("QUERY_STRING", ""):
+        return _("A query may not contain NUL characters.")
     return ""

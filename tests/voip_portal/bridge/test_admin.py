@@ -170,6 +170,31 @@ def test_changes_tell_who_and_what_without_secrets(operator: Client, annas_devic
 
 
 @pytest.mark.usefixtures("a_day")
+@pytest.mark.parametrize("value", ["nonsense", "%00"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "calls/call/?cause=",
+        "calls/record/?kind=",
+        "changes/change/?table_name=",
+        "lines/line/?state__exact=",
+        "numbers/address/?kind=",
+    ],
+)
+def test_filter_that_staff_made_up_is_no_fault_of_ours(
+    operator: Client, page: str, value: str
+) -> None:
+    client = Client(raise_request_exception=False)
+    client.cookies = operator.cookies
+    assert client.get(f"/admin/{page}{value}").status_code in {200, 302, 400}
+
+
+@pytest.mark.usefixtures("a_day")
+def test_unknown_value_filters_nothing(operator: Client) -> None:
+    assert "sip:boris@campus.example" in text_of(operator, "calls/call/?cause=nonsense")
+
+
+@pytest.mark.usefixtures("a_day")
 def test_home_page_tells_the_state_of_the_service(operator: Client) -> None:
     page = text_of(operator, "")
     assert "1 of 1 at" in page

@@ -381,3 +381,14 @@ def test_a_content_type_that_cannot_be_read_is_refused_too() -> None:
     body = application(asked, lambda status, headers: told.append(status))
     assert told == ["400 Bad Request"]
     assert b"".join(body) == b"Send text as UTF-8.\n"
+
+
+@pytest.mark.parametrize("path", ["/people/", "/accounts/login/", "/api/v1/calls/", "/healthz"])
+def test_a_nul_in_a_query_is_refused_in_words(
+    annas_line: Line, anna: User, as_user: AsUser, path: str
+) -> None:
+    client = as_user(anna)
+    answer = client.get(f"{path}?q=a%00", headers={"accept-language": "sv"})
+    assert answer.status_code == 400
+    assert answer.content.decode() == "En fråga får inte innehålla NUL-tecken.\n"
+    assert client.get(f"{path}?q=%2500").status_code in {200, 302}
