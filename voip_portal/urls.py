@@ -24,6 +24,8 @@ urlpatterns = [
         include([p for p in allauth_urls.urlpatterns if p.name not in _NOT_OFFERED]),
     ),
     path("i18n/", include("django.conf.urls.i18n")),
+    # allauth's counts wrong tries and tells the owner by mail; Django's own does neither.
+    path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
     path("admin/", admin.site.urls),
     path("favicon.ico", RedirectView.as_view(url=static("portal/icon.svg"))),
     path("api/", include("voip_portal.api.urls")),

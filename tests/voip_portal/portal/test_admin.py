@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import Group
+from django.core import mail
+from django.core.cache import cache
 from django.test import Client
 
-from tests.voip_portal.people import make_person
+from tests.voip_portal.people import PASSWORD, make_person
 from tests.voip_portal.portal.counting import count_queries, pinned_queries
 from voip_portal.accounts.models import User
 from voip_portal.lines.models import Device, Line, State
@@ -16,6 +18,7 @@ from voip_portal.numbers.models import Address, AddressState, Domain, NumberRang
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 AsUser = Callable[[User], Client]
+NEW = "another horse 9"
 SUSPEND = "suspend"
 SUSPEND_AND_END = "suspend_and_end_calls"
 
@@ -180,6 +183,24 @@ def test_a_person_made_by_staff_has_no_password_until_she_sets_one(
     as_user(admin_user).post("/admin/accounts/user/add/", {"email": "New@Campus.example"})
     user = User.objects.get(email="new@campus.example")
     assert not user.has_usable_password()
+
+
+def test_staff_change_their_password_where_tries_are_counted_and_told(
+    admin_user: User, as_user: AsUser
+) -> None:
+    """Django's own page beside it takes any number of wrong old passwords, and sends no mail."""
+    client = as_user(admin_user)
+    form = {"old_password": PASSWORD, "new_password1": NEW, "new_password2": NEW}
+    answer = client.post("/admin/password_change/", form)
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/password/change/")
+    admin_user.refresh_from_db()
+    assert admin_user.check_password(PASSWORD)
+    form = {"oldpassword": "wrong", "password1": NEW, "password2": NEW}
+    tries = [client.post(answer["Location"], form).status_code for _ in range(6)]
+    assert tries == [200] * 5 + [429]
+    cache.clear()
+    client.post(answer["Location"], form | {"oldpassword": PASSWORD})
+    assert [m.subject for m in mail.outbox] == ["Your password was changed"]
 
 
 def test_query_counts_of_lists_are_pinned(
