@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from drf_spectacular.views import SpectacularAPIView
 from rest_framework import mixins, status
 from rest_framework.exceptions import ValidationError
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
@@ -106,3 +109,18 @@ class CallHistoryView(APIView):
         mine = [line.pk for line in lines_of(asker(request))]
         page = history(mine, request.query_params.get("after", ""))
         return Response(CallPageSerializer(page).data)
+
+
+class SchemaView(SpectacularAPIView):
+    """The description of this API."""
+
+    permission_classes = [IsAuthenticated]
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        # Django keeps a catalogue for ever of each language that it was asked for once.
+        asked = request.query_params.get("lang")
+        if asked and asked not in dict(settings.LANGUAGES):
+            raise ValidationError({"lang": _("There is no such language here.")})
+        described: Response = super().get(request, *args, **kwargs)
+        return described

@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
+from django.utils.translation import trans_real
 
 from voip_portal.accounts.models import User
 from voip_portal.calls.models import Call
@@ -124,6 +125,32 @@ def test_a_form_of_another_site_changes_nothing(anna: User, annas_line: Line) ->
     client.force_login(anna)
     assert client.post(DEVICES, {"label": "x"}, JSON).status_code == 403
     assert not Device.objects.exists()
+
+
+def test_the_description_is_for_who_is_logged_in(anna: User, as_user: AsUser) -> None:
+    schema = "/api/v1/schema/"
+    assert Client().get(schema).status_code == 403
+    answer = as_user(anna).get(schema, {"lang": "sv", "version": "1"})
+    assert answer.status_code == 200
+    assert b"/api/v1/devices/" in answer.content
+
+
+def test_the_description_keeps_nothing_of_what_it_was_asked(anna: User, as_user: AsUser) -> None:
+    """Django holds a catalogue for ever of each language that was activated once."""
+    client = as_user(anna)
+    client.get("/api/v1/schema/")
+    before = len(trans_real._translations)
+    for lang in ("qa", "sv-qa", "../../x", "x" * 5000):
+        answer = client.get("/api/v1/schema/", {"lang": lang})
+        assert answer.status_code == 400
+        assert b"no such language" in answer.content
+    assert len(trans_real._translations) == before
+
+
+def test_no_version_of_an_askers_stands_in_a_header(anna: User, as_user: AsUser) -> None:
+    answer = as_user(anna).get("/api/v1/schema/", {"version": "1\r\nSet-Cookie: x=y"})
+    assert answer.status_code == 200
+    assert "Cookie" not in answer["Content-Disposition"]
 
 
 def test_the_description_in_docs_is_up_to_date(tmp_path: Path) -> None:
