@@ -212,6 +212,7 @@ ACCOUNT_RATE_LIMITS = {
     "login_failed": "10/m/ip,5/300s/key",
     "find_person": "60/m/user",
     "choose_name": "20/m/user",
+    "change_devices": "60/10m/user,300/d/user",
     "close_account": "5/300s/user",
 }
 ALLAUTH_TRUSTED_PROXY_COUNT = int(os.environ.get("VOIP_TRUSTED_PROXIES") or 0)

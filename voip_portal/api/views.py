@@ -11,10 +11,11 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework import mixins, status
 from rest_framework.exceptions import ValidationError
-from rest_framework.permissions import IsAuthenticated
+from rest_framework.permissions import SAFE_METHODS, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
@@ -25,6 +26,7 @@ from voip_portal.lines.models import MAX_DEVICES, Device, State
 from voip_portal.nodes.services import realm
 from voip_portal.portal.access import lines_of, main_line
 from voip_portal.portal.history import history
+from voip_portal.portal.limits import may_change_devices
 from voip_portal.portal.registrations import registrations
 from voip_portal.portal.server import server
 
@@ -32,6 +34,13 @@ from voip_portal.portal.server import server
 def asker(request: Request) -> User:
     """Who asks; permission classes let nobody else come here."""
     return cast(User, request.user)
+
+
+class DeviceChanges(BaseThrottle):
+    """Counted together with those on the pages."""
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        return request.method in SAFE_METHODS or may_change_devices(request)
 
 
 @extend_schema_view(
@@ -52,6 +61,7 @@ class DeviceViewSet(
     serializer_class = DeviceSerializer
     queryset = Device.objects.none()
     pagination_class = None
+    throttle_classes = [DeviceChanges]
     http_method_names = ["get", "post", "patch", "delete", "head", "options"]
 
     def get_queryset(self) -> QuerySet[Device]:

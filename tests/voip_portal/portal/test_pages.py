@@ -30,6 +30,8 @@ from voip_portal.wsgi import application
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 AsUser = Callable[[User], Client]
+API = "/api/v1/devices/{}/"
+JSON = "application/json"
 PAGES = [
     "/",
     "/devices/",
@@ -106,6 +108,50 @@ def test_devices_are_added_renamed_and_revoked(
     device.refresh_from_db()
     assert device.revoked_at is not None
     assert "No device yet" in client.get("/devices/").content.decode()
+
+
+@pytest.mark.parametrize("path", ["", "{pk}/rename/", "{pk}/revoke/", "{pk}/secret/"])
+def test_changing_devices_is_limited_on_all_ways_together(
+    annas_device: Device,
+    anna: User,
+    boris: User,
+    line_of: Callable[[User], Line],
+    as_user: AsUser,
+    monkeypatch: Any,
+    path: str,
+) -> None:
+    monkeypatch.setitem(settings.ACCOUNT_RATE_LIMITS, "change_devices", "2/m/user")
+    client = as_user(anna)
+    page = "/devices/" + path.format(pk=annas_device.pk)
+    for _ in range(3):
+        assert client.get("/devices/").status_code == 200  # looking is free
+    assert client.post("/devices/", {"label": "Phone"}).status_code == 200
+    assert client.patch(API.format(annas_device.pk), {"label": "Desk"}, JSON).status_code == 200
+    before = list(Device.objects.order_by("pk").values())
+    for asked in (
+        client.post(page, {"label": "One more"}),
+        client.post("/api/v1/devices/", {"label": "One more"}, JSON),
+        client.patch(API.format(annas_device.pk), {"label": "One more"}, JSON),
+        client.delete(API.format(annas_device.pk)),
+    ):
+        assert asked.status_code == 429
+    assert list(Device.objects.order_by("pk").values()) == before
+    assert client.get(API.format(annas_device.pk)).status_code == 200
+    line_of(boris)
+    assert as_user(boris).post("/devices/", {"label": "Phone"}).status_code == 200
+
+
+def test_who_sets_up_all_devices_twice_never_meets_the_limit(
+    anna: User, annas_line: Line, as_user: AsUser
+) -> None:
+    client = as_user(anna)
+    for _ in range(2):
+        for n in range(MAX_DEVICES):
+            assert client.post("/devices/", {"label": f"Phone {n}"}).status_code == 200
+        for pk in annas_line.devices.active().values_list("pk", flat=True):
+            assert client.post(f"/devices/{pk}/revoke/").status_code == 302
+    statuses = {client.post("/devices/", {"label": ""}).status_code for _ in range(100)}
+    assert statuses == {200, 429}
 
 
 def test_the_device_that_is_too_many_is_refused_in_words(

@@ -15,11 +15,13 @@ from voip_portal.nodes.services import realm
 from voip_portal.portal.access import own_device, person, with_line
 from voip_portal.portal.forms import DeviceForm
 from voip_portal.portal.guard import or_none
+from voip_portal.portal.limits import changes_devices
 from voip_portal.portal.registrations import registrations
 from voip_portal.portal.views.setup import setup_page
 
 
 @with_line
+@changes_devices
 def devices(request: HttpRequest, line: Line) -> HttpResponse:
     """My devices. Adding one answers with its set-up page, the only place of its secret."""
     form = DeviceForm(request.POST or None)
@@ -46,6 +48,7 @@ def devices(request: HttpRequest, line: Line) -> HttpResponse:
 
 @never_cache
 @login_required
+@changes_devices
 def rename(request: HttpRequest, pk: int) -> HttpResponse:
     """Give a device another name."""
     device = own_device(person(request), pk)
@@ -59,6 +62,7 @@ def rename(request: HttpRequest, pk: int) -> HttpResponse:
 
 @never_cache
 @login_required
+@changes_devices
 def revoke(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask, then end a device."""
     device = own_device(person(request), pk)

@@ -22,6 +22,7 @@ from voip_portal.nodes.services import realm
 from voip_portal.numbers import services as numbers
 from voip_portal.portal.access import main_line, own_device, person
 from voip_portal.portal.forms import NAME_ERRORS, UsernameForm
+from voip_portal.portal.limits import changes_devices
 from voip_portal.portal.phones import PHONES
 from voip_portal.portal.progress import progress
 from voip_portal.portal.server import server
@@ -80,6 +81,7 @@ def device_setup(request: HttpRequest, pk: int) -> HttpResponse:
 @never_cache
 @login_required
 @require_POST
+@changes_devices
 def new_secret(request: HttpRequest, pk: int) -> HttpResponse:
     """A new secret for a device; the phone that used the old one has to be set up again."""
     device = own_device(person(request), pk)
