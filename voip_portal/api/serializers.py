@@ -14,16 +14,19 @@ class DeviceSerializer(serializers.ModelSerializer):
     """A device."""
 
     line = serializers.SlugRelatedField(slug_field="username", read_only=True)
-    connected = serializers.SerializerMethodField(help_text="Whether it is registered now.")
+    connected = serializers.SerializerMethodField(
+        help_text="Whether it is registered now; null while that cannot be read."
+    )
 
     class Meta:
         model = Device
         fields = ["id", "label", "line", "created_at", "connected"]
         read_only_fields = ["id", "line", "created_at", "connected"]
 
-    @extend_schema_field(serializers.BooleanField)
-    def get_connected(self, device: Device) -> bool:
-        return device.pk in self.context["connected"]
+    @extend_schema_field(serializers.BooleanField(allow_null=True))
+    def get_connected(self, device: Device) -> bool | None:
+        connected = self.context["connected"]
+        return None if connected is None else device.pk in connected
 
 
 class NewDeviceSerializer(DeviceSerializer):

@@ -25,6 +25,7 @@ from voip_portal.lines import services as lines
 from voip_portal.lines.models import MAX_DEVICES, Device, State
 from voip_portal.nodes.services import realm
 from voip_portal.portal.access import lines_of, main_line
+from voip_portal.portal.guard import or_none
 from voip_portal.portal.history import history
 from voip_portal.portal.limits import may_change_devices
 from voip_portal.portal.registrations import registrations
@@ -72,7 +73,8 @@ class DeviceViewSet(
         context: dict[str, Any] = super().get_serializer_context()
         if not getattr(self, "swagger_fake_view", False):
             mine = [line.pk for line in lines_of(asker(self.request))]
-            context["connected"] = {r.device_id for r in registrations(mine)}
+            found = or_none(lambda: registrations(mine))
+            context["connected"] = None if found is None else {r.device_id for r in found}
         return context
 
     @extend_schema(

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from voip_portal.calls.models import Call
 from voip_portal.calls.services import recent_refusals
 from voip_portal.lines.models import Device, State
+from voip_portal.portal.guard import or_none
 from voip_portal.portal.history import plain_address
 from voip_portal.portal.registrations import Registration, registrations
 
@@ -21,7 +22,11 @@ ECHO = "echo"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What the light shows. `state` is one of waiting, wrong_secret, unknown_name, registered, blocked."""
+    """What the light shows.
+
+    `state` is one of waiting, wrong_secret, unknown_name, registered, blocked, and unknown, while
+    registrations cannot be read: what is around the light may be a secret that is shown only once.
+    """
 
     state: str
     registration: Registration | None = None
@@ -36,7 +41,10 @@ def progress(request: HttpRequest, device: Device, at: float | None = None) -> P
     now = time.time() if at is None else at
     if device.revoked_at is not None or device.line.state != State.ACTIVE:
         return Progress("blocked")
-    mine = [r for r in registrations([device.line_id], now) if r.device_id == device.pk]
+    found = or_none(lambda: registrations([device.line_id], now))
+    if found is None:
+        return Progress("unknown")
+    mine = [r for r in found if r.device_id == device.pk]
     if mine:
         return Progress("registered", mine[0], echo=_echo_call(device))
     return _refused(request, device)

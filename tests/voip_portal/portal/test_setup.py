@@ -1,12 +1,13 @@
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core import mail
+from django.db import OperationalError, connections, router
 from django.test import Client
 
 from voip_portal.accounts.models import User
@@ -214,6 +215,62 @@ def test_clara_sees_nothing_of_annas_device(
     }
     assert client.get(f"/devices/{annas_device.pk}/{path}").status_code in {404, 405}
     assert Device.objects.values().get(pk=annas_device.pk) == before
+
+
+@pytest.fixture
+def bindings_away() -> Iterator[None]:
+    """No question about registrations is answered."""
+
+    def ask(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        if Binding._meta.db_table in sql:
+            raise OperationalError("no such luck")
+        return execute(sql, *rest)
+
+    with connections[router.db_for_read(Binding)].execute_wrapper(ask):
+        yield
+
+
+@pytest.mark.usefixtures("bindings_away")
+def test_a_secret_is_shown_also_while_registrations_cannot_be_read(
+    annas_device: Device, anna: User, as_user: AsUser
+) -> None:
+    client = as_user(anna)
+    realm = ensure_deployment().realm
+    added = client.post("/devices/", {"label": "Phone"}).content.decode()
+    device = Device.objects.get(label="Phone")
+    assert device.ha1_md5 == ha1("md5", "anna", realm, shown_secret(added))
+    renewed = client.post(f"/devices/{device.pk}/secret/").content.decode()
+    device.refresh_from_db()
+    assert device.ha1_md5 == ha1("md5", "anna", realm, shown_secret(renewed))
+    for page in (added, renewed, client.get(f"/devices/{device.pk}/").content.decode()):
+        assert 'data-state="unknown"' in page
+    assert state(client, annas_device) == "unknown"
+    frame = client.get(f"/devices/{device.pk}/status/page/")
+    assert frame["Refresh"] == "3"
+    assert "cannot be read at the moment" in frame.content.decode()
+
+
+@pytest.mark.usefixtures("bindings_away")
+def test_a_file_of_my_data_is_never_half_a_file(
+    annas_device: Device, anna: User, as_user: AsUser
+) -> None:
+    answer = as_user(anna).get("/settings/data/", follow=True)
+    assert answer.redirect_chain == [("/settings/", 302)]
+    assert "cannot be read at the moment" in answer.content.decode()
+
+
+@pytest.mark.usefixtures("bindings_away")
+def test_the_api_says_null_of_what_it_cannot_read(
+    annas_device: Device, anna: User, as_user: AsUser
+) -> None:
+    client, mine = as_user(anna), f"/api/v1/devices/{annas_device.pk}/"
+    made = client.post("/api/v1/devices/", {"label": "Robot"}, "application/json")
+    assert made.status_code == 201
+    assert len(made.json()["secret"]) == 23
+    renamed = client.patch(mine, {"label": "Desk"}, "application/json").json()
+    assert (renamed["label"], renamed["connected"]) == ("Desk", None)
+    assert [row["connected"] for row in client.get("/api/v1/devices/").json()] == [None, None]
+    assert client.delete(mine).status_code == 204
 
 
 def test_of_two_who_choose_one_name_at_once_the_second_is_told(

@@ -20,6 +20,7 @@ from voip_portal.accounts import services as accounts
 from voip_portal.portal import closing, export
 from voip_portal.portal.access import main_line, person
 from voip_portal.portal.forms import CloseForm, SettingsForm
+from voip_portal.portal.guard import or_none
 
 
 @never_cache
@@ -61,7 +62,11 @@ def log_out_everywhere(request: HttpRequest) -> HttpResponse:
 @login_required
 def download(request: HttpRequest) -> HttpResponse:
     """All that the service keeps about me, as a file."""
-    data = export.personal_data(person(request))
+    data = or_none(lambda: export.personal_data(person(request)))
+    if data is None:  # half of it would look like all of it
+        text = _("Your data cannot be read at the moment; try again in a minute.")
+        messages.error(request, text)
+        return redirect("settings")
     response = HttpResponse(
         json.dumps(data, ensure_ascii=False, indent=2), content_type="application/json"
     )
