@@ -65,6 +65,13 @@ class LineAdmin(NoAddNoDelete, ModelAdmin):
         active = Device.objects.active().only("line")
         return lines.prefetch_related(Prefetch("devices", active, to_attr="active_devices"))
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Line | None = None) -> tuple[str, ...]:
+        closed = obj is not None and obj.state == State.CLOSING
+        return self.fields if closed else self.readonly_fields
+
+    def save_model(self, request: HttpRequest, obj: Line, form: Any, change: bool) -> None:
+        services.label_line(obj, obj.label)  # and nothing of what the row was when it was read
+
     @admin.display(description=_("devices"))
     def device_count(self, line: Line) -> int:
         return len(line.active_devices)  # type: ignore[attr-defined]
@@ -115,6 +122,15 @@ class DeviceAdmin(NoAddNoDelete, ModelAdmin):
     fields = ("line", "label", "created_at", "revoked_at")
     readonly_fields = ("line", "created_at", "revoked_at")
     actions = ("revoke",)
+
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Device | None = None
+    ) -> tuple[str, ...]:
+        closed = obj is not None and obj.line.state == State.CLOSING
+        return self.fields if closed else self.readonly_fields
+
+    def save_model(self, request: HttpRequest, obj: Device, form: Any, change: bool) -> None:
+        services.rename_device(obj, obj.label)
 
     @admin.action(description=_("Revoke: its registration goes"), permissions=["change"])
     def revoke(self, request: HttpRequest, devices: QuerySet[Device]) -> None:

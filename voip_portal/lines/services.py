@@ -107,28 +107,37 @@ def add_device(line: Line, label: str, realm: str) -> tuple[Device, str]:
 
 def renew_secret(device: Device, realm: str) -> str:
     """A new secret for a device; the old one is worth nothing from now on."""
-    if device.revoked_at is not None:
-        raise LineNotActive(device.label)
     if device.line.state != State.ACTIVE:
         raise LineNotActive(device.line.username)
     secret = new_secret()
-    device.ha1_md5 = ha1("md5", device.line.username, realm, secret)
-    device.ha1_sha256 = ha1("sha256", device.line.username, realm, secret)
-    device.save(update_fields=["ha1_md5", "ha1_sha256"])
+    active = Device.objects.active().filter(pk=device.pk)  # by what it is now, not when it was read
+    if not active.update(
+        ha1_md5=ha1("md5", device.line.username, realm, secret),
+        ha1_sha256=ha1("sha256", device.line.username, realm, secret),
+    ):
+        raise LineNotActive(device.label)
     return secret
 
 
 def rename_device(device: Device, label: str) -> None:
-    """Give a device another name; its registration stays."""
-    device.label = _clean_label(label)
-    device.save(update_fields=["label"])
+    """Give a device another name; its registration stays. A closed line's keeps none."""
+    with transaction.atomic():
+        locked = Line.objects.select_for_update().get(pk=device.line_id)
+        if locked.state != State.CLOSING:
+            device.label = _clean_label(label)
+            device.save(update_fields=["label"])
 
 
 def revoke_device(device: Device, at: datetime | None = None) -> None:
     """End a device for good. Its registration goes within a second, by the change feed."""
-    if device.revoked_at is None:
-        device.revoked_at = at or timezone.now()
-        device.save(update_fields=["revoked_at"])
+    active = Device.objects.active().filter(pk=device.pk)
+    active.update(revoked_at=at or timezone.now())
+    device.refresh_from_db(fields=["revoked_at"])  # of who was first
+
+
+def label_line(line: Line, label: str) -> None:
+    """What staff call a line; a closed one is called nothing."""
+    Line.objects.filter(pk=line.pk).exclude(state=State.CLOSING).update(label=label)
 
 
 def suspend(line: Line, *, end_calls: bool) -> None:
@@ -175,6 +184,7 @@ def resume_person(user: User) -> None:
 def close_line(line: Line) -> None:
     """End a line for good: devices revoked, calls ended, the user name never given again."""
     with transaction.atomic():
+        Line.objects.select_for_update().get(pk=line.pk)  # a rename under way waits, or is done
         line.devices.active().update(revoked_at=timezone.now())
         line.devices.update(label="")
         line.state = State.CLOSING

@@ -49,6 +49,29 @@ def test_a_revoked_device_gets_no_new_secret_and_keeps_its_first_date(annas_devi
         services.renew_secret(annas_device, "campus")
 
 
+def test_who_read_a_device_before_it_was_revoked_changes_nothing_of_that(
+    annas_device: Device,
+) -> None:
+    stale = Device.objects.select_related("line").get(pk=annas_device.pk)
+    services.revoke_device(annas_device)
+    services.revoke_device(stale)
+    assert stale.revoked_at == annas_device.revoked_at
+    before = Device.objects.values().get(pk=stale.pk)
+    stale.revoked_at = None
+    with pytest.raises(services.LineNotActive):
+        services.renew_secret(stale, "campus")
+    assert Device.objects.values().get(pk=stale.pk) == before
+
+
+def test_a_closed_lines_devices_are_given_no_name_by_a_rename_under_way(
+    annas_device: Device,
+) -> None:
+    stale = Device.objects.select_related("line").get(pk=annas_device.pk)
+    services.close_line(annas_device.line)
+    services.rename_device(stale, "Annas private phone")
+    assert Device.objects.get(pk=stale.pk).label == ""
+
+
 def test_names_that_read_the_same_are_taken(annas_line: Line, boris: User) -> None:
     for name in ("anna", "ANNA", "an.na", "an-na"):
         with pytest.raises(services.NameTaken):

@@ -1,8 +1,10 @@
 """What staff may do in the admin, and what nobody may."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from django.contrib.admin import ModelAdmin
 from django.contrib.auth.models import Group
 from django.core import mail
 from django.core.cache import cache
@@ -11,6 +13,7 @@ from django.test import Client
 from tests.voip_portal.people import PASSWORD, make_person
 from tests.voip_portal.portal.counting import count_queries, pinned_queries
 from voip_portal.accounts.models import User
+from voip_portal.lines import services
 from voip_portal.lines.models import Device, Line, State
 from voip_portal.lines.services import add_device
 from voip_portal.numbers.models import Address, AddressState, Domain, NumberRange
@@ -111,6 +114,43 @@ def test_the_help_desk_revokes_a_device(
     act(as_user(staff("help desk")), "lines/device", "revoke", annas_device.pk)
     annas_device.refresh_from_db()
     assert annas_device.revoked_at is not None
+
+
+def test_a_rename_by_staff_undoes_nothing_that_was_done_meanwhile(
+    admin_user: User, annas_device: Device, as_user: AsUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = annas_device.line
+    read = ModelAdmin.get_object
+
+    def read_just_before(*args: Any) -> Any:
+        found = read(*args)
+        services.revoke_device(annas_device)
+        services.suspend(line, end_calls=True)
+        return found
+
+    monkeypatch.setattr(ModelAdmin, "get_object", read_just_before)
+    client = as_user(admin_user)
+    inline = {"devices-TOTAL_FORMS": 0, "devices-INITIAL_FORMS": 0}
+    for model, pk in (("device", annas_device.pk), ("line", line.pk)):
+        Device.objects.update(revoked_at=None)
+        Line.objects.update(state=State.ACTIVE, end_calls=False)
+        client.post(f"/admin/lines/{model}/{pk}/change/", inline | {"label": "Desk"})
+        annas_device.refresh_from_db()
+        line.refresh_from_db()
+        assert annas_device.revoked_at is not None
+        assert (line.state, line.end_calls) == (State.SUSPENDED, True)
+    assert (annas_device.label, line.label) == ("Desk", "Desk")
+
+
+@pytest.mark.parametrize("model", ["device", "line"])
+def test_staff_give_a_closed_account_no_names(
+    admin_user: User, annas_device: Device, as_user: AsUser, model: str
+) -> None:
+    services.close_line(annas_device.line)
+    pk = annas_device.pk if model == "device" else annas_device.line_id
+    inline = {"devices-TOTAL_FORMS": 0, "devices-INITIAL_FORMS": 0}
+    as_user(admin_user).post(f"/admin/lines/{model}/{pk}/change/", inline | {"label": "Desk"})
+    assert (Device.objects.get().label, Line.objects.get().label) == ("", "")
 
 
 def test_auditors_change_nothing(
