@@ -68,6 +68,28 @@ def test_line_out_of_service_loses_calls_too_when_that_was_chosen(
     assert record["duration_s"] is not None
 
 
+def test_calls_of_a_line_end_and_it_stays_in_service(campus: Campus, phone: Phones) -> None:
+    """As when a device of it is revoked and that was chosen: its other devices go on."""
+    line = campus.line()
+    caller, callee = phone(line).registered(), phone().registered()
+    calling, *_ = talk(campus, caller, callee)
+    with within_a_second():
+        for end_calls in (1, 0):
+            campus.query("UPDATE lines_line SET end_calls = ? WHERE id = ?", end_calls, line.id)
+        for side in (caller, callee):
+            side.accept("BYE")
+    record = campus.record_of(calling.call_id)
+    expect_record(record, cause="terminated", ended_by="system", caller_line=line.id)
+    assert bindings(campus, line.id) == 1
+    again, called = ring(campus, callee, caller)  # without registering anew
+    with within_a_second():
+        for end_calls in (1, 0):
+            campus.query("UPDATE lines_line SET end_calls = ? WHERE id = ?", end_calls, line.id)
+        called.cancelled()
+    again.failed(487)
+    assert caller.register().status == 200
+
+
 def test_suspended_line_may_finish_its_call_when_that_was_chosen(
     campus: Campus, phone: Phones
 ) -> None:

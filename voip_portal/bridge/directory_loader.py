@@ -47,6 +47,8 @@ class Delta(NamedTuple):
     directory: Directory
     changed: list[int]
     """Ids of accounts that were added, removed or changed."""
+    ended: frozenset[int] = frozenset()
+    """Ids of accounts whose ongoing calls are to end though the directory does not say so."""
 
 
 class _Named(NamedTuple):
@@ -78,8 +80,10 @@ def catch_up(database: Database, directory: Directory) -> Delta | None:
         rows = database.query(_CHANGES, (directory.version,))
         if _needs_all(rows, directory.version, latest):
             new = _load(database)
-            return Delta(new, changed_accounts(directory, new))
-        return _delta(database, directory, latest, _named(rows))
+            delta = Delta(new, changed_accounts(directory, new))
+        else:
+            delta = _delta(database, directory, latest, _named(rows))
+        return delta._replace(ended=calls_ended(rows, delta.directory))
 
 
 def _needs_all(rows: Sequence[Row], version: int, latest: int) -> bool:
@@ -114,6 +118,14 @@ def _named(rows: Iterable[Row]) -> _Named:
             named.addresses.add(int(key))
             named.left.extend((int(s["domain_id"]), str(s["value"])) for s in states)
     return named
+
+
+def calls_ended(rows: Iterable[Row], new: Directory) -> frozenset[int]:
+    """Lines of which some row says that calls end, and which say so no more."""
+    states = [_json(after) for _, table, _, _, _, after in rows if table == "lines_line"]
+    told = {int(state["id"]) for state in states if state and state.get("end_calls")}
+    accounts = [account for i in told if (account := new.account(i)) is not None]
+    return frozenset(account.id for account in accounts if not account.end_calls)
 
 
 def _json(value: Any) -> dict[str, Any] | None:

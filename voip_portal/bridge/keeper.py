@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 from sipcore.directory import Directory
 from voip_portal.bridge.database import Database
-from voip_portal.bridge.directory_loader import BadDirectory, catch_up, latest_version
+from voip_portal.bridge.directory_loader import BadDirectory, Delta, catch_up, latest_version
 from voip_portal.bridge.wake import waker_for
 
 log = logging.getLogger("voip_portal.keeper")
@@ -24,7 +24,7 @@ log = logging.getLogger("voip_portal.keeper")
 HEARTBEAT_S = 5.0
 RETRY_S = 1.0
 
-OnDirectory = Callable[[Directory, Sequence[int] | None], None]
+OnDirectory = Callable[[Delta], None]
 Figures = Callable[[], dict[str, int]]
 
 _HEARTBEAT = (
@@ -38,7 +38,7 @@ _HEARTBEAT = (
 
 
 class Keeper(threading.Thread):
-    """Calls `on_directory(directory, changed account ids)` from its own thread."""
+    """Calls `on_directory` with what is newer, from its own thread."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Keeper(threading.Thread):
             return
         if delta is not None:
             self._directory = delta.directory
-            self._on_directory(delta.directory, delta.changed)
+            self._on_directory(delta)
             self._refused = (None, "")
             self._heartbeat()
 

@@ -18,7 +18,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,6 @@ import sipcore.node.worker
 from sipcore.apps.campus import CampusService
 from sipcore.apps.user_agent import UserAgent
 from sipcore.bindings import BindingTable, LineBindings
-from sipcore.directory import Directory
 from sipcore.node.config import Listener, StreamLimits, WorkerConfig
 from sipcore.node.entropy import PooledRandom
 from sipcore.node.journal import Journal
@@ -39,7 +38,7 @@ from sipcore.registrar import RegistrarPolicy
 from voip_portal.bridge.binding_journal import MAX_EXPIRES_S, BindingJournal
 from voip_portal.bridge.binding_store import SqlBindingStore
 from voip_portal.bridge.database import Database
-from voip_portal.bridge.directory_loader import load_directory
+from voip_portal.bridge.directory_loader import Delta, load_directory
 from voip_portal.bridge.keeper import Keeper
 from voip_portal.bridge.writer import BindingWriter
 
@@ -159,9 +158,16 @@ class Sipd:
         self._writer.stop()
         self._writer.join(5)
 
-    def _on_directory(self, directory: Directory, changed: Sequence[int] | None) -> None:
+    def _on_directory(self, delta: Delta) -> None:
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.node.set_directory, directory, changed)
+            self._loop.call_soon_threadsafe(self._put_in_force, delta)
+
+    def _put_in_force(self, delta: Delta) -> None:
+        """First nobody new is let in, then who is in goes."""
+        self.node.set_directory(delta.directory, delta.changed)
+        for call in self.worker.calls if delta.ended else ():
+            if call.caller_line in delta.ended or call.callee_line in delta.ended:
+                self.worker.application.end_call(call, self.worker.now)
 
     def _present(self, line_id: int) -> LineBindings:
         """What the worker holds of a line; asked by the writer's thread while the line waits."""

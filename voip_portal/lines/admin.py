@@ -121,7 +121,7 @@ class DeviceAdmin(NoAddNoDelete, ModelAdmin):
     ordering = ("-pk",)
     fields = ("line", "label", "created_at", "revoked_at")
     readonly_fields = ("line", "created_at", "revoked_at")
-    actions = ("revoke",)
+    actions = ("revoke", "revoke_and_end_calls")
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Device | None = None
@@ -132,9 +132,18 @@ class DeviceAdmin(NoAddNoDelete, ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Device, form: Any, change: bool) -> None:
         services.rename_device(obj, obj.label)
 
-    @admin.action(description=_("Revoke: its registration goes"), permissions=["change"])
+    @admin.action(description=_("Revoke; ongoing calls go on"), permissions=["change"])
     def revoke(self, request: HttpRequest, devices: QuerySet[Device]) -> None:
+        self._revoke(request, devices, end_calls=False)
+
+    @admin.action(
+        description=_("Revoke and end all ongoing calls of its line"), permissions=["change"]
+    )
+    def revoke_and_end_calls(self, request: HttpRequest, devices: QuerySet[Device]) -> None:
+        self._revoke(request, devices, end_calls=True)
+
+    def _revoke(self, request: HttpRequest, devices: QuerySet[Device], *, end_calls: bool) -> None:
         active = list(devices.filter(revoked_at=None))
         for device in active:
-            services.revoke_device(device)
+            services.revoke_device(device, end_calls=end_calls)
         tell(request, ngettext("%d device revoked.", "%d devices revoked.", len(active)), active)

@@ -128,11 +128,28 @@ def rename_device(device: Device, label: str) -> None:
             device.save(update_fields=["label"])
 
 
-def revoke_device(device: Device, at: datetime | None = None) -> None:
-    """End a device for good. Its registration goes within a second, by the change feed."""
-    active = Device.objects.active().filter(pk=device.pk)
-    active.update(revoked_at=at or timezone.now())
+def revoke_device(device: Device, at: datetime | None = None, *, end_calls: bool = False) -> None:
+    """End a device for good. Its registration goes within a second, by the change feed.
+
+    Nobody knows of a call which device of the line talks: with `end_calls`, all of the line's end.
+    """
+    with transaction.atomic():
+        if end_calls:
+            end_ongoing_calls(device.line_id)
+        active = Device.objects.active().filter(pk=device.pk)
+        active.update(revoked_at=at or timezone.now())
     device.refresh_from_db(fields=["revoked_at"])  # of who was first
+
+
+def end_ongoing_calls(line_id: int) -> None:
+    """End a line's calls, and leave it as it is.
+
+    The column is on within this transaction only: what nodes act upon is the row of the change feed
+    that says so (`bridge.directory_loader`). Where it is on already, the calls have ended.
+    """
+    with transaction.atomic():
+        if Line.objects.filter(pk=line_id, end_calls=False).update(end_calls=True):
+            Line.objects.filter(pk=line_id).update(end_calls=False)
 
 
 def label_line(line: Line, label: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from sipcore.directory import Directory
+from sipcore.directory import AccountState, Directory
 from voip_portal.accounts.models import User
 from voip_portal.bridge import directory_loader as loader
 from voip_portal.bridge.database import Database
@@ -81,6 +81,31 @@ def test_revoked_device_new_secret_and_state(
     Line.objects.filter(pk=annas_line.pk).update(state="suspended", end_calls=True)
     delta = caught_up(database, old, full_loads)
     assert delta.changed == [annas_line.pk]
+
+
+def test_line_whose_calls_are_to_end_stays_in_service(
+    database: Database, old: Directory, annas_line: Line, annas_device: Device, full_loads: Any
+) -> None:
+    lines.add_device(annas_line, "Second", "campus")
+    lines.revoke_device(annas_device, end_calls=True)
+    delta = caught_up(database, old, full_loads)
+    assert delta.ended == {annas_line.pk}
+    account = delta.directory.account(annas_line.pk)
+    assert account is not None
+    assert (account.state, len(account.devices)) == (AccountState.ACTIVE, 1)
+    lines.rename_device(annas_device, "Desk")
+    full_loads.clear()
+    assert caught_up(database, delta.directory, full_loads).ended == set()
+
+
+def test_calls_that_are_to_end_are_known_also_when_everything_is_read(
+    database: Database, old: Directory, annas_line: Line
+) -> None:
+    lines.end_ongoing_calls(annas_line.pk)
+    Domain.objects.update(algorithms="MD5")
+    delta = loader.catch_up(database, old)
+    assert delta is not None
+    assert delta.ended == {annas_line.pk}
 
 
 def test_address_alone_moves_the_directory_and_no_account(

@@ -97,6 +97,17 @@ def test_suspending_keeps_devices_and_resuming_brings_them_back(annas_device: De
     assert line.devices.active().count() == 1
 
 
+@pytest.mark.parametrize("state", State)
+def test_ending_calls_leaves_a_line_as_it_is(annas_line: Line, state: State) -> None:
+    if state == State.CLOSING:
+        services.close_line(annas_line)
+    if state == State.SUSPENDED:
+        services.suspend(annas_line, end_calls=False)
+    before = Line.objects.values().get()
+    services.end_ongoing_calls(annas_line.pk)
+    assert Line.objects.values().get() == before
+
+
 def test_a_closed_line_is_neither_suspended_nor_resumed(annas_line: Line) -> None:
     services.close_line(annas_line)
     with pytest.raises(services.LineNotActive):

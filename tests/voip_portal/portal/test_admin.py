@@ -13,6 +13,7 @@ from django.test import Client
 from tests.voip_portal.people import PASSWORD, make_person
 from tests.voip_portal.portal.counting import count_queries, pinned_queries
 from voip_portal.accounts.models import User
+from voip_portal.changes.models import Change
 from voip_portal.lines import services
 from voip_portal.lines.models import Device, Line, State
 from voip_portal.lines.services import add_device
@@ -116,6 +117,23 @@ def test_the_help_desk_revokes_a_device(
     assert annas_device.revoked_at is not None
 
 
+def test_the_help_desk_revokes_a_device_and_ends_the_calls_of_its_line(
+    staff: Callable[[str], User], annas_device: Device, as_user: AsUser
+) -> None:
+    line = annas_device.line
+    other, _ = add_device(line, "Desk", "campus")
+    client = as_user(staff("help desk"))
+    act(client, "lines/device", "revoke_and_end_calls", annas_device.pk)
+    annas_device.refresh_from_db()
+    line.refresh_from_db()
+    assert annas_device.revoked_at is not None
+    assert (line.state, line.end_calls) == (State.ACTIVE, False)
+    assert list(line.devices.active()) == [other]
+    said = Change.objects.filter(table_name="lines_line", row_key=line.pk, op="update")
+    assert [row.after["end_calls"] for row in said.order_by("pk")] == [True, False]
+    assert {row.actor for row in said} == {"helpdesk@campus.example"}
+
+
 def test_a_rename_by_staff_undoes_nothing_that_was_done_meanwhile(
     admin_user: User, annas_device: Device, as_user: AsUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +177,8 @@ def test_auditors_change_nothing(
     client = as_user(staff("auditor"))
     assert client.get("/admin/lines/line/").status_code == 200
     act(client, "lines/line", SUSPEND, annas_device.line_id)
-    act(client, "lines/device", "revoke", annas_device.pk)
+    for action in ("revoke", "revoke_and_end_calls"):
+        act(client, "lines/device", action, annas_device.pk)
     annas_device.refresh_from_db()
     assert annas_device.revoked_at is None
     assert annas_device.line.state == State.ACTIVE
