@@ -57,7 +57,7 @@ class _Named(NamedTuple):
     lines: set[int]
     addresses: set[int]
     left: list[tuple[int, str]]
-    """(domain id, value) of addresses that are no longer what they were."""
+    """(domain id, value) of addresses that had a holder and are no longer what they were."""
 
 
 def latest_version(database: Database) -> int:
@@ -109,14 +109,17 @@ def _is_forgotten(state: Any) -> bool:
 def _named(rows: Iterable[Row]) -> _Named:
     named = _Named(set(), set(), [])
     for _, table, key, _, before, after in rows:
-        states = [state for state in (_json(before), _json(after)) if state]
+        was = _json(before)
+        states = [state for state in (was, _json(after)) if state]
         if table == "lines_line":
             named.lines.update(int(state["id"]) for state in states)
         elif table == "lines_device":
             named.lines.update(int(state["line_id"]) for state in states)
         elif table == "numbers_address":
             named.addresses.add(int(key))
-            named.left.extend((int(s["domain_id"]), str(s["value"])) for s in states)
+            # Only what somebody held can be in force: a reserved name takes nobody's away.
+            if was and was["line_id"] is not None:
+                named.left.append((int(was["domain_id"]), str(was["value"])))
     return named
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
+from voip_portal.lines import names
 from voip_portal.lines.models import Line
 
 digits = RegexValidator(r"^[0-9]{2,15}$", _("Enter 2 to 15 digits."))
@@ -94,6 +98,20 @@ class AddressState(models.TextChoices):
     QUARANTINE = "quarantine", _("in quarantine")
 
 
+def user_name(value: str) -> None:
+    """Accept what could be chosen as a user name: nothing else needs to be reserved."""
+    if not names.is_well_formed(value):
+        raise ValidationError(
+            _(
+                "Use 3 to 32 small letters, digits, dots, dashes; begin with a letter, for example anna.berg."
+            )
+        )
+
+
+_CHECKS: dict[str, Callable[[str], None]] = {Kind.NAME: user_name, Kind.NUMBER: digits}
+"""What the value of an address has to be, by its kind."""
+
+
 class Address(models.Model):
     """A name or number in a domain, held by one line, reserved, or in quarantine until a date."""
 
@@ -125,7 +143,23 @@ class Address(models.Model):
                 name="address_holder_matches_state",
                 violation_error_message=_("A held address has a holder; any other has none."),
             ),
+            # Names are called without regard to case, so two spellings would be one address twice.
+            models.CheckConstraint(
+                condition=Q(value=Lower(F("value"))),
+                name="address_in_lower_case",
+                violation_error_message=_("Enter the address in lower case."),
+            ),
         ]
 
     def __str__(self) -> str:
         return self.value
+
+    def clean(self) -> None:
+        super().clean()
+        self.value = names.normalise(self.value)
+        check = _CHECKS.get(self.kind)
+        if check and self.value:  # what is empty or of no kind is refused by its field
+            try:
+                check(self.value)
+            except ValidationError as error:
+                raise ValidationError({"value": error}) from error

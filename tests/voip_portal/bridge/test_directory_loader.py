@@ -126,6 +126,32 @@ def test_number_changes_hands(
     caught_up(database, old, full_loads)
 
 
+def test_reserving_and_freeing_addresses_takes_nobodys_away(
+    database: Database, old: Directory, domain: Domain, full_loads: list[int]
+) -> None:
+    """Also in a directory made before addresses were all lower case."""
+    address = Address.objects.create(domain=domain, kind="name", value="fika", state="reserved")
+    database.execute(
+        "UPDATE changes_change SET after = REPLACE(after, 'fika', 'Anna')"
+        if connection.vendor == "sqlite"
+        else "UPDATE changes_change SET after = REPLACE(after::text, 'fika', 'Anna')::jsonb"
+    )
+    delta = caught_up(database, old, full_loads)
+    assert delta.directory.resolve("anna", "campus.example") is not None
+    full_loads.clear()
+    address.delete()
+    assert caught_up(database, delta.directory, full_loads).changed == []
+
+
+def test_address_that_came_and_went_between_two_looks(
+    database: Database, old: Directory, annas_line: Line, domain: Domain, full_loads: list[int]
+) -> None:
+    address = Address.objects.create(domain=domain, kind="name", value="annie", line=annas_line)
+    Address.objects.filter(pk=address.pk).update(value="annika")
+    numbers.release(annas_line)
+    caught_up(database, old, full_loads)
+
+
 def test_two_lines_exchange_their_names(
     database: Database, annas_line: Line, boris: User, full_loads: list[int]
 ) -> None:

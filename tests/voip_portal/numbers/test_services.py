@@ -4,9 +4,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connections
-from django.utils import timezone
+from django.core.exceptions import ValidationError
+from django.core.management import CommandError
+from django.db import IntegrityError, connections, transaction
+from django.utils import timezone, translation
 
+from tests.voip_portal.migrating import before_migration
 from voip_portal.accounts.models import User
 from voip_portal.lines.models import Line
 from voip_portal.lines.services import NameTaken, close_line
@@ -15,6 +18,9 @@ from voip_portal.numbers import services
 from voip_portal.numbers.models import Address, AddressState, Domain, Kind, NumberRange
 
 pytestmark = pytest.mark.django_db(databases="__all__")
+
+LOWER = ("0002_addresses_in_lower_case", "address", "address_in_lower_case")
+"""Migration, model and constraint."""
 
 
 def small_pool(domain: Domain, first: str, last: str) -> None:
@@ -97,6 +103,88 @@ def test_the_numbering_plan_is_made_once(domain: Domain) -> None:
     assert Domain.objects.count() == 1
     assert NumberRange.objects.count() == 1
     assert Address.objects.filter(value="echo", state=AddressState.RESERVED).count() == 1
+
+
+def reserved(domain: Domain, kind: str, value: str) -> Address:
+    return Address(domain=domain, kind=kind, value=value, state=AddressState.RESERVED)
+
+
+@pytest.mark.parametrize(
+    ("kind", "entered", "kept"),
+    [
+        ("name", " Kansler ", "kansler"),
+        ("name", "Anna.Berg", "anna.berg"),
+        ("number", " 302 ", "302"),
+    ],
+)
+def test_an_address_is_kept_as_it_is_called(
+    domain: Domain, kind: str, entered: str, kept: str
+) -> None:
+    address = reserved(domain, kind, entered)
+    address.full_clean()
+    assert address.value == kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "language", "why"),
+    [
+        ("name", "302", "en", "Use 3 to 32 small letters"),
+        ("name", "an na", "sv", "Använd 3 till 32 små bokstäver"),
+        ("name", "kansler@", "en", "Use 3 to 32 small letters"),
+        ("number", "fika", "en", "Enter 2 to 15 digits."),
+        ("number", "+46 8", "sv", "Skriv 2 till 15 siffror."),
+    ],
+)
+def test_what_nobody_could_call_is_no_address(
+    domain: Domain, kind: str, value: str, language: str, why: str
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        reserved(domain, kind, value).full_clean()
+    with translation.override(language):
+        (told,) = refused.value.message_dict["value"]
+    assert told.startswith(why)
+
+
+def test_no_hand_can_write_an_address_in_capitals(domain: Domain) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        reserved(domain, "name", "Kansler").save()
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_addresses_in_capitals_are_lowered_by_migrating(
+    domain: Domain, annas_line: Line, boris: User, line_of: Callable[[User], Line]
+) -> None:
+    """Where two become one, the holder keeps hers, and one reservation is left of two."""
+    line = line_of(boris)
+    with before_migration("numbers", *LOWER) as migrate:
+        for value in ("Kansler", "KANSLER", "Anna", "boris2"):
+            reserved(domain, "name", value).save()
+        for value in ("Boris2", "Boris"):
+            Address.objects.create(domain=domain, kind="name", value=value, line=line)
+        migrate()
+    names = dict(Address.objects.filter(kind="name").values_list("value", "line"))
+    assert names == {
+        "echo": None,
+        "kansler": None,
+        "anna": annas_line.pk,
+        "boris": line.pk,
+        "boris2": line.pk,
+    }
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_migrating_takes_an_address_from_neither_of_two_holders(
+    domain: Domain, annas_line: Line, boris: User, line_of: Callable[[User], Line]
+) -> None:
+    with before_migration("numbers", *LOWER) as migrate:
+        second = Address.objects.create(
+            domain=domain, kind="name", value="Anna", line=line_of(boris)
+        )
+        with pytest.raises(CommandError, match="'Anna' and 'anna' have different holders"):
+            migrate()
+        second.delete()
+        migrate()
+    assert Address.objects.get(value="anna").line == annas_line
 
 
 @pytest.mark.django_db(transaction=True, databases="__all__")

@@ -325,3 +325,17 @@ def test_addresses_are_reserved_by_staff_but_never_taken_from_their_holder(
     assert Address.objects.filter(pk=held.pk).exists()
     client.post(f"/admin/numbers/address/{reserved.pk}/delete/", {"post": "yes"})
     assert not Address.objects.filter(pk=reserved.pk).exists()
+
+
+def test_a_reservation_protects_the_name_however_it_was_typed(
+    staff: Callable[[str], User], domain: Domain, annas_line: Line, as_user: AsUser
+) -> None:
+    client = as_user(staff("operator"))
+    form = {"domain": domain.pk, "kind": "name"}
+    client.post("/admin/numbers/address/add/", form | {"value": " Kansler "})
+    assert Address.objects.get(value="kansler").state == AddressState.RESERVED
+    for value, why in (("Anna", "already exists"), ("12", "begin with a letter")):
+        page = client.post("/admin/numbers/address/add/", form | {"value": value})
+        assert why in page.content.decode()
+    page = client.post("/admin/numbers/address/add/", form | {"kind": "number", "value": "fika"})
+    assert "Enter 2 to 15 digits." in page.content.decode()
