@@ -3,6 +3,10 @@
 The broker may lose what it was given, the worker may be killed: what the database does not have is
 sent again. A file is deleted when all its records are in the database, a spool's folder when
 another life of the same worker slot has begun and nothing of it is left.
+
+A database restored from a backup asks for records whose files are gone. Nothing brings them back, so
+what follows them is sent with the word that they are missing: of itself the database takes every gap
+for something that is still under way.
 """
 
 from __future__ import annotations
@@ -11,8 +15,9 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 log = logging.getLogger("voip_portal.shipper")
 
@@ -29,8 +34,26 @@ RETRY_WAIT_S = 2.0
 ENDED_AFTER_S = 60.0
 """A spool whose successor exists is looked at for this long before its folder is removed."""
 
-Send = Callable[[str, int, list[str]], None]
+Send = Callable[[str, int, list[str], bool], None]
+"""Spool, number of the first line, lines, whether what is before them is in no file any more."""
 Positions = Callable[[], dict[str, int]]
+
+
+class Place(NamedTuple):
+    """Where reading goes on."""
+
+    segment: Path
+    offset: int
+    n: int
+    """Number of the record that begins there."""
+
+
+class Batch(NamedTuple):
+    """Lines of one file."""
+
+    first_n: int
+    lines: list[str]
+    end: Place
 
 
 @dataclass(slots=True)
@@ -42,9 +65,9 @@ class SpoolState:
     stored: int = 0
     sent_at: float = 0.0
     """When something was last sent, or seen to be stored."""
-    segment: Path | None = None
-    offset: int = 0
-    """Where reading goes on in `segment`."""
+    place: Place | None = None
+    gap_told: int = 0
+    """Number of the record before which others are known to be missing, and said to be."""
 
 
 class Shipper:
@@ -107,80 +130,72 @@ class Shipper:
         if stored > state.stored:
             state.sent_at = now
         late = state.sent > stored and now - state.sent_at > RESEND_S
-        if state.sent < stored or late:
+        went_back = stored < state.stored  # restored from a backup
+        if state.sent < stored or late or went_back or is_gone(state.place):
             self._rewind(name, state, stored)
         state.stored = stored
         self._delete_stored(name, state)
         while state.sent - stored < WINDOW * BATCH_LINES:
-            place = state.segment, state.offset
-            lines = self._read(name, state)
-            if not lines:
+            batch = self._read(name, state)
+            if batch is None:
                 break
-            try:
-                self._send(name, state.sent + 1, lines)
-            except BaseException:
-                state.segment, state.offset = place  # not sent: to be read again
-                raise
-            state.sent += len(lines)
+            self._send_batch(name, state, batch)
             state.sent_at = now
         return state.sent > stored
+
+    def _send_batch(self, name: str, state: SpoolState, batch: Batch) -> None:
+        after_gap = batch.first_n > state.sent + 1
+        if after_gap and state.gap_told != batch.first_n:
+            state.gap_told = batch.first_n
+            log.error(
+                "spool %s: records %d to %d are neither in the database nor in a file; going on after them",
+                name,
+                state.sent + 1,
+                batch.first_n - 1,
+            )
+        self._send(name, batch.first_n, batch.lines, after_gap)
+        # Not before: what could not be sent is read again.
+        state.place = batch.end
+        state.sent = batch.end.n - 1
 
     def _rewind(self, name: str, state: SpoolState, stored: int) -> None:
         """Go on reading after the last stored record."""
         state.sent = stored
-        state.segment, state.offset = None, 0
-        for path in self._segments(name):
-            if first_of(path) <= stored + 1:
-                state.segment = path
-        if state.segment is not None:
-            with state.segment.open("rb") as file:
-                for _ in range(stored - first_of(state.segment) + 1):
+        state.place = None
+        begun = [path for path in self._segments(name) if first_of(path) <= stored + 1]
+        if begun:
+            with begun[-1].open("rb") as file:
+                for _ in range(stored - first_of(begun[-1]) + 1):
                     file.readline()
-                state.offset = file.tell()
+                state.place = Place(begun[-1], file.tell(), stored + 1)
 
     def _segments(self, name: str) -> list[Path]:
         return sorted((self._folder / name).glob("*.jsonl"))
 
-    def _read(self, name: str, state: SpoolState) -> list[str]:
+    def _read(self, name: str, state: SpoolState) -> Batch | None:
         """The next complete lines, at most a batch."""
-        if state.segment is None and not self._next_segment(name, state):
-            return []
-        lines = self._complete_lines(state)
-        if not lines and self._next_segment(name, state):
-            lines = self._complete_lines(state)
-        return lines
+        batch = read_lines(state.place)
+        if batch is not None:
+            return batch
+        # Listed first, then read once more: a file has come to its end when there is a next one.
+        following = self._following(name, state)
+        places = [state.place, *(Place(path, 0, first_of(path)) for path in following)]
+        return next(filter(None, map(read_lines, places)), None) if following else None
 
-    def _next_segment(self, name: str, state: SpoolState) -> bool:
-        """Go to the file that begins with the next number, if there is one."""
-        path = self._folder / name / f"{state.sent + 1:020d}.jsonl"
-        if path == state.segment or not path.exists():
-            return False
-        state.segment, state.offset = path, 0
-        return True
-
-    def _complete_lines(self, state: SpoolState) -> list[str]:
-        lines: list[str] = []
-        if state.segment is None:
-            return lines
-        with state.segment.open("rb") as file:
-            file.seek(state.offset)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                lines.append(line.decode("utf-8", "replace"))
-                state.offset += len(line)
-                if len(lines) == BATCH_LINES:
-                    break
-        return lines
+    def _following(self, name: str, state: SpoolState) -> list[Path]:
+        """The files after that which is being read; the first may begin after a gap."""
+        here = state.sent if state.place is None else first_of(state.place.segment)
+        return [path for path in self._segments(name) if first_of(path) > here]
 
     def _unread(self, name: str, state: SpoolState) -> int:
         """Complete lines that have not been read yet."""
-        here = -1 if state.segment is None else first_of(state.segment)
+        segment, offset, _ = state.place or (None, 0, 0)
+        here = -1 if segment is None else first_of(segment)
         waiting = 0
         for path in self._segments(name):
             if first_of(path) >= here:
                 with path.open("rb") as file:
-                    file.seek(state.offset if path == state.segment else 0)
+                    file.seek(offset if path == segment else 0)
                     waiting += sum(line.endswith(b"\n") for line in file)
         return waiting
 
@@ -190,13 +205,35 @@ class Shipper:
         for path, following in pairwise(segments):
             if first_of(following) - 1 <= state.stored:
                 path.unlink(missing_ok=True)
-                if state.segment == path:
-                    state.segment = None
+                if state.place is not None and state.place.segment == path:
+                    state.place = None
 
 
 def first_of(segment: Path) -> int:
     """Number of a file's first record."""
     return int(segment.stem)
+
+
+def is_gone(place: Place | None) -> bool:
+    """Whether somebody has taken the file away that was being read."""
+    return place is not None and not place.segment.exists()
+
+
+def read_lines(place: Place | None) -> Batch | None:
+    """The complete lines there, at most a batch; None when there are none."""
+    if place is None:
+        return None
+    lines: list[str] = []
+    offset = place.offset
+    with place.segment.open("rb") as file:
+        file.seek(offset)
+        for line in islice(file, BATCH_LINES):
+            if not line.endswith(b"\n"):
+                break
+            lines.append(line.decode("utf-8", "replace"))
+            offset += len(line)
+    end = Place(place.segment, offset, place.n + len(lines))
+    return Batch(place.n, lines, end) if lines else None
 
 
 def run(

@@ -3,6 +3,9 @@
 Batches of one spool may arrive doubled or out of order. A record is unique by (spool, number), and
 the position is the last number without a gap before it, so what comes early is kept and what comes
 again changes nothing. Records, position and calls are written in one transaction.
+
+A gap is something that is still to come, unless the shipper declares that no file holds it any more:
+then the position steps over it, and what comes of it after that is too late.
 """
 
 from __future__ import annotations
@@ -45,12 +48,20 @@ class Row(NamedTuple):
     """The fields of its kind, as JSON."""
 
 
-def store_lines(spool_id: str, first_n: int, lines: Sequence[str]) -> int:
-    """Store the records that begin with number `first_n`; how far the spool is stored now."""
+def store_lines(
+    spool_id: str, first_n: int, lines: Sequence[str], *, after_gap: bool = False
+) -> int:
+    """Store the records that begin with number `first_n`; how far the spool is stored now.
+
+    With `after_gap`, what is missing before them is not waited for.
+    """
     rows = [read_line(first_n + i, line) for i, line in enumerate(lines)]
+    # That stays true whenever the task runs, and however often: what is written to a spool comes
+    # after all that is there, so a number that no file holds will never be in one.
+    missing_to = first_n - 1 if after_gap else 0
     position = 0
     for start in range(0, len(rows), MAX_BATCH):
-        position = _store(spool_id, rows[start : start + MAX_BATCH])
+        position = _store(spool_id, rows[start : start + MAX_BATCH], missing_to)
     return position
 
 
@@ -66,9 +77,11 @@ def read_line(n: int, line: str) -> Row:
         return Row(n, UNREADABLE, "", 0.0, "{}")
 
 
-def _store(spool_id: str, rows: Sequence[Row]) -> int:
+def _store(spool_id: str, rows: Sequence[Row], missing_to: int) -> int:
     with transaction.atomic():
         position = _locked_position(spool_id)
+        if position.position < missing_to:
+            _step_over(position, missing_to)
         fresh = [row for row in rows if row.n > position.position]
         if fresh:
             with connection.cursor() as cursor:
@@ -83,6 +96,20 @@ def _locked_position(spool_id: str) -> SpoolPosition:
     """The spool's position, locked against other workers where the database locks rows."""
     SpoolPosition.objects.get_or_create(spool_id=spool_id)
     return SpoolPosition.objects.select_for_update().get(spool_id=spool_id)
+
+
+def _step_over(position: SpoolPosition, missing_to: int) -> None:
+    """Wait no longer for what is missing up to this number."""
+    numbers = range(position.position + 1, missing_to + 1)
+    there = Record.objects.filter(spool_id=position.spool_id, n__range=(numbers[0], numbers[-1]))
+    log.error(
+        "spool %s: of the records %d to %d, %d are lost",
+        position.spool_id,
+        numbers[0],
+        numbers[-1],
+        len(numbers) - there.count(),
+    )
+    position.position = missing_to
 
 
 def _end_of_run(spool_id: str, position: int, stored: Sequence[Row]) -> int:

@@ -9,9 +9,9 @@ from voip_portal.calls.storing import store_lines
 
 
 @shared_task(name="calls.store_records")
-def store_records(spool_id: str, first_n: int, lines: list[str]) -> None:
+def store_records(spool_id: str, first_n: int, lines: list[str], after_gap: bool = False) -> None:
     """Store a batch of a spool, whatever came before it."""
-    store_lines(spool_id, first_n, lines)
+    store_lines(spool_id, first_n, lines, after_gap=after_gap)
 
 
 @shared_task(name="calls.refold_open")

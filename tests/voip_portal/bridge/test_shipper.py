@@ -7,6 +7,7 @@ import os
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,9 @@ from sipcore.node.spool import Spool
 from voip_portal.bridge import shipper as module
 from voip_portal.bridge.management.commands.shipper import waiting_by_node
 from voip_portal.bridge.shipper import BATCH_LINES, RESEND_S, WINDOW, Shipper, run
+from voip_portal.calls.models import Record as Stored
+from voip_portal.calls.models import SpoolPosition
+from voip_portal.calls.tasks import store_records
 
 NAME = "n1-0-1"
 
@@ -24,14 +28,18 @@ class Far:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, int, list[str]]] = []
+        self.gaps: list[int] = []
+        """Numbers of first lines before which nothing is said to be left."""
         self.stored: dict[str, int] = {}
         self.lines: dict[str, list[str]] = {}
 
     def positions(self) -> dict[str, int]:
         return dict(self.stored)
 
-    def send(self, spool_id: str, first_n: int, lines: list[str]) -> None:
+    def send(self, spool_id: str, first_n: int, lines: list[str], after_gap: bool) -> None:
         self.sent.append((spool_id, first_n, lines))
+        if after_gap:
+            self.gaps.append(first_n)
 
     def store(self, keep: Callable[[], bool] = lambda: True) -> None:
         """The worker stores what it was given; what it does not `keep` is lost."""
@@ -111,10 +119,10 @@ def test_what_the_broker_refused_is_sent_with_its_own_numbers(
 ) -> None:
     away = False
 
-    def send(spool_id: str, first_n: int, lines: list[str]) -> None:
+    def send(*batch: Any) -> None:
         if away:
             raise ConnectionError
-        far.send(spool_id, first_n, lines)
+        far.send(*batch)
 
     shipper = Shipper(folder, far.positions, send)
     write(spool, 2)
@@ -239,6 +247,156 @@ def test_nothing_is_lost_or_doubled_when_broker_worker_and_shipper_die(
         True
     ] * spool.written
     assert shipper.backlog() == {NAME: 0}
+    assert far.gaps == []
+
+
+@pytest.fixture
+def short_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every write of ten records makes a file of its own."""
+    monkeypatch.setattr("sipcore.node.spool.SEGMENT_BYTES", 400)
+
+
+def files(folder: Path) -> list[int]:
+    """Numbers of the first records of the files there are."""
+    return [module.first_of(path) for path in sorted((folder / NAME).iterdir())]
+
+
+@pytest.mark.usefixtures("short_files")
+@pytest.mark.parametrize("is_new", [False, True], ids=["shipper goes on", "shipper is new"])
+def test_after_a_restored_backup_it_ships_from_the_first_file_and_says_so(
+    folder: Path, far: Far, is_new: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool, shipper = Spool(folder, NAME), Shipper(folder, far.positions, far.send)
+    for now in (0.0, 1.0, 2.0):
+        write(spool, 10)
+        shipper.step(now)
+        far.store()
+    shipper.step(3.0)
+    assert files(folder) == [21]
+    far.stored[NAME] = 5  # the database as it was last night
+    if is_new:
+        shipper = Shipper(folder, far.positions, far.send)
+    for step in range(3):  # sent again and again until it is stored, said once
+        far.sent.clear()
+        shipper.step(4.0 + step * (RESEND_S + 1))
+        assert numbers(far) == [(21, 10)]
+    assert far.gaps == [21, 21, 21]
+    assert [record.args for record in caplog.records] == [(NAME, 6, 20)]
+    far.stored[NAME] = 30
+    write(spool, 10)
+    far.sent.clear()
+    shipper.step(30.0)
+    assert numbers(far) == [(31, 10)]
+    assert len(far.gaps) == 3
+
+
+@pytest.mark.usefixtures("short_files")
+def test_backup_of_what_the_files_still_hold_is_no_gap(folder: Path, far: Far) -> None:
+    spool, shipper = Spool(folder, NAME), Shipper(folder, far.positions, far.send)
+    for now in (0.0, 1.0, 2.0):
+        write(spool, 10)
+        shipper.step(now)
+        far.store()
+    shipper.step(3.0)
+    far.stored[NAME] = 25
+    shipper.step(3.1)
+    assert numbers(far) == [(26, 5)]
+    assert far.gaps == []
+
+
+@pytest.mark.usefixtures("short_files")
+@pytest.mark.parametrize("is_being_read", [False, True])
+def test_file_that_is_lost_is_stepped_over(
+    folder: Path, far: Far, is_being_read: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool, shipper = Spool(folder, NAME), Shipper(folder, far.positions, far.send)
+    write(spool, 10)
+    shipper.step(0.0)
+    far.store()
+    write(spool, 10)
+    if is_being_read:
+        shipper.step(1.0)
+        far.sent.clear()
+    (folder / NAME / f"{11:020d}.jsonl").unlink()
+    write(spool, 10)
+    shipper.step(2.0)
+    assert numbers(far) == [(21, 10)]
+    assert far.gaps == [21]
+    assert [record.args for record in caplog.records] == [(NAME, 11, 20)]
+
+
+@pytest.mark.usefixtures("short_files")
+def test_line_that_comes_as_the_next_file_is_begun_is_no_gap(
+    folder: Path, far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the shipper's look into a file and its look for the next one."""
+    spool, shipper = Spool(folder, NAME), Shipper(folder, far.positions, far.send)
+    write(spool, 2)
+    shipper.step(0.0)
+    segments = shipper._segments
+
+    def looked_late(name: str) -> list[Path]:
+        if spool.written == 2 and shipper._spools[NAME].sent == 2:
+            write(spool, 8)
+            write(spool, 1)
+        return segments(name)
+
+    monkeypatch.setattr(shipper, "_delete_stored", lambda *_: None)
+    monkeypatch.setattr(shipper, "_segments", looked_late)
+    shipper.step(1.0)
+    assert files(folder) == [1, 11]
+    assert numbers(far) == [(1, 2), (3, 8), (11, 1)]
+    assert far.gaps == []
+
+
+def the_backup() -> tuple[list[Stored], int]:
+    """Records and position as the database has them."""
+    return list(Stored.objects.all()), SpoolPosition.objects.get(spool_id=NAME).position
+
+
+def restore(backup: tuple[list[Stored], int]) -> None:
+    Stored.objects.all().delete()
+    Stored.objects.bulk_create(backup[0])
+    SpoolPosition.objects.filter(spool_id=NAME).update(position=backup[1])
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("short_files")
+@pytest.mark.parametrize("seed", range(10))
+def test_restored_backups_lose_only_what_no_file_holds(
+    seed: int, folder: Path, far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into the real database, whatever else is lost, late or in disorder on the way."""
+    monkeypatch.setattr(module, "BATCH_LINES", 7)
+    chance, now, lost = random.Random(seed), 0.0, set[int]()
+    spool = Spool(folder, NAME)
+    given: list[Any] = []
+
+    def positions() -> dict[str, int]:
+        return dict(SpoolPosition.objects.values_list("spool_id", "position"))
+
+    shipper = Shipper(folder, positions, lambda *batch: given.append(batch))
+    SpoolPosition.objects.create(spool_id=NAME)
+    backup = the_backup()
+    for turn in range(80):
+        now += chance.choice((0.1, 1.0, RESEND_S + 1))
+        write(spool, chance.randrange(12) if turn < 60 else 0)
+        shipper.step(now)
+        if turn < 60 and chance.random() < 0.15:
+            backup = the_backup()
+        if turn < 60 and chance.random() < 0.15:
+            restore(backup)
+            kept = {record.n for record in backup[0]}
+            lost = set(range(1, files(folder)[0])) - kept
+        chance.shuffle(given)
+        while given and (turn >= 60 or chance.random() < 0.8):
+            batch = given.pop()
+            if turn >= 60 or chance.random() < 0.8:
+                store_records(*batch)
+    assert positions() == {NAME: spool.written}
+    stored = {record.n: record.context for record in Stored.objects.all()}
+    assert set(range(1, spool.written + 1)) - set(stored) <= lost
+    assert len(stored) == Stored.objects.count()
 
 
 def test_failure_is_tried_again(shipper: Shipper, spool: Spool, far: Far) -> None:

@@ -80,6 +80,44 @@ def test_position_waits_for_what_is_missing(tape: Tape) -> None:
     assert not Call.objects.get().open
 
 
+def test_declared_gap_is_stepped_over_once(tape: Tape, caplog: pytest.LogCaptureFixture) -> None:
+    """As after a backup was restored: of the records 3 to 8, 5 had come early."""
+    lines = tape.call("c1") + tape.call("c2") + tape.call("c3")
+    store_records(SPOOL, 1, lines[:2])
+    store_records(SPOOL, 5, lines[4:5])
+    for _ in range(2):
+        store_records(SPOOL, 9, lines[8:], after_gap=True)
+        assert SpoolPosition.objects.get().position == 12
+    assert [record.args for record in caplog.records] == [(SPOOL, 3, 8, 5)]
+    assert list(Record.objects.order_by("n").values_list("n", flat=True)) == [
+        1,
+        2,
+        5,
+        *range(9, 13),
+    ]
+    assert not Call.objects.get(context="c3").open
+
+
+def test_what_comes_of_a_gap_in_time_is_no_part_of_it(
+    tape: Tape, caplog: pytest.LogCaptureFixture
+) -> None:
+    lines = tape.call("c1") + tape.call("c2")
+    store_records(SPOOL, 1, lines[:4])
+    store_records(SPOOL, 5, lines[4:], after_gap=True)  # declared when 1 to 4 were under way
+    assert SpoolPosition.objects.get().position == 8
+    assert caplog.records == []
+    store_records(SPOOL, 3, lines[2:4])
+    assert Record.objects.count() == 8
+
+
+def test_batch_of_a_thousand_after_a_gap(tape: Tape) -> None:
+    lines = [line for i in range(250) for line in tape.call(f"c{i}")]
+    store_records(SPOOL, 501, lines[500:], after_gap=True)
+    assert SpoolPosition.objects.get().position == 1000
+    store_records(SPOOL, 1, lines[:500])  # too late
+    assert Record.objects.count() == 500
+
+
 def test_spools_are_counted_each_by_itself(tape: Tape) -> None:
     store_records("a-0-1", 1, [tape.begin("c1")])
     store_records("b-0-1", 1, [tape.end("c1")])

@@ -46,9 +46,9 @@ def positions() -> dict[str, int]:
     return dict(SpoolPosition.objects.values_list("spool_id", "position"))
 
 
-def send(spool_id: str, first_n: int, lines: list[str]) -> None:
+def send(spool_id: str, first_n: int, lines: list[str], after_gap: bool) -> None:
     """Give a batch to the broker."""
-    store_records.delay(spool_id, first_n, lines)
+    store_records.delay(spool_id, first_n, lines, after_gap)
 
 
 class Report:
