@@ -53,6 +53,15 @@ class Line(models.Model):
     class Meta:
         verbose_name = _("line")
         verbose_name_plural = _("lines")
+        constraints = [
+            # Closed lines count, for their names are never given again. Without a skeleton are lines
+            # made by hand, and the younger of two from before this was sure.
+            models.UniqueConstraint(
+                fields=["skeleton"],
+                condition=~models.Q(skeleton=""),
+                name="line_reads_like_no_other",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.username

@@ -60,7 +60,10 @@ def create_line(
     label: str = "",
     class_of_service: str = "student",
 ) -> Line:
-    """A new line under a user name nobody had before. `numbers.services.open_line` adds addresses."""
+    """A new line under a user name nobody had before. `numbers.services.open_line` adds addresses.
+
+    Of two that read the same and are chosen at once, the database lets one be.
+    """
     username = names.normalise(username)
     check_username(username)
     try:

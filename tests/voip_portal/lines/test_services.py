@@ -2,6 +2,7 @@ import hashlib
 
 import pytest
 
+from tests.voip_portal.migrating import before_migration
 from voip_portal.accounts.models import User
 from voip_portal.lines import services
 from voip_portal.lines.models import MAX_DEVICES, Device, Line, State
@@ -76,6 +77,36 @@ def test_names_that_read_the_same_are_taken(annas_line: Line, boris: User) -> No
     for name in ("anna", "ANNA", "an.na", "an-na"):
         with pytest.raises(services.NameTaken):
             services.create_line(boris, name)
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_name_that_reads_like_one_chosen_meanwhile_is_taken(
+    annas_line: Line, boris: User, is_closed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_closed:
+        services.close_line(annas_line)
+    # As when the other one is written after this one was looked for.
+    monkeypatch.setattr(services, "check_username", lambda username: None)
+    for name in ("anna", "an.na"):
+        with pytest.raises(services.NameTaken):
+            services.create_line(boris, name)
+    assert Line.objects.get() == annas_line
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_of_two_look_alikes_that_are_there_already_both_keep_their_names(
+    annas_line: Line, boris: User, clara: User
+) -> None:
+    with before_migration(
+        "lines", "0003_names_that_read_differently", "line", "line_reads_like_no_other"
+    ) as migrate:
+        for name, owner in (("an.na", boris), ("an-na", clara)):
+            Line.objects.create(username=name, skeleton="anna", owner=owner)
+        migrate()
+    kept = Line.objects.order_by("pk").values_list("username", "skeleton")
+    assert list(kept) == [("anna", "anna"), ("an.na", ""), ("an-na", "")]
+    with pytest.raises(services.NameTaken):
+        services.create_line(None, "ann-a")
 
 
 def test_a_closed_lines_name_is_never_given_again(annas_line: Line, boris: User) -> None:

@@ -1,6 +1,8 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from django.utils import timezone, translation
 
 from tests.voip_portal.migrating import before_migration
 from voip_portal.accounts.models import User
+from voip_portal.lines import services as lines
 from voip_portal.lines.models import Line
 from voip_portal.lines.services import NameTaken, close_line
 from voip_portal.nodes.services import ensure_deployment
@@ -225,3 +228,33 @@ def test_clicks_at_the_same_time_open_one_line_with_one_number() -> None:
         opened = list(pool.map(click, [f"anna{i}" for i in range(4)]))
     assert opened.count(True) == 1
     assert Address.objects.filter(kind=Kind.NUMBER, line__owner=anna).count() == 1
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_of_names_that_read_the_same_one_is_given_when_all_are_chosen_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ensure_deployment("campus")
+    services.ensure_numbering_plan("campus.example", "20000", "20099")
+    look, all_have_looked = lines.check_username, Barrier(3)
+
+    def look_together(username: str) -> None:
+        look(username)
+        with suppress(BrokenBarrierError):  # SQLite lets one after the other look
+            all_have_looked.wait(0.5)
+
+    monkeypatch.setattr(lines, "check_username", look_together)
+
+    def choose(name: str) -> bool:
+        try:
+            services.open_line(None, name)
+        except NameTaken:
+            return False
+        finally:
+            connections.close_all()
+        return True
+
+    with ThreadPoolExecutor(3) as pool:
+        given = list(pool.map(choose, ["anna.berg", "annaberg", "anna-berg"]))
+    assert given.count(True) == 1
+    assert Address.objects.filter(line__isnull=False, kind=Kind.NAME).count() == 1

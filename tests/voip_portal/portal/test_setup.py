@@ -273,7 +273,9 @@ def test_the_api_says_null_of_what_it_cannot_read(
     assert client.delete(mine).status_code == 204
 
 
+@pytest.mark.parametrize("name", ["boris", "bor.is"])
 def test_of_two_who_choose_one_name_at_once_the_second_is_told(
+    name: str,
     anna: User,
     boris: User,
     line_of: Callable[[User], Line],
@@ -283,7 +285,7 @@ def test_of_two_who_choose_one_name_at_once_the_second_is_told(
     line_of(boris)
     # The other one's line was not there yet when this form was checked.
     monkeypatch.setattr("voip_portal.lines.services.check_username", lambda username: None)
-    page = as_user(anna).post("/welcome/", {"username": "boris"}).content.decode()
+    page = as_user(anna).post("/welcome/", {"username": name}).content.decode()
     assert "is taken" in page
     assert not Line.objects.filter(owner=anna).exists()
 
