@@ -295,6 +295,24 @@ def test_axe_finds_nothing_serious_on_the_way_in_and_where_there_is_nothing_yet(
     assert found == []
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
+def test_axe_finds_nothing_at_all_on_the_page_of_our_own_faults(
+    new_page: Callable[..., Page], width: int, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(user: User | None) -> None:
+        raise OSError("no zones")
+
+    monkeypatch.setattr("voip_portal.portal.middleware.zone", broken)
+    page = new_page(width, color_scheme=scheme)
+    answer = page.goto("/accounts/login/")
+    assert answer is not None
+    assert answer.status == 500
+    assert page.is_visible("[lang=sv] >> text=Något gick fel")
+    page.evaluate(AXE.read_text())
+    assert page.evaluate("axe.run({resultTypes: ['violations']})")["violations"] == []
+    assert faults(page) == []
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_axe_finds_nothing_serious_in_the_admin_and_nothing_is_cut_off(
     busy_anna: User, new_page: Callable[..., Page], width: int

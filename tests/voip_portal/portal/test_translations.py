@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.template.base import TextNode
+from django.template.loader import get_template
 from django.test import Client
 from django.utils import translation
 from django.utils.translation.template import templatize
@@ -95,6 +97,27 @@ def test_the_browsers_language_is_followed_and_can_be_switched(client: Client) -
     client.post("/i18n/setlang/", {"language": "en", "next": "/accounts/login/"})
     page = client.get("/accounts/login/", headers={"accept-language": "sv"}).content.decode()
     assert "Sign up" in page
+    translation.activate("en")
+
+
+@pytest.mark.django_db(databases="__all__")
+@pytest.mark.parametrize("language", ["en", "sv"])
+def test_the_page_of_our_own_faults_speaks_both_languages_whatever_is_broken(
+    client: Client, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(message: str) -> str:
+        raise OSError("the catalogue is gone")
+
+    monkeypatch.setattr(translation._trans, "gettext", broken)
+    client.raise_request_exception = False
+    answer = client.get("/accounts/login/", headers={"accept-language": language})
+    assert answer.status_code == 500
+    page = answer.content.decode()
+    assert page.startswith("<!doctype html>")
+    assert re.search(r'<html lang="en">.*<h1>Something went wrong</h1>', page, re.DOTALL)
+    assert re.search(r'<section [^>]*lang="sv"><h2>Något gick fel</h2>', page)
+    template = get_template("500.html").template
+    assert [type(node) for node in template.nodelist] == [TextNode]  # type: ignore[attr-defined]
     translation.activate("en")
 
 
