@@ -20,6 +20,7 @@ from voip_portal.nodes.services import ensure_deployment
 from voip_portal.numbers import services as numbers
 from voip_portal.numbers.models import Domain
 
+Meanwhile = Callable[[Any, str, Callable[[], object]], None]
 PASSWORD = "correct horse 9"
 
 
@@ -51,6 +52,11 @@ def make_person(name: str, **extra: Any) -> User:
     )
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
     return user
+
+
+def reread(user: User) -> User:
+    """The person as the database has her now."""
+    return User.objects.get(pk=user.pk)
 
 
 @pytest.fixture
@@ -95,3 +101,20 @@ def as_user() -> Callable[[User], Client]:
         return client
 
     return logged_in
+
+
+@pytest.fixture
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
+    """Lets something happen in the middle of a request: just before it calls a function."""
+
+    def put(owner: Any, name: str, happens: Callable[[], object]) -> None:
+        goes_on = getattr(owner, name)
+
+        def interrupted(*args: Any, **kwargs: Any) -> Any:
+            monkeypatch.setattr(owner, name, goes_on)
+            happens()
+            return goes_on(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, interrupted)
+
+    return put

@@ -21,28 +21,45 @@ def end_sessions(user: User) -> None:
     user.refresh_from_db(fields=["session_epoch"])
 
 
+def locked(user: User) -> User:
+    """The person as she is now; nobody else writes her row until this transaction ends."""
+    return User.objects.select_for_update().get(pk=user.pk)
+
+
+def save_only(user: User, *columns: str) -> None:
+    """Write these columns and no others: the rest of `user` was read earlier and may be outdated.
+
+    Nothing is written into an account that was closed since then.
+    """
+    with transaction.atomic():
+        if locked(user).closed_at is None:
+            user.save(update_fields=columns)
+
+
 def anonymise(user: User) -> None:
     """Forget who this was: the row stays, because lines refer to it; nothing personal does.
 
     The mailbox may sign up again later, and is then somebody new.
     """
     with transaction.atomic():
-        closed = f"closed-{user.pk}@invalid"
-        Change.objects.filter(actor=user.email).update(actor=closed)
+        row = locked(user)
+        closed = f"closed-{row.pk}@invalid"
+        Change.objects.filter(actor=row.email).update(actor=closed)
         LogEntry.objects.filter(
-            content_type=ContentType.objects.get_for_model(User), object_id=str(user.pk)
+            content_type=ContentType.objects.get_for_model(User), object_id=str(row.pk)
         ).update(object_repr="")
-        EmailAddress.objects.filter(user=user).delete()
-        user.email = closed
-        user.name = ""
-        user.listed = user.is_active = user.is_staff = user.is_superuser = False
-        user.language = user.timezone = ""
-        user.closed_at = timezone.now()
-        user.set_unusable_password()
-        user.save()
-        user.groups.clear()
-        user.user_permissions.clear()
-        end_sessions(user)
+        EmailAddress.objects.filter(user=row).delete()
+        row.email = closed
+        row.name = ""
+        row.listed = row.is_active = row.is_staff = row.is_superuser = False
+        row.language = row.timezone = ""
+        row.closed_at = timezone.now()
+        row.set_unusable_password()
+        row.save()
+        row.groups.clear()
+        row.user_permissions.clear()
+        end_sessions(row)
+    user.refresh_from_db()
 
 
 def ensure_administrator(email: str) -> str | None:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin, TabularInline
 
+from voip_portal.changes.editing import EditedOnly
 from voip_portal.lines import services
 from voip_portal.lines.models import Device, Line, State
 
@@ -36,7 +37,7 @@ class DeviceInline(NoAddNoDelete, TabularInline):
 
 
 @admin.register(Line)
-class LineAdmin(NoAddNoDelete, ModelAdmin):
+class LineAdmin(EditedOnly, NoAddNoDelete, ModelAdmin):
     """Lines. The user name never changes; the state changes by the actions."""
 
     list_display = ("username", "owner", "label", "class_of_service", "state", "device_count")
@@ -109,7 +110,7 @@ def tell(request: HttpRequest, text: str, rows: list[Any]) -> None:
 
 
 @admin.register(Device)
-class DeviceAdmin(NoAddNoDelete, ModelAdmin):
+class DeviceAdmin(EditedOnly, NoAddNoDelete, ModelAdmin):
     """Devices: staff may rename and revoke."""
 
     list_display = ("label", "line", "created_at", "revoked_at")

@@ -12,12 +12,13 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 
+from voip_portal.changes.editing import EditedOnly
 from voip_portal.numbers import services
 from voip_portal.numbers.models import Address, AddressState, Domain, NumberRange
 
 
 @admin.register(Domain)
-class DomainAdmin(ModelAdmin):
+class DomainAdmin(EditedOnly, ModelAdmin):
     """SIP domains. The realm of secrets is no domain, so renaming one breaks no phone."""
 
     list_display = ("name", "is_default", "algorithms")
@@ -64,7 +65,7 @@ class NumberRangeForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(NumberRange)
-class NumberRangeAdmin(ModelAdmin):
+class NumberRangeAdmin(EditedOnly, ModelAdmin):
     """Ranges and what is left of the pools."""
 
     form = NumberRangeForm

@@ -13,6 +13,8 @@ from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 
 from voip_portal.accounts.models import User
+from voip_portal.accounts.services import save_only
+from voip_portal.changes.editing import edited_columns
 from voip_portal.lines import services as lines
 from voip_portal.lines.admin import tell
 
@@ -50,15 +52,19 @@ class UserAdmin(ModelAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         allowed: bool = super().has_change_permission(request, obj)
+        if obj is not None and obj.closed_at is not None:
+            return False
         return allowed and (obj is None or not obj.is_staff or _is_administrator(request))
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        if not change:
+        if change:
+            save_only(obj, *edited_columns(form))
+        else:
             obj.set_unusable_password()
-        super().save_model(request, obj, form, change)
+            obj.save()
 
     @admin.action(description=_("Suspend; ongoing calls go on"), permissions=["change"])
     def suspend(self, request: HttpRequest, people: QuerySet[User]) -> None:

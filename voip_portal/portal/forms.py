@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from voip_portal.accounts.models import User
+from voip_portal.accounts.services import save_only
 from voip_portal.accounts.text import visible
 from voip_portal.lines import names, services
 from voip_portal.lines.services import NameMalformed, NameRefused, NameTaken
@@ -113,6 +114,13 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         if not name:
             raise ValidationError(_("Tell us a name."))
         return name
+
+    def save(self, commit: bool = True) -> User:
+        """Only what is on the page: the person may be suspended, or log out everywhere, meanwhile."""
+        user: User = self.instance
+        if commit:
+            save_only(user, *self.fields)
+        return user
 
 
 class CloseForm(forms.Form):

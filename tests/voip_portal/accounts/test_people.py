@@ -1,11 +1,16 @@
+import re
 from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import Group
+from django.core import mail
 from django.test import Client
 
+from tests.voip_portal.people import PASSWORD, Meanwhile, reread
 from voip_portal.accounts import services
 from voip_portal.accounts.models import User
+from voip_portal.lines.models import Line
+from voip_portal.lines.services import suspend_person
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -54,3 +59,51 @@ def test_roles_have_what_they_may_do_and_no_more() -> None:
 
 def test_addresses_are_kept_in_lower_case() -> None:
     assert User.objects.create_user(" Anna@Campus.Example ").email == "anna@campus.example"
+
+
+def test_a_password_that_is_being_changed_undoes_no_suspension_and_no_logging_out(
+    anna: User, annas_line: Line, as_user: Callable[[User], Client], meanwhile: Meanwhile
+) -> None:
+    client = as_user(anna)
+    before = anna.session_epoch
+    meanwhile(User, "set_password", lambda: suspend_person(reread(anna), end_calls=True))
+    client.post(
+        "/accounts/password/change/",
+        {"oldpassword": PASSWORD, "password1": "another horse 9", "password2": "another horse 9"},
+    )
+    found = reread(anna)
+    assert found.check_password("another horse 9")
+    assert not found.is_active
+    assert found.session_epoch > before
+    assert client.get("/settings/").status_code == 302
+
+
+def test_a_password_that_is_being_changed_opens_no_closed_account(
+    anna: User, as_user: Callable[[User], Client], meanwhile: Meanwhile
+) -> None:
+    client = as_user(anna)
+    meanwhile(User, "set_password", lambda: services.anonymise(reread(anna)))
+    client.post(
+        "/accounts/password/change/",
+        {"oldpassword": PASSWORD, "password1": "another horse 9", "password2": "another horse 9"},
+    )
+    found = reread(anna)
+    assert (found.name, found.is_active) == ("", False)
+    assert found.closed_at is not None
+    assert not found.has_usable_password()
+
+
+def test_a_password_that_is_being_reset_undoes_no_suspension(
+    anna: User, client: Client, meanwhile: Meanwhile
+) -> None:
+    client.post("/accounts/password/reset/", {"email": anna.email})
+    code = re.search(r"^([A-Z0-9-]{6,12})$", str(mail.outbox[-1].body), re.MULTILINE)
+    assert code is not None
+    answer = client.post("/accounts/password/reset/confirm/", {"code": code[1]})
+    meanwhile(User, "set_password", lambda: suspend_person(reread(anna), end_calls=True))
+    client.post(
+        answer["Location"], {"password1": "another horse 9", "password2": "another horse 9"}
+    )
+    found = reread(anna)
+    assert found.check_password("another horse 9")
+    assert not found.is_active

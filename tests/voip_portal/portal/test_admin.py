@@ -11,13 +11,18 @@ from django.core.cache import cache
 from django.test import Client
 
 from tests.voip_portal.people import PASSWORD, make_person
+
+
+from tests.voip_portal.people import Meanwhile, make_person, reread
 from tests.voip_portal.portal.counting import count_queries, pinned_queries
 from voip_portal.accounts.models import User
 from voip_portal.changes.models import Change
 from voip_portal.lines import services
 from voip_portal.lines.models import Device, Line, State
-from voip_portal.lines.services import add_device
+from voip_portal.lines.services import add_device, revoke_device, suspend, suspend_person
 from voip_portal.numbers.models import Address, AddressState, Domain, NumberRange
+from voip_portal.numbers.services import make_default
+from voip_portal.portal.closing import close_account
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -260,6 +265,62 @@ def test_staff_change_their_password_where_tries_are_counted_and_told(
     cache.clear()
     client.post(answer["Location"], form | {"oldpassword": PASSWORD})
     assert [m.subject for m in mail.outbox] == ["Your password was changed"]
+
+
+def test_a_person_who_is_being_edited_stays_suspended(
+    staff: Callable[[str], User], anna: User, as_user: AsUser, meanwhile: Meanwhile
+) -> None:
+    client = as_user(staff("operator"))
+    meanwhile(User, "clean", lambda: suspend_person(reread(anna), end_calls=True))
+    client.post(f"/admin/accounts/user/{anna.pk}/change/", {"name": "Anna B"})
+    found = reread(anna)
+    assert (found.name, found.is_active) == ("Anna B", False)
+
+
+def test_a_person_who_is_being_edited_stays_closed(
+    admin_user: User, anna: User, as_user: AsUser, meanwhile: Meanwhile
+) -> None:
+    client = as_user(admin_user)
+    meanwhile(User, "clean", lambda: close_account(reread(anna)))
+    form = {"name": "Anna B", "email": anna.email, "is_staff": "on"}
+    client.post(f"/admin/accounts/user/{anna.pk}/change/", form)
+    found = reread(anna)
+    assert (found.name, found.is_active, found.is_staff) == ("", False, False)
+    assert "anna" not in found.email
+    path = f"/admin/accounts/user/{anna.pk}/change/"
+    assert client.post(path, form).status_code == 403
+    assert client.get(path).status_code == 200
+
+
+def test_a_line_and_a_device_that_are_being_edited_stay_out_of_service(
+    admin_user: User, annas_device: Device, as_user: AsUser, meanwhile: Meanwhile
+) -> None:
+    client = as_user(admin_user)
+    line = annas_device.line
+    meanwhile(Line, "clean", lambda: suspend(Line.objects.get(pk=line.pk), end_calls=True))
+    form = {"devices-TOTAL_FORMS": 0, "devices-INITIAL_FORMS": 0, "label": "Desk"}
+    client.post(f"/admin/lines/line/{line.pk}/change/", form)
+    line.refresh_from_db()
+    assert (line.label, line.state, line.end_calls) == ("Desk", State.SUSPENDED, True)
+    meanwhile(Device, "clean", lambda: revoke_device(Device.objects.get(pk=annas_device.pk)))
+    client.post(f"/admin/lines/device/{annas_device.pk}/change/", {"label": "Desk"})
+    annas_device.refresh_from_db()
+    assert annas_device.label == "Desk"
+    assert annas_device.revoked_at is not None
+
+
+def test_the_default_domain_that_is_being_edited_leaves_its_place(
+    admin_user: User, domain: Domain, as_user: AsUser, meanwhile: Meanwhile
+) -> None:
+    other = Domain.objects.create(name="other.example")
+    meanwhile(Domain, "clean", lambda: make_default(other))
+    as_user(admin_user).post(
+        f"/admin/numbers/domain/{domain.pk}/change/",
+        {"name": "campus.example", "algorithms": "SHA-256"},
+    )
+    domain.refresh_from_db()
+    other.refresh_from_db()
+    assert (domain.algorithms, domain.is_default, other.is_default) == ("SHA-256", False, True)
 
 
 def test_query_counts_of_lists_are_pinned(

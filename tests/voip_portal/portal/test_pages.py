@@ -15,17 +15,22 @@ from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 
-from tests.voip_portal.people import PASSWORD, make_person
+from tests.voip_portal.people import PASSWORD, Meanwhile, make_person, reread
 from tests.voip_portal.portal.counting import count_queries, pinned_queries
 from voip_portal.accounts.models import User
+from voip_portal.accounts.services import end_sessions
 from voip_portal.calls.models import Call
 from voip_portal.changes.models import Change
 from voip_portal.lines.models import MAX_DEVICES, Device, Line, State
-from voip_portal.lines.services import add_device, suspend
+from voip_portal.lines.services import add_device, suspend, suspend_person
 from voip_portal.location.models import Binding
 from voip_portal.numbers.models import Address, AddressState
 from voip_portal.portal.closing import forget_closed
 from voip_portal.wsgi import application
+
+
+from voip_portal.portal.closing import close_account, forget_closed
+from voip_portal.portal.forms import CloseForm, SettingsForm
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -238,6 +243,43 @@ def test_settings_are_saved_and_the_language_follows(anna: User, as_user: AsUser
     )
     assert '<html lang="sv">' in client.get("/settings/").content.decode()
     assert client.post("/settings/", form | {"timezone": "Mars/Base"}).status_code == 200
+
+
+def test_settings_that_are_being_saved_undo_no_suspension(
+    annas_line: Line, anna: User, as_user: AsUser, meanwhile: Meanwhile
+) -> None:
+    client = as_user(anna)
+    before = anna.session_epoch
+    meanwhile(SettingsForm, "clean_name", lambda: suspend_person(reread(anna), end_calls=True))
+    client.post("/settings/", {"name": "Anna B"})
+    found = reread(anna)
+    assert (found.name, found.is_active) == ("Anna B", False)
+    assert found.session_epoch > before
+
+
+def test_settings_that_are_being_saved_bring_nothing_of_a_closed_account_back(
+    annas_line: Line, anna: User, as_user: AsUser, meanwhile: Meanwhile
+) -> None:
+    client = as_user(anna)
+    meanwhile(SettingsForm, "clean_name", lambda: close_account(reread(anna)))
+    client.post("/settings/", {"name": "Anna B", "listed": "on"})
+    found = reread(anna)
+    assert found.closed_at is not None
+    assert (found.name, found.is_active, found.listed) == ("", False, False)
+    assert "anna" not in found.email
+    assert not found.has_usable_password()
+
+
+def test_closing_an_account_undoes_no_logging_out_everywhere(
+    annas_line: Line, anna: User, as_user: AsUser, meanwhile: Meanwhile
+) -> None:
+    client = as_user(anna)
+    before = anna.session_epoch
+    meanwhile(CloseForm, "clean_password", lambda: end_sessions(reread(anna)))
+    client.post("/settings/close/", {"password": PASSWORD})
+    found = reread(anna)
+    assert found.closed_at is not None
+    assert found.session_epoch == before + 2  # once for each
 
 
 def test_my_data_is_complete_and_holds_no_secret(
