@@ -13,6 +13,7 @@ from django.db.models.functions import Length
 from django.utils import timezone
 
 from voip_portal.accounts.models import User
+from voip_portal.accounts.services import locked
 from voip_portal.lines import services as lines
 from voip_portal.lines.models import Line, State
 from voip_portal.numbers.models import Address, AddressState, Domain, Kind, NumberRange
@@ -27,6 +28,10 @@ _GUESSES: Final = 12
 
 class PoolEmpty(Exception):
     """No number is left to give out."""
+
+
+class ShutOut(Exception):
+    """The person may not log in any more."""
 
 
 class HasLine(Exception):
@@ -52,11 +57,13 @@ def make_default(domain: Domain) -> None:
 def open_line(owner: User | None, username: str, *, label: str = "") -> Line:
     """A line with its name and, unless the pool is empty, a number. All or nothing but the number.
 
-    A person has one open line; a second click that comes at the same time gets `HasLine`.
+    A person has one open line; a second click that comes at the same time gets `HasLine`. Who was
+    suspended or closed the account since she asked gets `ShutOut`.
     """
     with transaction.atomic():
         if owner is not None:
-            User.objects.select_for_update().get(pk=owner.pk)
+            if not locked(owner).is_active:
+                raise ShutOut(owner.email)
             if Line.objects.filter(owner=owner).exclude(state=State.CLOSING).exists():
                 raise HasLine(owner.email)
         domain = default_domain()

@@ -32,6 +32,7 @@ def close_account(user: User) -> None:
     so that nobody gets it; the history of changes forgets it.
     """
     with transaction.atomic():
+        accounts.locked(user)  # a line that is being opened is there when this returns
         for line in Line.objects.filter(owner=user).exclude(state=State.CLOSING):
             lines.close_line(line)
             numbers.release(line)

@@ -16,14 +16,23 @@ from voip_portal.accounts.models import User
 from voip_portal.lines import services as lines
 from voip_portal.lines.models import Line
 from voip_portal.lines.services import NameTaken, close_line
+
+
+from voip_portal.lines.models import Line, State
+from voip_portal.lines.services import NameTaken, close_line, suspend_person
 from voip_portal.nodes.services import ensure_deployment
 from voip_portal.numbers import services
 from voip_portal.numbers.models import Address, AddressState, Domain, Kind, NumberRange
+from voip_portal.portal.closing import close_account
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
 LOWER = ("0002_addresses_in_lower_case", "address", "address_in_lower_case")
 """Migration, model and constraint."""
+
+
+def suspend_person_now(user: User) -> None:
+    suspend_person(user, end_calls=True)
 
 
 def small_pool(domain: Domain, first: str, last: str) -> None:
@@ -88,6 +97,45 @@ def test_a_name_reserved_by_staff_cannot_be_claimed(domain: Domain, anna: User) 
     with pytest.raises(NameTaken):
         services.open_line(anna, "fika")
     assert not Line.objects.filter(username="fika").exists()
+
+
+@pytest.mark.parametrize("end", [suspend_person_now, close_account])
+def test_who_was_shut_out_meanwhile_opens_no_line(
+    domain: Domain, anna: User, end: Callable[[User], None]
+) -> None:
+    end(User.objects.get(pk=anna.pk))  # `anna` is what a request under way has read before
+    with pytest.raises(services.ShutOut):
+        services.open_line(anna, "anna")
+    assert not Line.objects.exists()
+    assert not Address.objects.filter(value="anna").exists()
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+@pytest.mark.parametrize("end", [suspend_person_now, close_account])
+def test_no_line_stays_in_service_that_is_opened_while_its_owner_is_shut_out(
+    domain: Domain, anna: User, end: Callable[[User], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line is opened and not yet committed when somebody else begins to end the account."""
+    claim_name, ending = services.claim_name, ThreadPoolExecutor(1)
+    begun: list[Any] = []
+
+    def shut_out() -> None:
+        try:
+            end(User.objects.get(pk=anna.pk))
+        finally:
+            connections.close_all()
+
+    def claim(line: Line, domain: Domain) -> Address:
+        begun.append(ending.submit(shut_out))
+        with suppress(TimeoutError):  # it has to wait for us
+            begun[0].result(timeout=0.5)
+        return claim_name(line, domain)
+
+    monkeypatch.setattr(services, "claim_name", claim)
+    with ending:
+        services.open_line(anna, "anna")
+    begun[0].result()
+    assert Line.objects.get().state != State.ACTIVE
 
 
 def test_ranges_that_share_numbers_are_refused(domain: Domain) -> None:

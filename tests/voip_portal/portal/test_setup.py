@@ -10,15 +10,17 @@ from django.core import mail
 from django.db import OperationalError, connections, router
 from django.test import Client
 
+from tests.voip_portal.people import Meanwhile, reread
 from voip_portal.accounts.models import User
 from voip_portal.calls.models import Call, Record
 from voip_portal.lines.models import Device, Line
-from voip_portal.lines.services import ha1, revoke_device, suspend
+from voip_portal.lines.services import ha1, revoke_device, suspend, suspend_person
 from voip_portal.location.models import Binding
 from voip_portal.nodes.campus_authority import ensure
 from voip_portal.nodes.certificates import AUTHORITY
 from voip_portal.nodes.services import ensure_deployment
 from voip_portal.numbers.models import Address, NumberRange
+from voip_portal.portal.forms import UsernameForm
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -52,6 +54,16 @@ def test_choosing_a_name_answers_with_a_device_and_its_secret(anna: User, as_use
     number = Address.objects.get(line=device.line, kind="number").value
     for value in (">anna.berg<", f">{number}<", ">127.0.0.1<", "Linphone", "baresip"):
         assert value in page
+
+
+def test_who_is_suspended_while_choosing_a_name_gets_no_line(
+    anna: User, as_user: AsUser, meanwhile: Meanwhile
+) -> None:
+    client = as_user(anna)
+    meanwhile(UsernameForm, "clean_username", lambda: suspend_person(reread(anna), end_calls=True))
+    assert client.post("/welcome/", {"username": "anna"})["Location"] == "/"
+    assert client.get("/")["Location"].startswith("/accounts/login/")
+    assert not Device.objects.exists()
 
 
 def test_the_secret_is_in_that_one_answer_only(anna: User, as_user: AsUser) -> None:

@@ -41,7 +41,7 @@ def welcome(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         try:
             line = numbers.open_line(person(request), form.cleaned_data["username"])
-        except numbers.HasLine:
+        except (numbers.HasLine, numbers.ShutOut):
             return redirect("home")
         except lines.LineError as error:
             form.add_error("username", NAME_ERRORS[type(error)])
