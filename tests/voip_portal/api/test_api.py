@@ -58,6 +58,24 @@ def test_the_answer_to_too_many_devices_is_a_sentence(
     assert (answer.status_code, answer.json()) == (400, ["You have 10 devices; revoke one first."])
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_000, b'{"label":' * 50_000, b'{"label": ' + b"9" * 5_000 + b"}", b"\xff\xfe", b"{"],
+    ids=["lists", "objects", "number", "bytes", "half"],
+)
+def test_what_is_no_sensible_json_is_refused_in_words(
+    annas_device: Device, anna: User, as_user: AsUser, body: bytes
+) -> None:
+    client = as_user(anna)
+    for answer in (
+        client.post(DEVICES, body, JSON),
+        client.patch(f"{DEVICES}{annas_device.pk}/", body, JSON),
+    ):
+        assert answer.status_code == 400
+        assert "JSON" in answer.json()["detail"]
+    assert Device.objects.count() == 1
+
+
 @pytest.mark.parametrize("method", ["get", "patch", "delete"])
 def test_clara_finds_no_device_of_annas(
     annas_device: Device, clara: User, line_of: Callable[[User], Line], as_user: AsUser, method: str
