@@ -47,6 +47,8 @@ class Line(models.Model):
     )
     class_of_service = models.CharField(_("class of service"), max_length=32, default="student")
     state = models.CharField(_("state"), max_length=16, choices=State.choices, default=State.ACTIVE)
+    suspended_with_owner = models.BooleanField(default=False, db_default=False, editable=False)
+    """Whether resuming the owner resumes it: not when it was suspended by itself."""
     end_calls = models.BooleanField(_("end ongoing calls when suspended"), default=False)
     created_at = models.DateTimeField(_("created"), default=now)
 

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from voip_portal.accounts.models import User
-from voip_portal.accounts.services import end_sessions
+from voip_portal.accounts.services import end_sessions, locked
 from voip_portal.lines import names
 from voip_portal.lines.models import MAX_DEVICES, Device, Line, State
 
@@ -175,9 +175,9 @@ def resume(line: Line) -> None:
 def _set_state(line: Line, state: State, *, end_calls: bool) -> None:
     """Change the state of a line that is not closed: by what the database says, not by `line`."""
     open_line = Line.objects.filter(pk=line.pk).exclude(state=State.CLOSING)
-    if not open_line.update(state=state, end_calls=end_calls):
+    if not open_line.update(state=state, end_calls=end_calls, suspended_with_owner=False):
         raise LineNotActive(line.username)
-    line.state, line.end_calls = state, end_calls
+    line.state, line.end_calls, line.suspended_with_owner = state, end_calls, False
 
 
 def suspend_person(user: User, *, end_calls: bool) -> None:
@@ -186,19 +186,26 @@ def suspend_person(user: User, *, end_calls: bool) -> None:
         user.is_active = False
         user.save(update_fields=["is_active"])
         end_sessions(user)
-        for line in Line.objects.filter(owner=user).exclude(state=State.CLOSING):
-            suspend(line, end_calls=end_calls)
+        lines = Line.objects.filter(owner=user)
+        if end_calls:
+            lines.filter(state=State.SUSPENDED).update(end_calls=True)
+        lines.filter(state=State.ACTIVE).update(
+            state=State.SUSPENDED, end_calls=end_calls, suspended_with_owner=True
+        )
 
 
 def resume_person(user: User) -> None:
-    """Let a suspended person in again, with all lines. A closed account stays closed."""
-    if user.closed_at is not None:
-        raise LineNotActive(user.email)
+    """Let a suspended person in again, with the lines that were suspended with her.
+
+    A line that was suspended by itself stays so. A closed account stays closed.
+    """
     with transaction.atomic():
+        if locked(user).closed_at is not None:
+            raise LineNotActive(user.email)
         user.is_active = True
         user.save(update_fields=["is_active"])
-        for line in Line.objects.filter(owner=user, state=State.SUSPENDED).select_related("owner"):
-            resume(line)
+        lines = Line.objects.filter(owner=user, state=State.SUSPENDED, suspended_with_owner=True)
+        lines.update(state=State.ACTIVE, end_calls=False, suspended_with_owner=False)
 
 
 def close_line(line: Line) -> None:

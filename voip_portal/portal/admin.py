@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from allauth.account.models import EmailAddress
@@ -76,10 +77,12 @@ class UserAdmin(ModelAdmin):
 
     @admin.action(description=_("Resume"), permissions=["change"])
     def resume(self, request: HttpRequest, people: QuerySet[User]) -> None:
-        chosen = self._within_reach(request, people.filter(is_active=False))
-        for user in chosen:
-            lines.resume_person(user)
-        tell(request, ngettext("%d person resumed.", "%d people resumed.", len(chosen)), chosen)
+        resumed = []
+        for user in self._within_reach(request, people.filter(is_active=False)):
+            with suppress(lines.LineNotActive):  # closed meanwhile
+                lines.resume_person(user)
+                resumed.append(user)
+        tell(request, ngettext("%d person resumed.", "%d people resumed.", len(resumed)), resumed)
 
     def _suspend(self, request: HttpRequest, people: QuerySet[User], *, end_calls: bool) -> None:
         chosen = self._within_reach(request, people)

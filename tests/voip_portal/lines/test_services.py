@@ -1,9 +1,18 @@
 import hashlib
+from collections.abc import Callable
+from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
+from django.apps import apps
+from django.db import connection
 
 from tests.voip_portal.migrating import before_migration
+
+
+from tests.voip_portal.people import reread
 from voip_portal.accounts.models import User
+from voip_portal.accounts.services import anonymise
 from voip_portal.lines import services
 from voip_portal.lines.models import MAX_DEVICES, Device, Line, State
 
@@ -160,3 +169,75 @@ def test_suspending_a_person_ends_sessions_and_lines(annas_line: Line) -> None:
     annas_line.refresh_from_db()
     assert user.is_active
     assert annas_line.state == State.ACTIVE
+
+
+def test_a_line_suspended_by_itself_stays_so_when_its_owner_is_resumed(annas_line: Line) -> None:
+    user = annas_line.owner
+    assert user is not None
+    services.suspend(annas_line, end_calls=False)
+    services.suspend_person(user, end_calls=False)
+    services.resume_person(user)
+    annas_line.refresh_from_db()
+    assert annas_line.state == State.SUSPENDED
+    services.resume(annas_line)
+    annas_line.refresh_from_db()
+    assert annas_line.state == State.ACTIVE
+
+
+def test_a_line_suspended_by_itself_while_its_owner_is_shut_out_stays_so(annas_line: Line) -> None:
+    user = annas_line.owner
+    assert user is not None
+    services.suspend_person(user, end_calls=False)
+    services.suspend(annas_line, end_calls=False)
+    services.resume_person(user)
+    annas_line.refresh_from_db()
+    assert annas_line.state == State.SUSPENDED
+
+
+def test_suspending_a_person_twice_ends_calls_the_second_time_and_resumes_once(
+    annas_line: Line,
+) -> None:
+    user = annas_line.owner
+    assert user is not None
+    services.suspend_person(user, end_calls=False)
+    services.suspend_person(user, end_calls=True)
+    annas_line.refresh_from_db()
+    assert (annas_line.state, annas_line.end_calls) == (State.SUSPENDED, True)
+    services.resume_person(user)
+    annas_line.refresh_from_db()
+    assert (annas_line.state, annas_line.end_calls) == (State.ACTIVE, False)
+
+
+def test_the_calls_of_a_line_suspended_before_end_with_its_owners(annas_line: Line) -> None:
+    assert annas_line.owner is not None
+    services.suspend(annas_line, end_calls=False)
+    services.suspend_person(annas_line.owner, end_calls=True)
+    annas_line.refresh_from_db()
+    assert annas_line.end_calls
+
+
+def test_who_closed_her_account_meanwhile_is_not_resumed(annas_line: Line) -> None:
+    user = annas_line.owner
+    assert user is not None
+    services.suspend_person(user, end_calls=False)
+    anonymise(reread(user))  # `user` is what was chosen in the admin before
+    with pytest.raises(services.LineNotActive):
+        services.resume_person(user)
+    assert not reread(user).is_active
+
+
+def test_who_is_suspended_when_the_service_is_updated_is_resumed_with_her_lines(
+    annas_line: Line, boris: User, line_of: Callable[[User], Line]
+) -> None:
+    user, boriss_line = annas_line.owner, line_of(boris)
+    assert user is not None
+    services.suspend_person(user, end_calls=False)
+    services.suspend(boriss_line, end_calls=False)
+    Line.objects.update(suspended_with_owner=False)  # as the new column begins
+    migration = import_module("voip_portal.lines.migrations.0003_suspended_with_owner")
+    migration.mark_those_of_suspended_owners(apps, SimpleNamespace(connection=connection))
+    services.resume_person(user)
+    services.resume_person(boris)
+    annas_line.refresh_from_db()
+    boriss_line.refresh_from_db()
+    assert (annas_line.state, boriss_line.state) == (State.ACTIVE, State.SUSPENDED)

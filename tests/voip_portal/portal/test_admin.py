@@ -209,6 +209,25 @@ def test_an_operator_suspends_a_person_with_all_she_has(
     assert annas_line.state == State.ACTIVE
 
 
+def test_what_was_chosen_to_be_resumed_and_is_closed_meanwhile_is_left_out(
+    staff: Callable[[str], User],
+    anna: User,
+    boris: User,
+    as_user: AsUser,
+    meanwhile: Meanwhile,
+) -> None:
+    client = as_user(staff("operator"))
+    act(client, "accounts/user", SUSPEND, anna.pk, boris.pk)
+    meanwhile(services, "resume_person", lambda: close_account(reread(anna)))
+    page = client.post(
+        "/admin/accounts/user/",
+        {"action": "resume", "_selected_action": [anna.pk, boris.pk]},
+        follow=True,
+    )
+    assert "1 person resumed." in page.content.decode()
+    assert (reread(anna).is_active, reread(boris).is_active) == (False, True)
+
+
 def test_an_operator_has_no_power_over_staff(
     staff: Callable[[str], User], admin_user: User, as_user: AsUser
 ) -> None:
