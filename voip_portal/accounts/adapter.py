@@ -34,6 +34,10 @@ class CampusAdapter(DefaultAccountAdapter):
         user.set_password(password)
         save_only(user, "password")
 
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """One count of wrong passwords per account; allauth's own is one per Host header, too."""
+        return str(credentials.get("email", "")).lower()
+
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """Send, but tell strangers' mailboxes nothing: anyone can type any address."""
         unknown = template_prefix == "account/email/unknown_account"

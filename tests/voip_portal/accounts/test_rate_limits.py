@@ -13,11 +13,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.cookiejar import CookieJar
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core import mail
+from django.http import HttpResponse
 from django.test import Client
 
+from tests.voip_portal.people import PASSWORD
 from voip_portal.accounts.models import User
 from voip_portal.accounts.views import subnet
 
@@ -115,3 +119,39 @@ def test_sign_ups_are_limited_for_a_whole_subnet(client: Client) -> None:
         settings.ACCOUNT_RATE_LIMITS["signup_subnet"] = "120/m/key"
     assert statuses == [200, 200, 200, 429, 429]
     assert not User.objects.exists()
+
+
+@pytest.mark.django_db(databases="__all__")
+@pytest.mark.parametrize(
+    "host", ["localhost:{n}", "localhost", "LOCALHOST", "127.0.0.{n}"], ids=str.upper
+)
+def test_wrong_passwords_for_one_account_count_together_whatever_the_host_is_called(
+    anna: User, settings: Any, host: str
+) -> None:
+    settings.ALLOWED_HOSTS = ["*"]
+    for n in range(1, 7):
+        answer = log_in(anna.email, "a wrong one", host.format(n=n), f"192.0.2.{n}")
+        assert ("Too many failed" in answer.content.decode()) == (n > 5)
+    assert log_in("Anna@Campus.example", PASSWORD, "localhost:7", "192.0.2.7").status_code == 200
+    assert (
+        log_in("boris@campus.example", "a wrong one", "localhost", "192.0.2.8").status_code == 200
+    )
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_a_new_password_forgives_the_wrong_ones(anna: User, client: Client) -> None:
+    for n in range(6):
+        log_in(anna.email, "a wrong one", f"localhost:{n + 1}", f"192.0.2.{n}")
+    client.post("/accounts/password/reset/", {"email": anna.email})
+    code = re.search(r"^([A-Z0-9-]{6,12})$", str(mail.outbox[-1].body), re.MULTILINE)
+    assert code is not None
+    answer = client.post("/accounts/password/reset/confirm/", {"code": code[1]})
+    words = {"password1": "another horse 9", "password2": "another horse 9"}
+    client.post(answer["Location"], words)
+    assert log_in(anna.email, "another horse 9", "localhost:9", "192.0.2.9").status_code == 302
+
+
+def log_in(email: str, password: str, host: str, source: str) -> HttpResponse:
+    """A log-in by a browser without cookies, from an address of its own."""
+    form = {"login": email, "password": password}
+    return Client().post("/accounts/login/", form, HTTP_HOST=host, REMOTE_ADDR=source)
