@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from allauth.account import forms as allauth_forms
 from django import forms
@@ -18,6 +19,10 @@ from voip_portal.accounts.adapter import is_campus_address
 from voip_portal.accounts.models import User
 from voip_portal.accounts.text import visible
 
+_PLAIN: Final = re.compile(r"[a-z0-9._'-]+", re.ASCII | re.IGNORECASE)
+"""What is before the @. Mail servers read more out of other signs: `"anna"@` is anna's mailbox (RFC
+5321 §4.1.2), and `anna%elsewhere@` may be passed on to another server."""
+
 
 def check_campus_address(email: str) -> None:
     """Refuse an address outside the campus, or a second spelling of one mailbox (`anna+2@`)."""
@@ -29,6 +34,10 @@ def check_campus_address(email: str) -> None:
         )
     if "+" in email:
         raise ValidationError(_("Leave out the + and what follows it."), code="sub_address")
+    if not _PLAIN.fullmatch(email.rpartition("@")[0]):
+        raise ValidationError(
+            _("Before the @ use only letters a to z, digits, and . _ - '"), code="not_plain"
+        )
 
 
 class SignupForm(allauth_forms.SignupForm):

@@ -4,6 +4,7 @@ import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
 from django.test import Client
+from django.utils import translation
 
 from voip_portal.accounts.forms import SignupForm
 from voip_portal.accounts.models import User
@@ -72,6 +73,40 @@ def test_other_addresses_are_refused(client: Client, email: str) -> None:
     assert answer.context["form"].errors["email"]
     assert not User.objects.exists()
     assert mail.outbox == []
+
+
+@pytest.mark.parametrize(
+    "email",
+    [
+        '"anna"@campus.example',
+        r'"an\na"@campus.example',
+        '"anna@evil.example"@campus.example',
+        "anna%evil.example@campus.example",
+        "evil.example!anna@campus.example",
+        "anna/2@campus.example",
+        "anna=2@campus.example",
+    ],
+)
+def test_no_second_spelling_of_a_mailbox_signs_up(client: Client, anna: User, email: str) -> None:
+    """Mail servers deliver these to Anna's mailbox, or even pass them on to a foreign one."""
+    answer = client.post(SIGN_UP, form(email))
+    assert answer.context["form"].errors["email"] == [
+        "Before the @ use only letters a to z, digits, and . _ - '"
+    ]
+    assert User.objects.count() == 1
+    assert mail.outbox == []
+
+
+def test_what_is_wrong_with_an_address_is_said_in_swedish(client: Client) -> None:
+    answer = client.post(SIGN_UP, form('"anna"@campus.example'), headers={"accept-language": "sv"})
+    assert "Använd bara bokstäverna a till z" in str(answer.context["form"].errors["email"])
+    translation.activate("en")
+
+
+@pytest.mark.parametrize("name", ["anna", "Anna.Berg", "anna_berg-2", "sinead.o'connor"])
+def test_ordinary_mailboxes_sign_up(client: Client, name: str) -> None:
+    client.post(SIGN_UP, form(f"{name}@campus.example"))
+    assert User.objects.get().email == f"{name.lower()}@campus.example"
 
 
 def test_a_known_address_looks_like_a_new_one(client: Client, anna: User) -> None:
