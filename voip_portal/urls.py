@@ -9,7 +9,7 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from voip_portal.accounts.views import signup
+from voip_portal.accounts.views import ConfirmEmail, signup
 
 admin.autodiscover()
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -19,6 +19,11 @@ _NOT_OFFERED = {"account_email", "account_set_password"}
 
 urlpatterns = [
     path("accounts/signup/", signup, name="account_signup"),
+    path(
+        "accounts/confirm-email/",
+        ConfirmEmail.as_view(),
+        name="account_email_verification_sent",
+    ),
     path(
         "accounts/",
         include([p for p in allauth_urls.urlpatterns if p.name not in _NOT_OFFERED]),

@@ -3,6 +3,7 @@ import re
 import pytest
 from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core import mail
+from django.core.cache import cache
 from django.test import Client
 from django.utils import translation
 
@@ -115,6 +116,44 @@ def test_a_known_address_looks_like_a_new_one(client: Client, anna: User) -> Non
     assert (known.status_code, known["Location"]) == (new.status_code, new["Location"])
     assert [m.to for m in mail.outbox] == [["anna@campus.example"], ["boris@campus.example"]]
     assert mail.outbox[0].subject != mail.outbox[1].subject
+
+
+def test_asking_for_the_code_again_tells_nothing_about_an_address(anna: User) -> None:
+    """A mail takes long to hand over: who gets none could be told by the time of the answer."""
+    found = []
+    for email in ("anna@campus.example", "boris@campus.example"):
+        mail.outbox.clear()
+        browser = Client()
+        browser.post(SIGN_UP, form(email))
+        answers = []
+        for _ in range(4):  # one more than there may be
+            cache.clear()  # also one in a minute
+            answer = browser.post("/accounts/confirm-email/", {"action": "resend"})
+            answers.append((answer.status_code, answer.headers.get("Location"), len(mail.outbox)))
+        assert {m.to[0] for m in mail.outbox} == {email}
+        found.append(answers)
+    assert found[0] == found[1]
+    assert [sent for _status, _location, sent in found[0]] == [2, 3, 4, 4]
+
+
+def test_the_owner_of_a_known_address_gets_no_code_however_often_it_is_asked_for(
+    client: Client, anna: User
+) -> None:
+    client.post(SIGN_UP, form("anna@campus.example"))
+    cache.clear()
+    client.post("/accounts/confirm-email/", {"action": "resend"})
+    assert len({str(m.body) for m in mail.outbox}) == 1
+    assert "has an account already" in str(mail.outbox[1].body)
+
+
+def test_a_code_that_was_sent_again_is_the_one_that_counts(client: Client) -> None:
+    client.post(SIGN_UP, form("anna@campus.example"))
+    first = the_code()
+    cache.clear()
+    client.post("/accounts/confirm-email/", {"action": "resend"})
+    for code, page in ((first, None), (the_code(), "/welcome/")):
+        answer = client.post("/accounts/confirm-email/", {"code": code, "action": "verify"})
+        assert answer.headers.get("Location") == page
 
 
 def test_a_known_address_costs_as_many_password_hashes(anna: User, hashes: list[str]) -> None:
