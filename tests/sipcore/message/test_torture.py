@@ -90,7 +90,6 @@ def answers_to(data: bytes, size: Size) -> list[int]:
     return [int(line[1]) for line in lines if int(line[1]) >= 200]
 
 
-
 def expected() -> dict[str, int | None]:
     return {file: status for status, files in EXPECTED.items() for file in files.split()}
 

@@ -197,8 +197,6 @@ def test_a_source_is_an_address_or_a_network(one: str, other: str, same: bool) -
     assert (source_of(one) == source_of(other)) is same
 
 
-
-
 async def test_who_is_idle_hears_of_us() -> None:
     limits = replace(QUICK, idle_s=60.0, keep_alive_s=0.2)
     async with serving(limits) as served:

@@ -8,8 +8,6 @@ from django.apps import apps
 from django.db import connection
 
 from tests.voip_portal.migrating import before_migration
-
-
 from tests.voip_portal.people import reread
 from voip_portal.accounts.models import User
 from voip_portal.accounts.services import anonymise
@@ -234,7 +232,7 @@ def test_who_is_suspended_when_the_service_is_updated_is_resumed_with_her_lines(
     services.suspend_person(user, end_calls=False)
     services.suspend(boriss_line, end_calls=False)
     Line.objects.update(suspended_with_owner=False)  # as the new column begins
-    migration = import_module("voip_portal.lines.migrations.0003_suspended_with_owner")
+    migration = import_module("voip_portal.lines.migrations.0004_suspended_with_owner")
     migration.mark_those_of_suspended_owners(apps, SimpleNamespace(connection=connection))
     services.resume_person(user)
     services.resume_person(boris)

@@ -14,10 +14,6 @@ from django.utils import timezone, translation
 from tests.voip_portal.migrating import before_migration
 from voip_portal.accounts.models import User
 from voip_portal.lines import services as lines
-from voip_portal.lines.models import Line
-from voip_portal.lines.services import NameTaken, close_line
-
-
 from voip_portal.lines.models import Line, State
 from voip_portal.lines.services import NameTaken, close_line, suspend_person
 from voip_portal.nodes.services import ensure_deployment

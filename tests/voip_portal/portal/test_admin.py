@@ -10,10 +10,7 @@ from django.core import mail
 from django.core.cache import cache
 from django.test import Client
 
-from tests.voip_portal.people import PASSWORD, make_person
-
-
-from tests.voip_portal.people import Meanwhile, make_person, reread
+from tests.voip_portal.people import PASSWORD, Meanwhile, make_person, reread
 from tests.voip_portal.portal.counting import count_queries, pinned_queries
 from voip_portal.accounts.models import User
 from voip_portal.changes.models import Change

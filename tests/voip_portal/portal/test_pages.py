@@ -25,12 +25,9 @@ from voip_portal.lines.models import MAX_DEVICES, Device, Line, State
 from voip_portal.lines.services import add_device, suspend, suspend_person
 from voip_portal.location.models import Binding
 from voip_portal.numbers.models import Address, AddressState
-from voip_portal.portal.closing import forget_closed
-from voip_portal.wsgi import application
-
-
 from voip_portal.portal.closing import close_account, forget_closed
 from voip_portal.portal.forms import CloseForm, SettingsForm
+from voip_portal.wsgi import application
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 

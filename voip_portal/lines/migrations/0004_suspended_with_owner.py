@@ -11,7 +11,7 @@ def mark_those_of_suspended_owners(apps: Any, schema_editor: Any) -> None:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0003_names_that_read_differently"),
+        ("accounts", "0002_visible_names"),
         ("lines", "0003_names_that_read_differently"),
     ]
 
