@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import Final
 
 from sipcore.errors import MalformedMessage
-from sipcore.message import Message, Request, parse_auth_params, parse_name_addr
+from sipcore.message import Message, Request, Uri, parse_auth_params, parse_name_addr, parse_uri
 from sipcore.message.grammar import parse_uint
 from sipcore.transaction.key import MAGIC_COOKIE
 
@@ -29,7 +29,7 @@ def forwarded_request(
     what is left of the Route. `own_realm`: credentials for it are meant for us, asked for or not.
     """
     copy = request.copy()
-    copy.uri_text = uri_text
+    copy.uri_text = _as_request_uri(uri_text)
     hops = request.max_forwards
     copy.set("Max-Forwards", str(DEFAULT_MAX_FORWARDS if hops is None else hops - 1))
     if own_realm and copy.has("proxy-authorization"):
@@ -40,6 +40,17 @@ def forwarded_request(
         copy.push("Route", value)
     prepare_strict_router(copy)
     return copy
+
+
+def _as_request_uri(target: str) -> str:
+    """A target without what no Request-URI may have: method and headers (RFC 3261 §19.1.1)."""
+    if "=" not in target and "?" not in target:
+        return target  # where nothing is given a value, there is nothing to take out
+    uri = parse_uri(target)
+    if not uri.headers and "method" not in uri.params:
+        return target
+    params = {name: value for name, value in uri.params.items() if name != "method"}
+    return Uri(uri.scheme, uri.user, uri.host, uri.port, params, password=uri.password).text
 
 
 def _remove_credentials(copy: Request, realm: str) -> None:

@@ -164,11 +164,8 @@ def _foreign(query: Query) -> Plan:
         return Refuse(403, "Relaying Denied", "", None, ("stranger to a foreign domain",))
     if query.uri.scheme not in ("sip", "sips"):
         return Refuse(416, "", "", None, ("scheme not routed here",))
-    uri_text = query.uri_text
-    if "=" in uri_text or "?" in uri_text:  # as in `_target`
-        uri_text = _as_request_uri(uri_text)
     who = "a trusted peer" if query.caller is None else f"line {query.caller.id}"
-    return Relay(Target(uri_text), (f"foreign domain for {who}",))
+    return Relay(Target(query.uri_text), (f"foreign domain for {who}",))
 
 
 def _our_user(
@@ -237,18 +234,7 @@ def _phones(live: Sequence[Binding]) -> list[list[Binding]]:
 
 def _target(binding: Binding, secure: bool) -> Target:
     contact = binding.contact
-    if "=" in contact:  # where nothing is given a value, there is nothing to take out
-        contact = _as_request_uri(contact)
     if not secure and is_sips(contact):
         # A sip URI is never made a sips URI on its way, but TLS it must be (RFC 5630 §5.3).
         return Target(f"sip{contact[4:]}", binding.flow, binding.path, binding.line_id, contact)
     return Target(contact, binding.flow, binding.path, binding.line_id)
-
-
-def _as_request_uri(contact: str) -> str:
-    """A contact without what no Request-URI may have: method and headers (RFC 3261 §19.1.1)."""
-    uri = parse_uri(contact)
-    if not uri.headers and "method" not in uri.params:
-        return contact
-    params = {name: value for name, value in uri.params.items() if name != "method"}
-    return Uri(uri.scheme, uri.user, uri.host, uri.port, params, password=uri.password).text

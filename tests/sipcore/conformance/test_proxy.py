@@ -392,6 +392,7 @@ def test_a_telephone_number_is_found_in_the_plan(size: Size, uri: str, status: i
     [
         ("sip:b@10.1.0.2:5070;method=INVITE;x=1", "sip:b@10.1.0.2:5070;x=1"),
         ("sip:b@10.1.0.2:5070?Subject=hi&Route=%3Csip:x%3E", "sip:b@10.1.0.2:5070"),
+        ("sip:b@10.1.0.2:5070?Subject", "sip:b@10.1.0.2:5070"),
         ("sip:b:pw@10.1.0.2:5070;Method=BYE?a=b", "sip:b:pw@10.1.0.2:5070"),
         ("sip:b@10.1.0.2:5070;ob;x=y", "sip:b@10.1.0.2:5070;ob;x=y"),
     ],
@@ -416,6 +417,24 @@ def test_what_goes_abroad_has_no_more_than_a_request_uri_may_have(size: Size) ->
     sent(anna, anna.build("MESSAGE", "sip:x@203.0.113.5;method=INVITE;a=b?Subject=hi"), 0.3)
     sent(anna, anna.build("MESSAGE", "sip:x@203.0.113.5?Subject"), 0.3)
     assert {r.uri_text for r in zoe.requests()} == {"sip:x@203.0.113.5;a=b", "sip:x@203.0.113.5"}
+
+
+@pytest.mark.rfc("PRX-14")
+@pytest.mark.parametrize("method", ["INFO", "ACK"])
+def test_inside_a_call_too_the_request_uri_has_no_more_than_it_may_have(
+    size: Size, method: str
+) -> None:
+    world = new_world(size)
+    anna, dialog, bob, _ = in_call(world)
+    caller = Peer(world, anna.address)
+    bob.arrived.clear()
+    dialog.remote_target = f"{bob_contact(bob)};method=INVITE;x=1?Subject=hi"
+    request = anna.in_dialog(dialog, method)
+    request.push("Via", caller.via())
+    caller.send(request)
+    world.run(0.3)
+    [received] = bob.requests()
+    assert received.uri_text == f"{bob_contact(bob)};x=1"
 
 
 @pytest.mark.rfc("PRX-16")
