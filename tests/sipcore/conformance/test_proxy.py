@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from sipcore.directory import DomainAddress
-from sipcore.message import Request, parse_message
+from sipcore.message import Request, parse_message, parse_name_addr
 from sipcore.transaction import ServerTransaction
 from tests.sipcore.conformance.peer import (
     Header,
@@ -469,6 +469,47 @@ def test_record_route_stands_above_the_others_and_leads_back_to_us(size: Size) -
     bob.send(bye)
     world.run(1)
     assert len(caller.requests("BYE")) == 1
+
+
+@pytest.mark.rfc("PRX-42")
+@pytest.mark.parametrize("hung_up_by", ["caller", "callee"])
+@pytest.mark.parametrize(
+    ("caller", "callee", "kinds"),
+    [
+        ("10.1.0.1", "10.1.0.2", ["IPv4"]),
+        ("2001:db8:1::1", "2001:db8:1::2", ["IPv6"]),
+        ("2001:db8:1::1", "10.1.0.2", ["IPv4", "IPv6"]),
+        ("10.1.0.1", "2001:db8:1::2", ["IPv6", "IPv4"]),
+    ],
+)
+def test_each_side_finds_back_by_its_own_kind_of_address(
+    size: Size, caller: str, callee: str, kinds: list[str], hung_up_by: str
+) -> None:
+    """Two Record-Routes where IPv4 and IPv6 meet (RFC 5658 §3), and both are taken off again."""
+    world = World(1, size, ["anna", "bob"], ipv6=True)
+    anna, bob = phone(world, "anna", caller), phone(world, "bob", callee)
+    call = anna.call("bob")
+    world.run(5)
+    [invite] = [r for r in bob.received if r.method == "INVITE"]
+    ours = [parse_name_addr(value).uri.host for value in invite.record_routes]
+    assert ["IPv6" if host.startswith("[") else "IPv4" for host in ours] == kinds
+    assert world.own_hosts.issuperset(ours)
+    [dialog], [other] = call.dialogs.values(), bob.dialogs.values()
+    assert other.acknowledged
+    for one, mine in ((anna, dialog), (bob, other)):
+        info = one.start(one.in_dialog(mine, "INFO"), one.route_address(mine))
+        world.run(1)
+        assert info.status == 200
+    bye = bob.hang_up(other) if hung_up_by == "callee" else anna.hang_up(dialog)
+    world.run(1)
+    assert bye is not None
+    assert bye.status == 200
+    assert [r.method for r in anna.received] == ["INFO"] + ["BYE"] * (hung_up_by == "callee")
+    for received in (*anna.received, *bob.received):
+        assert not received.routes
+    for flow in world.sent:
+        assert (":" in flow.local[0]) == (":" in flow.remote[0])
+    come_to_rest(world)
 
 
 @pytest.mark.rfc("PRX-17")

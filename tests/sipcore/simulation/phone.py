@@ -10,9 +10,17 @@ from typing import Any
 
 from sipcore.message import Request, Response, parse_auth_params, parse_message
 from sipcore.transaction import ClientTransaction, ServerTransaction, Timers, TransactionTable
-from sipcore.transport.flow import Address, Flow
+from sipcore.transport.flow import Address, Flow, bracketed
 from sipcore.transport.way_back import response_flow, stamp_source
-from tests.sipcore.simulation.world import DOMAIN, REALM, World, ha1, secret_of, tls_address
+from tests.sipcore.simulation.world import (
+    DOMAIN,
+    REALM,
+    World,
+    ha1,
+    ipv6_address,
+    secret_of,
+    tls_address,
+)
 
 
 @dataclass(slots=True)
@@ -76,6 +84,8 @@ class Phone:
         self.world = world
         self.name = name
         self.address = address
+        self.place = f"{bracketed(address[0])}:{address[1]}"
+        """Its address as Vias and URIs have it."""
         self.random = Random(world.random.getrandbits(64))
         self.network = world.network
         self.transactions = TransactionTable(self, Timers())
@@ -86,7 +96,7 @@ class Phone:
         self.accepted: set[tuple[str, str]] = set()
         """Call-ID and our tag of what was answered with a 2xx."""
         parameter = ";transport=tls" if (scheme, transport) == ("sip", "TLS") else ""
-        self.contact = f"{scheme}:{name}@{address[0]}:{address[1]}{parameter}"
+        self.contact = f"{scheme}:{name}@{self.place}{parameter}"
         self.contact_params = f";q={q}" if q else ""
         if instance:
             self.contact_params += f';+sip.instance="<urn:uuid:{instance}>"'
@@ -110,6 +120,8 @@ class Phone:
     def _node(self) -> Address:
         """Any node: what DNS SRV would give."""
         node = self.random.choice(self.world.nodes)
+        if ":" in self.address[0]:
+            return ipv6_address(node.number)
         return tls_address(node.number) if self.transport == "TLS" else node.address
 
     def _receive(self, data: bytes, source: Address, now: float) -> None:
@@ -197,7 +209,7 @@ class Phone:
 
     def _launch(self, outgoing: Outgoing) -> None:
         branch = f"z9hG4bK{self._id()}"
-        outgoing.request.set("Via", f"SIP/2.0/{self.transport} {self.address[0]}:{self.address[1]};branch={branch};rport")
+        outgoing.request.set("Via", f"SIP/2.0/{self.transport} {self.place};branch={branch};rport")
         flow = Flow(self.transport, self.address, outgoing.destination)
         outgoing.tx = self.transactions.request(outgoing.request, flow, self.network.now, outgoing)
         self._set_timer()
@@ -295,7 +307,7 @@ class Phone:
             self.dialogs[invite.call_id, invite.from_tag + tag] = dialog
             ack = self.in_dialog(dialog, "ACK", cseq=invite.cseq_number)
             branch = f"z9hG4bK{self._id()}"
-            ack.push("Via", f"SIP/2.0/{self.transport} {self.address[0]}:{self.address[1]};branch={branch}")
+            ack.push("Via", f"SIP/2.0/{self.transport} {self.place};branch={branch}")
             dialog.ack = ack
         assert dialog.ack is not None
         self.network.send(dialog.ack.to_bytes(), self.address, self.route_address(dialog))
