@@ -269,6 +269,23 @@ def test_a_flow_that_says_nothing_is_followed_by_the_next(size: Size) -> None:
     assert invites(first) == 1
 
 
+@pytest.mark.rfc("PRX-21")
+def test_the_next_flow_has_all_the_time_to_ring(size: Size) -> None:
+    """Timer C is one for each client transaction (RFC 3261 §16.6 item 11)."""
+    world = new_world(size)
+    first, second = two_flows(world)
+    second.on_invite = refuse_with(430, 170)
+    first.on_invite = silent  # it says 100
+    outgoing = called(world, seconds=172)
+    assert invites(first) == 1
+    world.run(178)
+    assert [r.method for r in first.received] == ["INVITE"]
+    assert outgoing.status == 0
+    world.run(10)
+    assert [r.method for r in first.received] == ["INVITE", "CANCEL"]
+    come_to_rest(world)
+
+
 @pytest.mark.rfc("REG-26")
 @pytest.mark.parametrize("unheard", [False, True], ids=["heard of", "found when used"])
 def test_a_cut_connection_is_out_of_the_way(size: Size, unheard: bool) -> None:

@@ -11,6 +11,7 @@ from sipcore.directory import DomainAddress
 from sipcore.message import Request, parse_message, parse_name_addr
 from sipcore.transaction import ServerTransaction
 from tests.sipcore.conformance.peer import (
+    NAMES,
     Header,
     Peer,
     come_to_rest,
@@ -26,7 +27,14 @@ from tests.sipcore.simulation.phone import (
     refuse_with,
     ring_forever,
 )
-from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World, node_address
+from tests.sipcore.simulation.world import (
+    DOMAIN,
+    SIZES,
+    Size,
+    World,
+    node_address,
+    tls_address,
+)
 
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
 
@@ -109,6 +117,7 @@ def test_what_the_proxy_does_not_need_passes_as_it_was_written(size: Size) -> No
     changed = [row for row in rows[1:] if row not in head]
     names = sorted(row.partition(b":")[0] for row in changed)
     assert names == [b"Max-Breadth", b"Max-Forwards", b"Via"]
+    assert [row for row in head[1:] if row not in rows] == [b"Max-Forwards: 12"]
     assert rows[0] == b"FOOBAR sip:bob@10.1.0.2:5070 SIP/2.0"
 
 
@@ -139,15 +148,18 @@ def test_where_a_request_cannot_go_is_said_at_once(
 @pytest.mark.parametrize(
     ("hops", "onward"), [("0", None), ("1", "0"), ("70", "69"), (None, "70"), ("300", "70")]
 )
-def test_each_hop_is_counted(size: Size, hops: str | None, onward: str | None) -> None:
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_each_hop_is_counted(
+    size: Size, method: str, hops: str | None, onward: str | None
+) -> None:
     world = new_world(size)
     bob, caller = peer_of(world, "bob", "10.1.0.2"), Peer(world, ("192.0.2.66", 5060))
-    request = caller.build("MESSAGE", BOB)
+    request = caller.build(method, BOB)
     request.remove("Max-Forwards")
     if hops is not None:
         request.append("Max-Forwards", hops)
     caller.send(request)
-    world.run(1)
+    world.run(0.4)
     if onward is None:
         assert caller.statuses == [483]
         assert bob.requests() == []
@@ -157,19 +169,20 @@ def test_each_hop_is_counted(size: Size, hops: str | None, onward: str | None) -
 
 
 @pytest.mark.rfc("PRX-05")
-def test_proxy_require_is_for_us_and_require_for_others(size: Size) -> None:
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_proxy_require_is_for_us_and_require_for_others(size: Size, method: str) -> None:
     world = new_world(size)
     bob, caller = peer_of(world, "bob", "10.1.0.2"), Peer(world, ("192.0.2.66", 5060))
     caller.send(
-        caller.build("MESSAGE", BOB, ("Proxy-Require", "sec-agree, x"), ("Proxy-Require", "y"))
+        caller.build(method, BOB, ("Proxy-Require", "sec-agree, x"), ("Proxy-Require", "y"))
     )
-    world.run(1)
+    world.run(0.4)
     [refused] = caller.responses
     assert refused.status == 420
     assert refused.values("unsupported") == ["sec-agree", "x", "y"]
     assert bob.requests() == []
-    caller.send(caller.build("MESSAGE", BOB, ("Require", "teleport, 100rel")))
-    world.run(1)
+    caller.send(caller.build(method, BOB, ("Require", "teleport, 100rel")))
+    world.run(0.4)
     [received] = bob.requests()
     assert received.rows("require") == ["teleport, 100rel"]
 
@@ -223,18 +236,53 @@ def in_call(world: World) -> tuple[Phone, PhoneDialog, Peer, Request]:
     return anna, dialog, bob, invite
 
 
-@pytest.mark.rfc("PRX-07")
-def test_a_strict_router_upstream_has_put_our_uri_first(size: Size) -> None:
+@pytest.mark.rfc("PRX-04", "PRX-05")
+@pytest.mark.parametrize("method", ["INVITE", "INFO", "BYE"])
+def test_inside_a_call_hops_are_counted_and_proxy_require_is_for_us(
+    size: Size, method: str
+) -> None:
     world = new_world(size)
     anna, dialog, bob, _ = in_call(world)
-    request = anna.in_dialog(dialog, "INFO")
+    bob.arrived.clear()
+    for name, value, status in (("Max-Forwards", "0", 483), ("Proxy-Require", "x", 420)):
+        request = anna.in_dialog(dialog, method)
+        request.set(name, value)
+        [refused] = sent(anna, request, 0.3).finals
+        assert refused.status == status
+        assert refused.values("unsupported") == ([value] if status == 420 else [])
+    assert bob.requests() == []
+    request = anna.in_dialog(dialog, method)
+    request.set("Max-Forwards", "1")
+    request.set("Require", "teleport")
+    sent(anna, request, 0.3)
+    [received] = bob.requests(method)
+    assert received.rows("max-forwards") == ["0"]
+    assert received.rows("require") == ["teleport"]
+
+
+@pytest.mark.rfc("PRX-07")
+@pytest.mark.parametrize("further", [[], ["<sip:203.0.113.9;lr>"], ["<sip:203.0.113.9;lr>"] * 2])
+@pytest.mark.parametrize("method", ["INFO", "ACK"])
+def test_a_strict_router_upstream_has_put_our_uri_first(
+    size: Size, method: str, further: list[str]
+) -> None:
+    """The last Route is where the request goes to in the end, those before it lead there."""
+    world = new_world(size)
+    anna, dialog, bob, _ = in_call(world)
+    edge, strict = Peer(world, ("203.0.113.9", 5060)), Peer(world, anna.address)
+    bob.arrived.clear()
+    request = anna.in_dialog(dialog, method)
     request.remove("Route")
     request.uri_text = dialog.routes[0].strip("<>")
-    request.append("Route", f"<{bob_contact(bob)}>")
-    sent(anna, request, 0.3)
-    [info] = bob.requests("INFO")
-    assert info.uri_text == bob_contact(bob)
-    assert not info.has("route")
+    for route in [*further, f"<{bob_contact(bob)}>"]:
+        request.append("Route", route)
+    request.push("Via", strict.via())
+    strict.send(request)
+    world.run(0.3)
+    [received] = (edge if further else bob).requests()
+    assert received.uri_text == bob_contact(bob)
+    assert received.rows("route") == further
+    assert len(edge.requests() + bob.requests()) == 1
 
 
 def bob_contact(bob: Peer) -> str:
@@ -258,6 +306,36 @@ def test_a_maddr_that_is_ours_goes(size: Size, uri: str, arrives: str) -> None:
     sent(anna, anna.build("MESSAGE", uri), 0.3)
     [received] = bob.requests() + foreign.requests()
     assert received.uri_text == arrives
+
+
+@pytest.mark.rfc("PRX-08")
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"sip:bob@{DOMAIN}:9999;maddr=10.0.0.1",
+        "sip:x@203.0.113.5:9999;maddr=10.0.0.1",
+        "sip:x@203.0.113.5:9999;transport=udp;maddr=10.0.0.1",
+    ],
+)
+def test_a_maddr_that_is_ours_stays_where_the_port_is_not(size: Size, uri: str) -> None:
+    """Something else listens there, on the same host."""
+    world = new_world(size)
+    anna, bob = phone(world, "anna", "10.1.0.1"), peer_of(world, "bob", "10.1.0.2")
+    beside, foreign = Peer(world, ("10.0.0.1", 9999)), Peer(world, ("203.0.113.5", 9999))
+    sent(anna, anna.build("MESSAGE", uri), 0.3)
+    [received] = beside.requests()
+    assert received.uri_text == uri
+    assert bob.requests() + foreign.requests() == []
+
+
+@pytest.mark.rfc("PRX-08")
+def test_a_maddr_that_is_ours_stays_where_the_transport_is_not(size: Size) -> None:
+    """We have no TCP here: a request that wants it is not sent on by something else."""
+    world = new_world(size)
+    anna, foreign = phone(world, "anna", "10.1.0.1"), Peer(world, ("203.0.113.5", 5060))
+    uri = "sip:x@203.0.113.5;transport=tcp;maddr=10.0.0.1"
+    assert sent(anna, anna.build("MESSAGE", uri), 0.3).status >= 400
+    assert foreign.requests() == []
 
 
 @pytest.mark.rfc("PRX-09")
@@ -668,6 +746,40 @@ def test_every_2xx_of_a_fork_is_passed_on(size: Size) -> None:
     assert {r.to_tag for r in caller.responses if r.status == 200} == {"one", "two"}
 
 
+@pytest.mark.rfc("PRX-23")
+def test_of_the_answers_to_a_message_the_first_is_the_only_one(size: Size) -> None:
+    world = new_world(size)
+    one, two = fork(world, 2)
+    later = peer_of(world, "bob", "10.1.0.9", params=";q=0.1")
+    caller = Peer(world, ("192.0.2.66", 5060))
+    caller.send(caller.build("MESSAGE", BOB))
+    world.run(0.05)
+    one.answer(one.requests()[0], 200, tag="one")
+    two.answer(two.requests()[0], 200, tag="two")
+    world.run(1)
+    assert [r.to_tag for r in caller.responses] == ["one"]
+    assert later.requests() == []
+    come_to_rest(world)
+
+
+@pytest.mark.rfc("PRX-24")
+def test_a_6xx_to_a_message_starts_nothing_more_and_cancels_nothing(size: Size) -> None:
+    world = new_world(size)
+    one, two = fork(world, 2)
+    later = peer_of(world, "bob", "10.1.0.9", params=";q=0.1")
+    caller = Peer(world, ("192.0.2.66", 5060))
+    caller.send(caller.build("MESSAGE", BOB))
+    world.run(0.05)
+    one.answer(one.requests()[0], 603)
+    world.run(0.1)
+    assert caller.statuses == []
+    two.answer(two.requests()[0], 486)
+    world.run(1)
+    assert caller.statuses == [603]
+    assert later.requests() == []
+    assert {r.method for r in two.requests()} == {"MESSAGE"}
+
+
 @pytest.mark.rfc("PRX-24")
 def test_a_6xx_stops_the_rest_and_waits_for_them(size: Size) -> None:
     world = new_world(size)
@@ -846,7 +958,7 @@ def test_every_ringing_sets_timer_c_again(size: Size) -> None:
     caller.send(caller.build("INVITE", BOB))
     world.run(0.05)
     invite = invited(bob)
-    for status in (180, 183, 180, 181):
+    for status in (180, 101, 181, 182, 183, 199):
         bob.answer(invite, status)
         world.run(178)
         assert bob.requests("CANCEL") == []  # each of these intervals nears three minutes
@@ -858,6 +970,29 @@ def test_every_ringing_sets_timer_c_again(size: Size) -> None:
     bob.answer(invite, 487)
     world.run(1)
     assert next(s for s in caller.statuses if s >= 200) == 487
+
+
+@pytest.mark.rfc("PRX-21", "PRX-33")
+def test_timer_c_begins_with_each_branch_whoever_was_asked_before(size: Size) -> None:
+    """It runs for who says no more than 100, too."""
+    world = new_world(size)
+    first = peer_of(world, "bob", "10.1.0.2", params=";q=0.9")
+    second = peer_of(world, "bob", "10.1.0.3", params=";q=0.1")
+    caller = Peer(world, ("192.0.2.66", 5060))
+    caller.send(caller.build("INVITE", BOB))
+    world.run(0.05)
+    first.answer(invited(first), 100)
+    world.run(181)
+    assert first.requests("CANCEL") == []
+    first.answer(invited(first), 480)
+    world.run(0.05)
+    second.answer(invited(second), 100)
+    world.run(181)
+    assert second.requests("CANCEL") == []
+    assert not any(status >= 200 for status in caller.statuses)
+    world.run(6)
+    assert len(second.requests("CANCEL")) == 1
+    assert first.requests("CANCEL") == []
 
 
 @pytest.mark.rfc("PRX-33")
@@ -927,21 +1062,28 @@ def test_a_cancel_of_nothing_is_481_at_once_and_reaches_nobody(size: Size) -> No
 
 
 @pytest.mark.rfc("PRX-34")
-def test_a_response_that_cannot_be_passed_on_harms_no_other_branch(size: Size) -> None:
-    world = new_world(size)
+@pytest.mark.parametrize("transport", ["UDP", "TLS"])
+def test_a_response_that_cannot_be_passed_on_harms_no_other_branch(
+    size: Size, transport: str
+) -> None:
+    world = World(1, size, NAMES, tls=True)
     one, two = fork(world, 2)
     caller = Peer(world, ("192.0.2.66", 5060))
-    caller.send(caller.build("INVITE", BOB))
+    via = caller.via().replace("UDP", transport)
+    node = node_address(0) if transport == "UDP" else tls_address(0)
+    caller.send(caller.build("INVITE", BOB, ("Via", via)), node)
     world.run(0.05)
-    world.network.detach(caller.address)  # what we send there is lost
-    one.answer(invited(one), 180)
+    world.unreachable.add(caller.address)  # we are told that nothing arrives there
+    for peer in (one, two):
+        peer.answer(invited(peer), 180)
     one.answer(invited(one), 486)
     world.run(1)
-    assert two.requests("CANCEL") == []
-    world.network.attach(caller.address, caller._receive)
-    two.answer(invited(two), 180)
+    assert 180 not in caller.statuses
+    assert one.requests("CANCEL") == two.requests("CANCEL") == []
+    world.unreachable.clear()
+    two.answer(invited(two), 200)
     world.run(0.2)
-    assert 180 in caller.statuses
+    assert 200 in caller.statuses
 
 
 # --- without state --------------------------------------------------------------------------------------
@@ -969,14 +1111,51 @@ def test_the_ack_of_a_2xx_passes_without_state_and_always_the_same(size: Size) -
     assert [len(worker.transactions) for worker in world.workers] == before
     other = ack.copy()
     other.set("Via", "SIP/2.0/UDP 10.1.0.1:5060;branch=old-style")
+    third = other.copy()
+    third.set("CSeq", "99 ACK")  # of another INVITE: the branch of old says nothing
     bob.raw.clear()
-    for _ in range(2):
-        world.network.send(other.to_bytes(), anna.address, world.nodes[0].address)
+    for message in (other, other, third):
+        world.network.send(message.to_bytes(), anna.address, world.nodes[0].address)
         world.run(0.1)
-    first, second = (parse_message(data).branch for data in bob.raw)
-    assert first == second
-    assert first != copies[0].branch
+    first, again, different = (parse_message(data).branch for data in bob.raw)
+    assert first == again
+    assert len({first, different, copies[0].branch}) == 3
     assert first.startswith("z9hG4bK")
+
+
+@pytest.mark.rfc("PRX-37")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Max-Forwards": "0"},
+        {"Request-URI": "urn:isbn:0451450523"},
+        {"From": f"<sip:clara@{DOMAIN}>;tag=other"},
+        {"Call-ID": "another"},
+        {"Route": ""},
+        {"Route": "<sip:203.0.113.9;lr>"},
+    ],
+    ids=str,
+)
+def test_an_ack_that_goes_no_further_is_answered_by_nobody(
+    size: Size, change: dict[str, str]
+) -> None:
+    world = new_world(size)
+    anna, dialog, bob, _ = in_call(world)
+    caller = Peer(world, anna.address)
+    bob.arrived.clear()
+    assert dialog.ack is not None
+    ack = dialog.ack.copy()
+    for name, value in change.items():
+        if name == "Request-URI":
+            ack.uri_text = value
+        elif value:
+            ack.set(name, value)
+        else:
+            ack.remove(name)
+    caller.send(ack)
+    world.run(1)
+    assert bob.requests("ACK") == []
+    assert caller.statuses == []
 
 
 # --- loops and breadth (RFC 5393) ------------------------------------------------------------------------
@@ -1058,6 +1237,11 @@ def test_what_comes_back_for_somebody_else_is_a_spiral(size: Size) -> None:
         ({"Route": f"<sip:{node_address(0)[0]};lr>"}, True),  # ours: taken off before
         ({"From": "<sip:mallory@elsewhere.example>;tag=other"}, False),
         ({"Route": "<sip:10.9.9.9;lr>"}, False),
+        ({"To": f"<{BOB}>;tag=other"}, False),
+        ({"Call-ID": "another"}, False),
+        ({"CSeq": "9 MESSAGE"}, False),
+        ({"Proxy-Require": "teleport"}, False),
+        ({"Proxy-Authorization": 'Digest realm="elsewhere"'}, False),
         ({"Request-URI": "sip:1000@" + DOMAIN}, False),  # the same account by its number
     ],
 )
@@ -1081,6 +1265,27 @@ def test_a_loop_is_what_would_be_decided_as_before(
     bob.send(back)
     world.run(0.3)
     assert (482 in bob.statuses) == looped
+
+
+@pytest.mark.rfc("PRX-39")
+def test_inside_a_call_what_comes_back_with_another_route_is_no_loop(size: Size) -> None:
+    world = new_world(size)
+    anna, dialog, _, _ = in_call(world)
+    edge, other = Peer(world, ("203.0.113.9", 5060)), Peer(world, ("203.0.113.8", 5060))
+    request = anna.in_dialog(dialog, "INFO")
+    request.append("Route", "<sip:203.0.113.9;lr>")
+    sent(anna, request, 0.3)
+    [info] = edge.requests()
+    for host, statuses in (("203.0.113.8", []), ("203.0.113.9", [482])):
+        back = info.copy()
+        back.remove("Route")
+        for route in (*dialog.routes, f"<sip:{host};lr>"):
+            back.append("Route", route)
+        back.push("Via", edge.via())
+        edge.send(back)
+        world.run(0.3)
+        assert edge.statuses == statuses
+    assert len(other.requests("INFO")) == 1
 
 
 @pytest.mark.rfc("PRX-39")
@@ -1368,6 +1573,46 @@ def test_nobody_else_is_vouched_for_nor_told(size: Size) -> None:
     bob.answer(bob.requests("MESSAGE")[0], 200, ("P-Asserted-Identity", f"<sip:clara@{DOMAIN}>"))
     world.run(0.2)
     assert not caller.responses[-1].has("p-asserted-identity")
+
+
+@pytest.mark.rfc("PRX-48")
+@pytest.mark.parametrize("method", ["ACK", "INFO", "UPDATE", "INVITE", "BYE"])
+@pytest.mark.parametrize("by_callee", [False, True])
+def test_inside_a_call_nobody_is_vouched_for(size: Size, method: str, by_callee: bool) -> None:
+    """What a party says there of who he is, we do not know."""
+    world = new_world(size)
+    anna, dialog, bob, invite = in_call(world)
+    caller = Peer(world, anna.address)  # from here on by hand
+    bob.arrived.clear()
+    request = anna.in_dialog(dialog, method)
+    if by_callee:
+        request = Request.build(
+            method,
+            anna.contact,
+            [
+                ("Route", invite.record_routes[0]),
+                ("Max-Forwards", "70"),
+                ("From", f"<{BOB}>;tag=t"),
+                ("To", invite.first("from") or ""),
+                ("Call-ID", invite.call_id),
+                ("CSeq", f"1 {method}"),
+            ],
+        )
+    one, other = (bob, caller) if by_callee else (caller, bob)
+    request.push("Via", one.via())
+    names = ("P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID")
+    for name in names:
+        request.append(name, f"<sip:clara@{DOMAIN}>")
+    request.append("Privacy", "none")
+    one.send(request)
+    world.run(0.3)
+    [received] = other.requests(method)
+    assert not any(received.has(name.lower()) for name in names)
+    if method == "ACK":
+        return
+    other.answer(received, 200, ("P-Asserted-Identity", f"<sip:clara@{DOMAIN}>"), tag="")
+    world.run(0.3)
+    assert [r.has("p-asserted-identity") for r in one.responses if r.status > 100] == [False]
 
 
 # --- a call of ours that comes back from outside --------------------------------------------------------------

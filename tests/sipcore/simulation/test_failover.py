@@ -1020,3 +1020,21 @@ def test_the_next_server_has_all_the_time_to_ring(size: Size) -> None:
     assert not outgoing.finals
     world.run(10)
     assert len(two.requests("CANCEL")) == 1  # it never rang
+
+
+@pytest.mark.rfc("PRX-33")
+def test_a_call_whose_servers_are_sought_for_too_long_has_timed_out(size: Size) -> None:
+    """Timer C without any provisional response: a request that was never sent is not cancelled."""
+    world = far_world(size)
+    world.zone["_sip._udp.far.example", "SRV"] = Answer(
+        300.0, srv=[Srv(i, 0, 5060, f"s{i}.far.example") for i in range(64)]
+    )
+    for i in range(64):
+        world.zone[f"s{i}.far.example", "A"] = Answer(5.0, failed=True)  # four seconds each
+    anna = registered(world, "anna", "10.1.0.1")
+    outgoing = call(world, anna)
+    world.run(180)
+    assert outgoing.status == 0
+    world.run(10)
+    assert [response.status for response in outgoing.finals] == [408]
+    hang_up_and_check(world, anna)

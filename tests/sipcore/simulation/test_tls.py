@@ -10,6 +10,7 @@ from sipcore.eventlog import Kind
 from sipcore.locate import Answer
 from sipcore.message import Request, parse_name_addr
 from sipcore.transport.flow import Address, Flow
+from tests.sipcore.conformance.peer import Peer
 from tests.sipcore.simulation.phone import Outgoing, Phone, answer_at_once
 from tests.sipcore.simulation.test_calls import end_of
 from tests.sipcore.simulation.world import DOMAIN, ONE, Size, World, tls_address
@@ -106,6 +107,46 @@ def test_a_call_has_the_way_of_each_side(
     assert transports(world, anna.address) == {caller[0]}
     assert transports(world, bob.address) == {callee[0]}
     assert end_of(world)["by"] == hung_up_by
+
+
+@pytest.mark.rfc("PRX-16", "SEC-07")
+@pytest.mark.parametrize(
+    ("path", "routes"),
+    [
+        ("<sips:192.0.2.9;lr>", ["sips;None", "sip;None"]),
+        ("<sip:192.0.2.9:5061;transport=tls;lr>", ["sip;tls", "sip;None"]),
+    ],
+)
+def test_where_a_sips_route_comes_next_we_are_on_the_way_as_sips(
+    size: Size, path: str, routes: list[str]
+) -> None:
+    """Even when the Request-URI is a sip URI, as it is for who has registered one (§16.6 item 4)."""
+    world = make_world(size)
+    anna, bob = phone(world, "anna", UDP), Phone(world, "bob", ("10.1.0.2", 5060))
+    edge = Peer(world, ("192.0.2.9", 5061))
+    register = bob.build("REGISTER", f"sip:{DOMAIN}")
+    register.set("To", f"<sip:bob@{DOMAIN}>")
+    register.set("Supported", "path")
+    register.append("Path", path)
+    registered = bob.start(register, bob._node())
+    world.run(1)
+    assert registered.status == 200
+    call = anna.call("bob")
+    world.run(1)
+    [invite] = edge.requests("INVITE")
+    assert invite.uri.scheme == "sip"
+    assert schemes(invite) == routes
+    edge.answer(invite, 200)
+    world.run(1)
+    [dialog] = call.dialogs.values()
+    bye = anna.hang_up(dialog)
+    world.run(1)
+    [received] = edge.requests("BYE")
+    assert not received.routes
+    edge.answer(received, 200, tag="")
+    world.run(1)
+    assert bye is not None
+    assert bye.status == 200
 
 
 @pytest.mark.rfc("PRX-16", "SEC-07")
