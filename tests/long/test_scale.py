@@ -136,7 +136,11 @@ def fill_people() -> Line:
 
 def person(i: int) -> User:
     return User(
-        email=f"student{i}@campus.example", name=f"Person {i}", listed=True, password=PASSWORD_HASH
+        email=f"student{i}@campus.example",
+        name=f"Person {i}",
+        name_folded=f"person {i}",
+        listed=True,
+        password=PASSWORD_HASH,
     )
 
 

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from voip_portal.accounts.text import folded
+
 admin.site.unregister(Group)
+
+
+class FindsNames:
+    """For a ModelAdmin whose `search_fields` are folded names, and what has small letters anyway."""
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(  # type: ignore[misc]
+            request, queryset, folded(search_term)
+        )
+        return found
 
 
 @admin.register(Group)

@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from voip_portal.accounts.adapter import is_campus_address
 from voip_portal.accounts.models import User
-from voip_portal.accounts.text import visible
+from voip_portal.accounts.text import NameField, visible
 
 _PLAIN: Final = re.compile(r"[a-z0-9._'-]+", re.ASCII | re.IGNORECASE)
 """What is before the @. Mail servers read more out of other signs: `"anna"@` is anna's mailbox (RFC
@@ -43,7 +43,7 @@ def check_campus_address(email: str) -> None:
 class SignupForm(allauth_forms.SignupForm):
     """The sign-up page's form. A known and an unknown address take the same way and time."""
 
-    name = forms.CharField(
+    name = NameField(
         label=_("Your name"),
         max_length=100,
         validators=[visible],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -11,10 +12,19 @@ from django.utils.crypto import salted_hmac
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
-from voip_portal.accounts.text import visible
+from voip_portal.accounts.text import composed, folded, visible
 
 
-class UserManager(BaseUserManager["User"]):
+class UserQuerySet(models.QuerySet["User"]):
+    """People."""
+
+    def update(self, **columns: Any) -> int:
+        if isinstance(name := columns.get("name"), str):
+            columns |= {"name": composed(name), "name_folded": folded(name)}
+        return super().update(**columns)
+
+
+class UserManager(BaseUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
     """Creates people; e-mail addresses are kept in lower case."""
 
     def create_user(self, email: str, password: str | None = None, **extra: Any) -> User:
@@ -36,6 +46,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(_("e-mail"), unique=True, max_length=254)
     name = models.CharField(_("name"), max_length=100, blank=True, validators=[visible])
     """As other students see it."""
+    name_folded = models.TextField(blank=True, default="", db_default="", editable=False)
+    """The name as it is searched; written with it. Longer, as ß becomes ss."""
     is_active = models.BooleanField(_("may log in"), default=True)
     is_staff = models.BooleanField(_("staff"), default=False)
     language = models.CharField(_("language"), max_length=10, blank=True, default="")
@@ -61,6 +73,13 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+    def save(self, *, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        if update_fields is None or "name" in update_fields:
+            self.name, self.name_folded = composed(self.name), folded(self.name)
+            if update_fields is not None:
+                update_fields = {*update_fields, "name_folded"}
+        super().save(update_fields=update_fields, **kwargs)
 
     def clean(self) -> None:
         super().clean()

@@ -7,8 +7,9 @@ a name, and what stands after it on a page, read as something else.
 from __future__ import annotations
 
 import unicodedata
-from typing import Final
+from typing import Any, Final
 
+from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
@@ -20,6 +21,23 @@ _BLANK: Final = frozenset(
 """Letters, marks and symbols that show nothing."""
 _NON_JOINER, _JOINER = "\u200c", "\u200d"
 _VIRAMA: Final = 9
+
+
+def composed(text: str) -> str:
+    """A text as it is kept: letters whole, not in parts, so that equal names are equal (NFC)."""
+    return unicodedata.normalize("NFC", text)
+
+
+def folded(text: str) -> str:
+    """Equal for texts that differ in capital letters only. SQLite knows this of a to z alone."""
+    return composed(composed(text).casefold())
+
+
+class NameField(forms.CharField):
+    """A name in a form; it may be as long as what is kept."""
+
+    def to_python(self, value: Any) -> str:
+        return composed(super().to_python(value))
 
 
 def visible(value: str) -> None:

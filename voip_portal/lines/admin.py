@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin, TabularInline
 
+from voip_portal.accounts.admin import FindsNames
 from voip_portal.changes.editing import EditedOnly
 from voip_portal.lines import services
 from voip_portal.lines.models import Device, Line, State
@@ -37,13 +38,13 @@ class DeviceInline(NoAddNoDelete, TabularInline):
 
 
 @admin.register(Line)
-class LineAdmin(EditedOnly, NoAddNoDelete, ModelAdmin):
+class LineAdmin(EditedOnly, FindsNames, NoAddNoDelete, ModelAdmin):
     """Lines. The user name never changes; the state changes by the actions."""
 
     list_display = ("username", "owner", "label", "class_of_service", "state", "device_count")
     list_filter = ("state", "class_of_service")
     list_select_related = ("owner",)
-    search_fields = ("username", "owner__email", "owner__name")
+    search_fields = ("username", "owner__email", "owner__name_folded")
     search_help_text = _("User name, or the owner's name or e-mail address")
     show_full_result_count = False
     list_per_page = 50

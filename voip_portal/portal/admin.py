@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -13,8 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.admin import ModelAdmin
 
+from voip_portal.accounts.admin import FindsNames
 from voip_portal.accounts.models import User
 from voip_portal.accounts.services import save_only
+from voip_portal.accounts.text import NameField
 from voip_portal.changes.editing import edited_columns
 from voip_portal.lines import services as lines
 from voip_portal.lines.admin import tell
@@ -26,13 +29,21 @@ RIGHTS = ("is_staff", "is_superuser", "groups")
 FACTS = ("is_active", "listed", "date_joined", "last_login", "closed_at")
 
 
+class UserForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A person; what is on the page is chosen by `UserAdmin`."""
+
+    class Meta:
+        field_classes = {"name": NameField}
+
+
 @admin.register(User)
-class UserAdmin(ModelAdmin):
+class UserAdmin(FindsNames, ModelAdmin):
     """People. Passwords are neither shown nor set here: their owners reset them by mail."""
 
+    form = UserForm
     list_display = ("email", "name", "is_active", "is_staff", "date_joined")
     list_filter = ("is_active", "is_staff", "groups")
-    search_fields = ("email", "name")
+    search_fields = ("email", "name_folded")
     show_full_result_count = False
     list_per_page = 50
     ordering = ("-pk",)

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from voip_portal.accounts.models import User
 from voip_portal.accounts.services import save_only
-from voip_portal.accounts.text import visible
+from voip_portal.accounts.text import NameField, visible
 from voip_portal.lines import names, services
 from voip_portal.lines.services import NameMalformed, NameRefused, NameTaken
 
@@ -101,6 +101,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = User
         fields = ["name", "language", "timezone", "listed"]
+        field_classes = {"name": NameField}
         labels = {"listed": _("Other students may find me by name")}
         help_texts = {
             "listed": _(

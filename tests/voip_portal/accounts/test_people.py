@@ -1,14 +1,19 @@
 import re
 from collections.abc import Callable
+from importlib import import_module
+from types import SimpleNamespace
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Group
 from django.core import mail
+from django.db import connection
 from django.test import Client
 
 from tests.voip_portal.people import PASSWORD, Meanwhile, reread
 from voip_portal.accounts import services
 from voip_portal.accounts.models import User
+from voip_portal.accounts.text import folded
 from voip_portal.lines.models import Line
 from voip_portal.lines.services import suspend_person
 
@@ -107,3 +112,24 @@ def test_a_password_that_is_being_reset_undoes_no_suspension(
     found = reread(anna)
     assert found.check_password("another horse 9")
     assert not found.is_active
+
+
+def test_names_from_before_are_composed_and_can_be_found(anna: User, boris: User) -> None:
+    too_long = "\ufb2c" * 100  # composed it would be three times as long
+    for user, name in ((anna, "A\u030asa"), (boris, too_long)):
+        user.name, user.name_folded = name, ""
+    User.objects.bulk_update([anna, boris], ["name", "name_folded"])  # as it was written before
+    migration = import_module("voip_portal.accounts.migrations.0003_folded_names")
+    migration.fold_names(apps, SimpleNamespace(connection=connection))
+    assert (reread(anna).name, reread(anna).name_folded) == ("Åsa", "åsa")
+    assert (reread(boris).name, reread(boris).name_folded) == (too_long, folded(too_long))
+
+
+def test_what_is_searched_follows_the_name_and_is_forgotten_with_it(anna: User) -> None:
+    anna.name = "ÅSA"
+    anna.save(update_fields=["name"])
+    assert reread(anna).name_folded == "åsa"
+    User.objects.filter(pk=anna.pk).update(name="O\u0308RJAN")
+    assert (reread(anna).name, reread(anna).name_folded) == ("ÖRJAN", "örjan")
+    services.anonymise(anna)
+    assert (anna.name, anna.name_folded) == ("", "")

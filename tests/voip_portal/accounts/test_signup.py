@@ -50,6 +50,11 @@ def test_a_campus_address_signs_up_and_is_logged_in_after_the_code(client: Clien
     assert (user.email, user.name, user.listed) == ("anna@campus.example", "Anna Berg", False)
 
 
+def test_a_name_is_kept_composed_whoever_typed_it(client: Client) -> None:
+    client.post(SIGN_UP, form("anna@campus.example", name="A\u030asa  O\u0308berg"))
+    assert User.objects.get().name == "Åsa Öberg"
+
+
 def test_a_wrong_code_opens_nothing(client: Client) -> None:
     client.post(SIGN_UP, form("anna@campus.example"))
     for _ in range(4):

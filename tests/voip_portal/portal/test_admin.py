@@ -339,6 +339,23 @@ def test_the_default_domain_that_is_being_edited_leaves_its_place(
     assert (domain.algorithms, domain.is_default, other.is_default) == ("SHA-256", False, True)
 
 
+@pytest.mark.parametrize("words", ["Åsa", "åsa", "a\u030asa ÖBERG", "ANNA@campus"])
+def test_staff_find_people_and_lines_however_the_owners_name_is_typed(
+    admin_user: User, annas_line: Line, as_user: AsUser, words: str
+) -> None:
+    client = as_user(admin_user)
+    anna = annas_line.owner
+    assert anna is not None
+    form = {"name": "A\u030asa Öberg", "email": anna.email}
+    client.post(f"/admin/accounts/user/{anna.pk}/change/", form)
+    assert reread(anna).name == "Åsa Öberg"
+    for page, row in (("accounts/user", anna), ("lines/line", annas_line)):
+        found = client.get(f"/admin/{page}/", {"q": words}).content.decode()
+        assert f"/admin/{page}/{row.pk}/change/" in found
+        none = client.get(f"/admin/{page}/", {"q": "Åse"}).content.decode()
+        assert f"/admin/{page}/{row.pk}/change/" not in none
+
+
 def test_query_counts_of_lists_are_pinned(
     admin_user: User, annas_device: Device, line_of: Callable[[User], Line], as_user: AsUser
 ) -> None:

@@ -219,6 +219,31 @@ def test_only_listed_students_are_found(
     assert "Nobody found" in client.get("/people/", {"q": "anna"}).content.decode()
 
 
+@pytest.mark.parametrize(
+    "words",
+    ["Åsa", "åsa", "ÅSA", "a\u030asa", "öberg ås", "O\u0308BERG", "groß", "GROSS"],
+)
+def test_people_are_found_however_their_name_is_typed(
+    annas_line: Line, anna: User, as_user: AsUser, words: str
+) -> None:
+    """In small or capital letters, and with letters in parts, as file names of a Mac have them."""
+    client = as_user(anna)
+    client.post("/settings/", {"name": "A\u030asa O\u0308berg Groß", "listed": "on"})
+    assert reread(anna).name == "Åsa Öberg Groß"
+    number = annas_line.addresses.get(kind="number").value
+    assert number in client.get("/people/", {"q": words}).content.decode()
+    assert number not in client.get("/people/", {"q": f"{words}x"}).content.decode()
+
+
+def test_a_name_may_be_as_long_as_it_is_kept(anna: User, as_user: AsUser) -> None:
+    client = as_user(anna)
+    assert client.post("/settings/", {"name": "a\u030a" * 100}).status_code == 302
+    assert reread(anna).name == "å" * 100
+    answer = client.post("/settings/", {"name": "\ufb2c" * 100})  # each is kept as three
+    assert answer.context["form"].errors["name"]
+    assert reread(anna).name == "å" * 100
+
+
 def test_searching_is_limited(
     anna: User, annas_line: Line, as_user: AsUser, monkeypatch: Any
 ) -> None:

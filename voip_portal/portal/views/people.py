@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from voip_portal.accounts.models import User
+from voip_portal.accounts.text import folded
 from voip_portal.lines.models import Line, State
 from voip_portal.numbers.models import Address, AddressState, Kind
 from voip_portal.portal.access import person, with_line
@@ -36,8 +37,8 @@ def find(request: HttpRequest, line: Line) -> HttpResponse:
 def search(words: str) -> list[dict[str, str]]:
     """Listed people all of whose given words begin or are within a name; one row more than shown."""
     match = Q()
-    for word in words.split()[:5]:
-        match &= Q(owner__name__icontains=word) | Q(username__istartswith=word)
+    for word in folded(words).split()[:5]:
+        match &= Q(owner__name_folded__contains=word) | Q(username__istartswith=word)
     held = Address.objects.filter(kind=Kind.NUMBER, state=AddressState.HELD)
     rows = (
         Line.objects.filter(match, owner__listed=True, owner__is_active=True, state=State.ACTIVE)
