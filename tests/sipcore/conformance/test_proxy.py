@@ -564,14 +564,14 @@ def test_each_side_finds_back_by_its_own_kind_of_address(
     size: Size, caller: str, callee: str, kinds: list[str], hung_up_by: str
 ) -> None:
     """Two Record-Routes where IPv4 and IPv6 meet (RFC 5658 §3), and both are taken off again."""
-    world = World(1, size, ["anna", "bob"], ipv6=True)
+    world = World(1, size, ["anna", "bob"], dual_stack=True)
     anna, bob = phone(world, "anna", caller), phone(world, "bob", callee)
     call = anna.call("bob")
     world.run(5)
     [invite] = [r for r in bob.received if r.method == "INVITE"]
     ours = [parse_name_addr(value).uri.host for value in invite.record_routes]
     assert ["IPv6" if host.startswith("[") else "IPv4" for host in ours] == kinds
-    assert world.own_hosts.issuperset(ours)
+    assert set(world.own_hosts).issuperset(ours)
     [dialog], [other] = call.dialogs.values(), bob.dialogs.values()
     assert other.acknowledged
     for one, mine in ((anna, dialog), (bob, other)):

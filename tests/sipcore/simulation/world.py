@@ -26,7 +26,7 @@ from sipcore.locate import Answer, Question
 from sipcore.node.config import Listener, WorkerConfig
 from sipcore.node.worker import Outputs, Worker
 from sipcore.registrar import RegistrarPolicy
-from sipcore.transport.flow import Address, Flow, bracketed
+from sipcore.transport.flow import Address, Flow
 from sipcore.transport.memory import KIND, Conditions, MemoryNetwork, Receiver
 
 DOMAIN = "campus.example"
@@ -105,11 +105,6 @@ def tls_address(number: int) -> Address:
     return (f"10.0.0.{number + 1}", 5061)
 
 
-def ipv6_address(number: int) -> Address:
-    """Where a node listens for datagrams over IPv6, in a world that has it."""
-    return (f"2001:db8::{number + 1}", 5060)
-
-
 class Node:
     """A node of the simulated cluster: one address of each kind, several worker slots."""
 
@@ -133,10 +128,6 @@ class Node:
             address = tls_address(number)
             self.listeners += (Listener(world.stream, address, address),)
             world.network.attach(address, self._receive_tls)
-        if world.ipv6:
-            address = ipv6_address(number)
-            self.listeners += (Listener("UDP", address, address),)
-            world.network.attach(address, self._receive_ipv6)
         self.slots = [Slot() for _ in range(workers)]
         for slot in range(workers):
             self.start_worker(slot)
@@ -155,9 +146,6 @@ class Node:
             cluster_keys=world.cluster_keys,
             listeners=self.listeners,
             own_hosts=frozenset(world.own_hosts),
-
-
-            own_hosts=world.own_hosts,
             registrar=world.policy,
             **world.config,
         )
@@ -192,10 +180,6 @@ class Node:
     def _own(self, remote: Address) -> Address:
         """Our address of the family of another one."""
         return ipv6_address(self.number) if ":" in remote[0] else self.address
-
-    def _receive_ipv6(self, data: bytes, source: Address, now: float) -> None:
-        slot = self.world.network.random.randrange(len(self.slots))
-        self._give(slot, data, Flow("UDP", ipv6_address(self.number), source), now)
 
     def _receive_tls(self, data: bytes, source: Address, now: float) -> None:
         slot = self.world.network.random.randrange(len(self.slots))
@@ -313,9 +297,6 @@ class Node:
             # Nodes listen on the same wildcard address; what they send has their own.
             local = tls_address(self.number) if is_theirs else self._own(flow.remote)
             network.send(data, local, flow.remote)
-
-
-            network.send(data, self._own_end(flow), flow.remote)
             return
         receiver = world.streams.get(flow.remote)
         if flow.transport == "TCP" and receiver is not None:
@@ -333,11 +314,6 @@ class Node:
             self.flush(slot)
 
         network.after(BUS_DELAY_S, tell)
-
-    def _own_end(self, flow: Flow) -> Address:
-        if ":" in flow.remote[0]:
-            return ipv6_address(self.number)
-        return tls_address(self.number) if flow.transport == "TLS" else self.address
 
     def _set_timer(self, slot: int) -> None:
         place = self.slots[slot]
@@ -372,9 +348,6 @@ class World:
         *,
         tls: bool = False,
         stream: str = "TLS",
-
-
-        ipv6: bool = False,
         transports: tuple[str, ...] = ("UDP",),
         dual_stack: bool = False,
         **config: Any,
@@ -383,9 +356,6 @@ class World:
         self.tls = tls
         self.stream = stream
         self.dual_stack = dual_stack
-
-
-        self.ipv6 = ipv6
         self.sent: deque[Flow] = deque(maxlen=1000)
         """The flows by which nodes have sent something, the last ones."""
         self.seed = seed
@@ -402,10 +372,6 @@ class World:
         self.streamed: list[tuple[Flow, bytes]] = []
         """What nodes sent on connections."""
         self.size = size
-        numbers = range(size.nodes)
-        self.own_hosts = frozenset(node_address(n)[0] for n in numbers)
-        if ipv6:
-            self.own_hosts |= {bracketed(ipv6_address(n)[0]) for n in numbers}
         self.random = Random(seed)
         self.network = MemoryNetwork(Random(self.random.getrandbits(64)), conditions)
         self.directory = make_directory(names)
