@@ -138,7 +138,11 @@ class Identity:
             algorithms=known.algorithms if known else ("MD5",),
         )
         sent = verdict.sent
-        if sent is not None and sent.uri != request.uri_text and not self._is_served(sent.uri, request):
+        if (
+            sent is not None
+            and sent.uri != request.uri_text
+            and not self._is_served(sent.uri, request)
+        ):
             verdict = Verdict(VerdictKind.WRONG, verdict.username)
         if verdict.kind in (VerdictKind.WRONG, VerdictKind.REPLAYED):
             self._record_refusal(verdict.username, flow)

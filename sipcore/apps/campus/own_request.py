@@ -21,9 +21,7 @@ class OwnTransaction(ServerTransaction):
 
     __slots__ = ("_waits",)
 
-    def __init__(
-        self, home: TransactionTable, request: Request, flow: Flow, waits: Waits
-    ) -> None:
+    def __init__(self, home: TransactionTable, request: Request, flow: Flow, waits: Waits) -> None:
         super().__init__(home, "own", request, flow, State.PROCEEDING)
         self._waits = waits
 

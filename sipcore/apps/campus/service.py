@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 from sipcore.apps.bodies import NO_ENCODING, is_required, type_of_body
 from sipcore.apps.campus.accounting import (
     Attempt,
-    account_request,
     account_response,
     end_attempt,
 )
 from sipcore.apps.campus.edge import Edge, Passage
 from sipcore.apps.campus.enum import NumberSearch, number_to_ask_for
 from sipcore.apps.campus.identity import Caller, Identity
+from sipcore.apps.campus.inside import InsideCalls
 from sipcore.apps.campus.own_request import OwnTransaction
 from sipcore.apps.campus.record_route import (
     flow_behind_contact,
@@ -32,31 +32,21 @@ from sipcore.apps.campus.vanished import Watch
 from sipcore.apps.own_call import SDP, OutgoingCall
 from sipcore.apps.user_agent import UserAgent, Waits
 from sipcore.bindings import Binding, StoreResult
-from sipcore.calls import Call, CallToken, Dialog, bye_requests
+from sipcore.calls import Call, Dialog, bye_requests
 from sipcore.calls.token import PARAMETER
 from sipcore.directory import Account, AccountState
-from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
-from sipcore.message import Request, Response, Uri, is_sips, parse_name_addr, parse_uri
+from sipcore.message import Request, Response, Uri, is_sips, parse_uri
 from sipcore.proxy import (
-    REFRESH_METHODS,
     Branch,
     OwnRoute,
     ResponseContext,
     ask_for_timer,
-    forwarded_request,
     refusal,
     strip_own_maddr,
     take_own_routes,
     too_short,
     wants_privacy,
-)
-from sipcore.proxy.forward import (
-    next_hop_text,
-    prepare_strict_router,
-    read_max_breadth,
-    remove_assertions,
-    stateless_branch,
 )
 from sipcore.routing import Fork, Group, Plan, Query, Refuse, Relay, Service, Target, decide
 from sipcore.transaction import MergedRequests
@@ -67,9 +57,6 @@ if TYPE_CHECKING:
     from sipcore.transaction import ServerTransaction
 
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, REFER, INFO, UPDATE, PRACK"
-AFTER_THE_CALL: Final = frozenset({"BYE", "NOTIFY", "ACK"})
-"""What may still come when a call is over: the other side's BYE, news of a transfer, and the ACK of a
-2xx that a BYE has overtaken."""
 TOO_MANY_CALLS: Final = Refuse(
     403,
     "Too Many Calls",
@@ -96,6 +83,7 @@ class CampusService:
         self._service_names = frozenset(self._services)
         self._attempts: dict[str, ResponseContext] = {}
         self._watch = Watch(worker, self)
+        self._inside = InsideCalls(worker, self._services.values(), self._refused_session)
         self._rights = RightsSweep(worker, self._take_back)
         listeners = worker.config.listeners
         self._usual_routes = tuple(
@@ -149,7 +137,7 @@ class CampusService:
         if own.uri is not None and self._edge.take(tx, request, flow, own, now):
             return
         if request.to_tag:
-            self._handle_in_dialog(tx, request, flow, own, now)
+            self._inside.handle(tx, request, flow, own, now)
         elif self._edge.serves(request):
             self._edge.relay(tx, request, flow, now)
         elif request.first("route") is not None:
@@ -566,165 +554,29 @@ class CampusService:
 
     def send_inside(self, request: Request, flow: Flow | None, owner: object, now: float) -> None:
         """Send a request of ours into a call; `owner` hears what comes of it."""
-        worker = self._worker
-        if not request.uri_text:
-            return  # the other side is a service of ours, and its dialog ends with the call
-        if flow is not None:
-            flow = worker.bindings.flow_now(flow, worker.at)
-        try:
-            prepare_strict_router(request)
-            if flow is None:
-                next_hop = next_hop_text(request)
-                flow = worker.flow_to(next_hop)
-                if flow is None:
-                    worker.servers.send_request(request, next_hop, owner, now)
-                    return
-        except MalformedMessage:  # the Record-Route or Contact of a peer
-            return
-        if is_sips(request.uri_text) and not flow.secure:
-            return
-        request.push("Via", worker.via_value(flow, worker.new_branch("0")))
-        worker.transactions.request(request, flow, now, owner)
+        self._inside.send(request, flow, owner, now)
+
+    def send_ack(self, ack: Request, flow: Flow | None, branch: str, now: float) -> None:
+        """Send an ACK of ours for a 2xx, without Via."""
+        self._inside.send_ack(ack, flow, branch, now)
 
     # --- inside a call -------------------------------------------------------------------------
     def _take_own_routes(self, request: Request) -> OwnRoute:
         return take_own_routes(request, self._worker.is_ours, PARAMETER, self._usual_routes)
 
-    def _token_of(self, own: OwnRoute, request: Request) -> CallToken | None:
-        return self._worker.tokens.check(own.token, request.call_id) if own.token else None
-
-    def _handle_in_dialog(
-        self, tx: ServerTransaction, request: Request, flow: Flow, own: OwnRoute, now: float
-    ) -> None:
-        """A request with a To tag: routed by its token, else refused; a tag alone opens nothing."""
-        worker = self._worker
-        token = self._token_of(own, request)
-        if token is None:
-            if not self._offer_to_services(tx, request, flow, now):
-                tx.respond(request.respond(481, to_tag=worker.new_tag()), now)
-            return
-        refused = self._refusal_in_dialog(request, token)
-        if refused is not None:
-            tx.respond(refused, now)
-            return
-        if request.method in REFRESH_METHODS and self._refused_session(tx, request, now):
-            return
-        mid_dialog = account_request(worker, token, request, now)
-        dialog = mid_dialog.dialog
-        if dialog is not None and not (
-            dialog.callee_contact if mid_dialog.from_caller else dialog.caller_contact
-        ):
-            # The other side is a service of ours.
-            if not self._offer_to_services(tx, request, flow, now):
-                tx.respond(request.respond(481), now)
-            return
-        groups = (Group((self._next_target(request, token, mid_dialog.from_caller),)),)
-        realm = worker.directory.realm
-        context = ResponseContext(worker, tx, request, groups, own_realm=realm, account=mid_dialog)
-        tx.owner = context
-        context.start(now)
-
-    def _refusal_in_dialog(self, request: Request, token: CallToken) -> Response | None:
-        """Why a request with a valid token is none of its call.
-
-        Who was in a call keeps its token for ever. It opens that call alone, while it goes on and a
-        little longer, and nobody says in it to be another one of us.
-        """
-        worker = self._worker
-        call = worker.calls.get(token.context)
-        if call is None and request.method in AFTER_THE_CALL:
-            call = worker.calls.lately_over(token.context, worker.now)
-        if call is None:
-            is_elsewhere = token.home != worker.home and (
-                token.from_caller(request.from_tag) or token.from_caller(request.to_tag)
-            )
-            return None if is_elsewhere else request.respond(481)
-        if call.caller_tag not in (request.from_tag, request.to_tag):
-            return request.respond(481)
-        uri = request.from_.uri
-        domain = worker.domain_of(uri)
-        if domain is not None:
-            account = worker.directory.resolve(uri.user_decoded, domain)
-            if account is not None and account.id in (call.caller_line, call.callee_line):
-                return None
-        elif uri.scheme in ("sip", "sips"):
-            return None
-        parties = [parse_name_addr(value).uri_text for value in (call.from_value, call.to_value)]
-        if uri.text in parties:
-            return None
-        return request.respond(403, "From Not Yours")
-
-    def _offer_to_services(
-        self, tx: ServerTransaction, request: Request, flow: Flow, now: float
-    ) -> bool:
-        return any(s.handle(tx, request, flow, None, now) for s in self._services.values())
-
-    def _next_target(self, request: Request, token: CallToken, from_caller: bool) -> Target:
-        """The other side: by what is left of the Route, its flow, or the Request-URI.
-
-        Of a pinned call by its flow alone, or a stranger in a call could send to anywhere.
-        """
-        flow = None
-        if token.pinned or request.first("route") is None:
-            flow = token.callee_flow if from_caller else token.caller_flow
-            if flow is not None:
-                flow = self._worker.bindings.flow_now(flow, self._worker.at)
-        return Target(request.uri_text, flow)
-
     def handle_ack(self, request: Request, flow: Flow, now: float) -> None:
         """The ACK of a 2xx: forwarded without state when its token is ours (§16.11), else dropped."""
         worker = self._worker
-        token = None
+        own = None
         if request.has("route"):
             own = self._take_own_routes(request)
             if refusal(request, worker.own_branch, worker.new_tag) is not None:
                 return
             to = self._edge.ack_target(request, flow, own)
             if to is not None:
-                self._forward_ack(request, to, now)
+                self._inside.forward_ack(request, to, now)
                 return
-            token = self._token_of(own, request)
-        if token is None:
-            if not any(s.handle_ack(request, now) for s in self._services.values()):
-                worker.count("stray ack")
-            return
-        if self._refusal_in_dialog(request, token) is not None:
-            worker.count("ack of somebody else")
-            return
-        from_caller = token.from_caller(request.from_tag)
-        target = self._next_target(request, token, from_caller)
-        self._forward_ack(request, target, now, worker.directory.realm)
-
-    def _forward_ack(
-        self, request: Request, target: Target, now: float, own_realm: str = ""
-    ) -> None:
-        copy = forwarded_request(
-            request,
-            uri_text=target.uri_text,
-            record_route=None,
-            path=target.path,
-            own_realm=own_realm,
-        )
-        remove_assertions(copy)
-        copy.set("Max-Breadth", str(read_max_breadth(request)))
-        self.send_ack(copy, target.flow, stateless_branch(request), now, target.hop)
-
-    def send_ack(
-        self, ack: Request, flow: Flow | None, branch: str, now: float, hop: str = ""
-    ) -> None:
-        """Send an ACK of a 2xx, without Via, by `flow`, or to `hop`, or else to its next hop."""
-        worker = self._worker
-        if flow is None:
-            next_hop = hop or next_hop_text(ack)
-            flow = worker.flow_to(next_hop)
-            if flow is None:
-                worker.servers.send_ack(ack, next_hop, branch, now)
-                return
-        if is_sips(ack.uri_text) and not flow.secure:
-            worker.count("ack not to be sent in the open")
-            return
-        ack.push("Via", worker.via_value(flow, branch))
-        worker.send(flow, ack.to_bytes())
+        self._inside.handle_ack(request, own, now)
 
     # --- what others tell us -------------------------------------------------------------------
     def stored(self, line_id: int, result: StoreResult, now: float) -> None:
