@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_BYTES: Final = 1_300
 """The largest MESSAGE that may go where congestion is not controlled (RFC 3428 §8)."""
+ADDED_BYTES: Final = 300
+"""What our proxy adds to a MESSAGE of a service: two Vias, Max-Breadth, another Request-URI."""
 MAX_UNANSWERED: Final = 1_000
 """Messages of a service on their way at a time."""
 UNANSWERED_S: Final = 40.0
@@ -54,9 +56,7 @@ class Campus(Protocol):
     ) -> None:
         """Send a request of a service to a user of ours; an `OutgoingCall` makes it a call."""
 
-    def send_inside(
-        self, request: Request, flow: Flow | None, owner: object, now: float
-    ) -> None:
+    def send_inside(self, request: Request, flow: Flow | None, owner: object, now: float) -> None:
         """Send a request of ours into a call; `owner` hears what comes of it."""
 
     def send_ack(self, ack: Request, flow: Flow | None, branch: str, now: float) -> None:
@@ -163,7 +163,7 @@ class UserAgent:
     def message(self, to: str, body: bytes, content_type: str = TEXT) -> None:
         """Send a MESSAGE to all phones of a user or number of ours, if it is one."""
         request = self._request("MESSAGE", to, [], body, content_type, None)
-        sent = self._on_its_way(request, reliable=False)
+        sent = self._on_its_way(request, reliable=False, added=ADDED_BYTES)
         if sent is None:
             return
         try:
@@ -187,9 +187,7 @@ class UserAgent:
         )
         return strangers < self.max_stranger_calls
 
-    def invite(
-        self, tx: ServerTransaction, request: Request, flow: Flow, attempt: Attempt
-    ) -> None:
+    def invite(self, tx: ServerTransaction, request: Request, flow: Flow, attempt: Attempt) -> None:
         """A new call."""
         call = IncomingCall(self, tx, request, flow, attempt)
         tx.owner = call
@@ -310,7 +308,7 @@ class UserAgent:
         if sent is not None:
             worker.transactions.request(request, flow, worker.now, sent)
 
-    def _on_its_way(self, request: Request, *, reliable: bool) -> _Sent | None:
+    def _on_its_way(self, request: Request, *, reliable: bool, added: int = 0) -> _Sent | None:
         """Note that a MESSAGE is being sent; None when it must not be.
 
         Not what is too large for UDP, nor another while the last one is not answered (RFC 3428 §8).
@@ -319,7 +317,7 @@ class UserAgent:
         if peer in self._unanswered or len(self._unanswered) >= MAX_UNANSWERED:
             self.worker.count("message while one was on its way")
             return None
-        if not reliable and len(request.to_bytes()) > MAX_MESSAGE_BYTES:
+        if not reliable and len(request.to_bytes()) + added > MAX_MESSAGE_BYTES:
             self.worker.count("message too large for UDP")
             return None
         self._unanswered.add(peer)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from sipcore.eventlog import Cause, Kind, Record, Side
+from sipcore.message import parse_name_addr
 from sipcore.transaction import TimerHeap
 from sipcore.transport.flow import Flow
 
@@ -25,6 +26,8 @@ AFTER_S: Final = 180.0
 """How long requests may still come in a call that is over: its other BYE, news of a transfer."""
 MAX_OVER: Final = 10_000
 """Calls remembered for that, the last ones."""
+MAX_PARTY: Final = 256
+"""Characters of a party's URI by which it may speak without an account of ours."""
 REFRESH_GRACE_S: Final = 32.0
 """64*T1: how long the answer to a refresh that was sent in time may take."""
 
@@ -92,7 +95,9 @@ class Dialog:
             self.callee_misses = 0
             self.callee_cseq = max(self.callee_cseq, cseq)
 
-    def refresh(self, caller_contact: str, callee_contact: str, interval_s: int, now: float) -> None:
+    def refresh(
+        self, caller_contact: str, callee_contact: str, interval_s: int, now: float
+    ) -> None:
         """A 2xx to a target refresh: new remote targets ("": as before), and how long it lasts.
 
         `interval_s` is the session interval, 0 where the session never lapses, -1: as before.
@@ -138,7 +143,6 @@ class Call:
         "caller_tag",
         "context",
         "dialogs",
-        "ended_now",
         "from_value",
         "over",
         "rung_now",
@@ -180,7 +184,6 @@ class Call:
         self.answered_now = answered_now
         self.answered_at = answered_at
         self.call_ended = call_ended
-        self.ended_now = 0.0
         self.adopted = False
         """Whether it was begun by a worker that was killed."""
         self.timer = 0
@@ -190,6 +193,12 @@ class Call:
     def has_own_end(self) -> bool:
         """Whether a service of ours is at one end of the answered call."""
         return not all(d.caller_contact and d.callee_contact for d in self.dialogs.values())
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """The URIs of both, as the INVITE named them; one that is long is left out."""
+        uris = [parse_name_addr(value).uri_text for value in (self.from_value, self.to_value)]
+        return tuple([uri for uri in uris if len(uri) <= MAX_PARTY])
 
     def has_all_answers(self, callee_tag: str) -> bool:
         """Whether a 2xx with this tag would be one phone more than a call may be answered by."""
@@ -207,6 +216,19 @@ class Call:
             return False
         self.over += (callee_tag,)
         return True
+
+
+class EndedCall:
+    """What is asked of a call that is over: whose it was."""
+
+    __slots__ = ("callee_line", "caller_line", "caller_tag", "ended_now", "parties")
+
+    def __init__(self, call: Call, ended_now: float) -> None:
+        self.caller_tag = call.caller_tag
+        self.caller_line = call.caller_line
+        self.callee_line = call.callee_line
+        self.parties = call.parties
+        self.ended_now = ended_now
 
 
 class CallTable:
@@ -230,7 +252,7 @@ class CallTable:
         self._probe_s = probe_s
         self._max_call_s = max_call_s
         self._calls: dict[str, Call] = {}
-        self._over: dict[str, Call] = {}
+        self._over: dict[str, EndedCall] = {}
         """Those that have ended here, the oldest first."""
         self._placed: dict[int, int] = {}
         """How many each account has placed."""
@@ -244,26 +266,30 @@ class CallTable:
     def get(self, context: str) -> Call | None:
         return self._calls.get(context)
 
-    def lately_over(self, context: str, now: float) -> Call | None:
+    def lately_over(self, context: str, now: float) -> EndedCall | None:
         """A call that has ended here not long ago."""
-        call = self._over.get(context)
-        return call if call is not None and call.ended_now + AFTER_S > now else None
+        ended = self._over.get(context)
+        return ended if ended is not None and ended.ended_now + AFTER_S > now else None
 
     def forget_over(self, now: float) -> None:
         """Let go of calls that ended long ago."""
-        for context, call in list(self._over.items()):
-            if call.ended_now + AFTER_S > now:
+        for context, ended in list(self._over.items()):
+            if ended.ended_now + AFTER_S > now:
                 break
             del self._over[context]
 
     def _note_end(self, call: Call, now: float) -> None:
         call.call_ended = True
-        call.ended_now = now
         for tag in list(call.dialogs):
             call.dialog_over(tag)
+        if call.over:
+            self._remember(call, now)
+
+    def _remember(self, call: Call, now: float) -> None:
+        """Of a call that somebody has answered, for what may still come in it."""
         if len(self._over) >= MAX_OVER:
             del self._over[next(iter(self._over))]
-        self._over[call.context] = call
+        self._over[call.context] = EndedCall(call, now)
 
     def placed_by(self, line_id: int) -> int:
         """How many of the calls this account placed."""
@@ -306,6 +332,7 @@ class CallTable:
             return
         call.dialogs[dialog.callee_tag] = dialog
         if call.call_ended:
+            self._remember(call, dialog.answered_now)
             return
         if call.answered_now is None:
             call.answered_now = dialog.answered_now

@@ -18,12 +18,10 @@ MAX_QUANTIFIERS: Final = 4
 _NUMBER: Final = re.compile(r"\+[0-9]{5,15}")
 _SERVICES: Final = frozenset({"e2u+sip", "sip+e2u"})
 """As RFC 3764 has it; the second one is of RFC 2916, and still found."""
-_PIECE: Final = (
-    r"(?:\\[^0-9A-Za-z]|\[\^?[^\[\]\\]+\]|[^\\\[\](){}*+?|^$])(?:[*+?]|\{\d{1,2}(?:,\d{0,2})?\})?"
-)
+_PIECE: Final = r"(?:\\[^0-9A-Za-z]|\[\^?[^\[\]\\^][^\[\]\\]*\]|[^\\\[\](){}*+?|^$])(?:[*+?]|\{\d{1,2}(?:,\d{0,2})?\})?"
 _PATTERN: Final = re.compile(rf"\^?(?:{_PIECE}|\((?:{_PIECE})*\))*\$?")
 """What is taken of POSIX expressions: no group that repeats and no choice, so that nobody's zone can
-have us look for ever."""
+have us look for ever. Each character can be read in one way here: this one looks at all of them."""
 _QUANTIFIER: Final = re.compile(r"(?<!\\)[*+?{]")
 _REFERENCE: Final = re.compile(r"\\(.)")
 

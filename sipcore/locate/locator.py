@@ -6,7 +6,9 @@ every question gets one, in a few seconds at most, is the resolver's part: nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
 
 from sipcore.locate.answers import NOBODY_KNOWS, Answer, AnswerCache, Question
@@ -16,6 +18,8 @@ from sipcore.locate.search import Search, Speaks
 
 if TYPE_CHECKING:
     from random import Random
+
+log = logging.getLogger(__name__)
 
 MAX_WAITING: Final = 1_000
 """Searches waiting for the DNS at a time; more find nothing. A slow DNS server may be anybody's."""
@@ -33,6 +37,15 @@ class Asker(Protocol):
 
     def told(self, answer: Answer, now: float) -> None:
         """What it says; `NOBODY_KNOWS` where it cannot be asked."""
+
+
+@contextmanager
+def _ones_own_fault() -> Iterator[None]:
+    """Whatever one of those who waited does wrong, the others hear the answer too."""
+    try:
+        yield
+    except Exception:
+        log.exception("an answer of the DNS was of no use to somebody")
 
 
 class Locator:
@@ -87,16 +100,18 @@ class Locator:
     def answered(self, question: Question, answer: Answer, now: float) -> None:
         """The DNS answered, or did not."""
         self.cache.put(question, answer, now)
-        askers = self._asking.pop(question, ())
+        askers, waiting = self._asking.pop(question, ()), self._waiting.pop(question, ())
         self._searches -= len(askers)
         for asker in askers:
-            asker.told(answer, now)
-        for search, seeker in self._waiting.pop(question, ()):
+            with _ones_own_fault():
+                asker.told(answer, now)
+        for search, seeker in waiting:
             search.known[question] = answer
             search.open.discard(question)
             if not search.open:
                 self._searches -= 1
-                self._go_on(search, seeker, now)
+                with _ones_own_fault():
+                    self._go_on(search, seeker, now)
 
     def _go_on(self, search: Search, seeker: Seeker, now: float) -> None:
         def known(question: Question) -> Answer | None:

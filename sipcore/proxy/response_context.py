@@ -362,6 +362,8 @@ class ResponseContext:
             if status >= 200 and branch.final is None and not self.done:
                 self._branch_failed(branch, 502, now)
             return
+        if status < 200 and branch.cancel_wanted and not branch.cancel_sent:
+            self._send_cancel(branch, now)
         if self.done:
             if 200 <= status < 300 and self.is_invite:  # every 2xx of a fork is a dialog
                 self._forward(branch, response, now)
@@ -379,8 +381,6 @@ class ResponseContext:
         if branch.final is not None:
             return
         branch.provisional = True
-        if branch.cancel_wanted and not branch.cancel_sent:
-            self._send_cancel(branch, now)
         if response.status == 100:
             return
         if not branch.cancel_sent:
@@ -518,7 +518,9 @@ class ResponseContext:
         """
         self.done = True
         for branch in self.branches:
-            branch.request = branch.final = None
+            branch.final = None
+            if not branch.cancel_wanted or branch.cancel_sent:
+                branch.request = None  # else it is needed for the CANCEL, should a phone ring late
         self.request.shed()
         self.branches = []
         self.groups = ()
@@ -546,11 +548,14 @@ class ResponseContext:
     def _send_cancel(self, branch: Branch, now: float) -> None:
         branch.cancel_sent = True
         branch.deadline = now + CANCEL_WAIT_S
-        assert branch.request is not None
-        assert branch.flow is not None
+        if branch.request is None or branch.flow is None:
+            return
         request = cancel_request(branch.request, self._reasons_for_cancel())
         self.host.transactions.request(request, branch.flow, now, None)
-        self._wake(branch.deadline)
+        if self.done:
+            branch.request = None
+        else:
+            self._wake(branch.deadline)
 
     def _reasons_for_cancel(self) -> list[str]:
         if self.reasons:

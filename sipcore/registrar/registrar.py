@@ -224,9 +224,7 @@ def _first_path_has_ob(request: Request) -> bool:
     return bool(path) and "ob" in parse_name_addr(path[0]).uri.params
 
 
-def _way_back(
-    request: Request, contact: Uri, flow: Flow | None, *, outbound: bool
-) -> Flow | None:
+def _way_back(request: Request, contact: Uri, flow: Flow | None, *, outbound: bool) -> Flow | None:
     """The flow to keep, when the contact cannot be reached as written; else None.
 
     Who registers a flow (RFC 5626 §6) is reached by that flow, whatever the contact says.

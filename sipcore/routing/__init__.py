@@ -1,6 +1,6 @@
 """`decide(directory, bindings, query) -> Plan`: where a request goes, and why."""
 
-from sipcore.routing.decide import Query, decide, dialled_number
+from sipcore.routing.decide import Query, account_named, decide, dialled_number
 from sipcore.routing.plan import Fork, Group, Plan, Refuse, Relay, Service, Target
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Relay",
     "Service",
     "Target",
+    "account_named",
     "decide",
     "dialled_number",
 ]

@@ -90,11 +90,9 @@ def decide(
 ) -> Plan:
     """The plan for a request. `bindings` gives an account's live bindings by its id."""
     uri, domain = query.uri, query.domain
-    user, context = uri.user_decoded, ""
-    if uri.scheme == "tel" or "user" in uri.params:
-        user, context = _dialled(uri, user)
-        if uri.scheme == "tel":
-            domain = directory.default_domain if query.caller is None else query.caller.domain
+    user, context = _asked_for(uri)
+    if uri.scheme == "tel":
+        domain = directory.default_domain if query.caller is None else query.caller.domain
     if user in EMERGENCY_NUMBERS or is_emergency(uri):
         return Refuse(404, "No Emergency Calls Here", EMERGENCY_TEXT, None, ("emergency",))
     if domain is None:
@@ -144,10 +142,26 @@ def _dialled(uri: Uri, user: str) -> tuple[str, str]:
 
 def dialled_number(uri: Uri) -> str:
     """The number that a URI asks for, with what only helps the eye taken out; "" where it is none."""
-    number, context = uri.user_decoded, ""
-    if uri.scheme == "tel" or "user" in uri.params:
-        number, context = _dialled(uri, number)
+    number, context = _asked_for(uri)
     return number if number[:1] == "+" and not context else ""
+
+
+def account_named(directory: Directory, uri: Uri, domain: str | None) -> Account | None:
+    """The account of ours that a URI names, however it is written; `domain`: of ours, by its host."""
+    user, context = _asked_for(uri)
+    if uri.scheme == "tel":
+        domain = directory.default_domain
+    if context in directory.domains:
+        domain = context
+    return None if domain is None else directory.resolve(user, domain)
+
+
+def _asked_for(uri: Uri) -> tuple[str, str]:
+    """Name or number, and the domain that is its context or ""."""
+    user = uri.user_decoded
+    if uri.scheme == "tel" or "user" in uri.params:
+        return _dialled(uri, user)
+    return user, ""
 
 
 def _context(params: str) -> str:

@@ -10,6 +10,7 @@ from allauth.account.internal.flows.email_verification_by_code import EmailVerif
 from allauth.account.views import ConfirmEmailVerificationCodeView, SignupView
 from allauth.core import ratelimit
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
 
 
 def subnet(address: str) -> str:
@@ -44,6 +45,13 @@ class ConfirmEmail(ConfirmEmailVerificationCodeView):  # type: ignore[misc]
     allauth sends the code again, but not what a known address gets instead of one. Handing a mail
     over takes long, so the time of the answer would tell which it is.
     """
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Who has typed the code already, and came back, goes on to the first page."""
+        if request.user.is_authenticated and EmailVerificationProcess.resume(request) is None:
+            return redirect("home")
+        page: HttpResponseBase = super().dispatch(request, *args, **kwargs)
+        return page
 
     def _resend_form_valid(self, form: Any) -> HttpResponse:
         self._process = EvenProcess(self.request, self._process.state)

@@ -88,9 +88,9 @@ def catch_up(database: Database, directory: Directory) -> Delta | None:
 
 def _needs_all(rows: Sequence[Row], version: int, latest: int) -> bool:
     """Whether these rows do not tell everything that happened since `version`."""
-    if len(rows) > MAX_DELTA_ROWS or {row[0] for row in rows} != set(
-        range(version + 1, latest + 1)
-    ):
+    if latest < version or len(rows) > MAX_DELTA_ROWS:
+        return True  # restored from a backup, or too much
+    if {row[0] for row in rows} != set(range(version + 1, latest + 1)):
         return True
     return any(
         op == "reload"

@@ -167,9 +167,12 @@ def suspend(line: Line, *, end_calls: bool) -> None:
 
 def resume(line: Line) -> None:
     """Put a suspended line back into service, unless its owner is shut out."""
-    if line.owner is not None and not line.owner.is_active:
-        raise LineNotActive(line.username)
-    _set_state(line, State.ACTIVE, end_calls=False)
+    with transaction.atomic():
+        # Locked, so that nobody is suspended between the question and the change.
+        owners = User.objects.select_for_update().filter(pk=line.owner_id, is_active=False)
+        if owners.exists():
+            raise LineNotActive(line.username)
+        _set_state(line, State.ACTIVE, end_calls=False)
 
 
 def _set_state(line: Line, state: State, *, end_calls: bool) -> None:

@@ -46,4 +46,6 @@ def unreadable(request: HttpRequest) -> str:
     # PostgreSQL takes no NUL in any text.
     if "%00" in request.META.get("QUERY_STRING", ""):
         return _("A query may not contain NUL characters.")
+    if any("\0" in value for value in request.COOKIES.values()):
+        return _("A cookie of this site is damaged: delete it.")
     return ""

@@ -11,6 +11,7 @@ from sipcore.directory import Account, AccountState, Device
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Kind, Record
 from sipcore.message import Request, Response, Uri, parse_uri
+from sipcore.routing import account_named
 
 if TYPE_CHECKING:
     from sipcore.node.worker import Worker
@@ -65,7 +66,7 @@ class Identity:
         from_uri = request.from_.uri
         domain = worker.domain_of(from_uri)
         peer = worker.trusted_peer(flow)
-        if peer and not self._names_one_of_us(from_uri, domain):
+        if peer and not self.names_one_of_us(from_uri):
             return Caller(None, None, peer)
         if domain is None:
             if from_uri.scheme in ("sip", "sips"):
@@ -87,11 +88,10 @@ class Identity:
             return None
         return Caller(account, verdict.device)
 
-    def _names_one_of_us(self, uri: Uri, domain: str | None) -> bool:
+    def names_one_of_us(self, uri: Uri) -> bool:
         """Whether a From is that of an account of ours, which nobody but its devices may say."""
-        return domain is not None and (
-            self._worker.directory.resolve(uri.user_decoded, domain) is not None
-        )
+        worker = self._worker
+        return account_named(worker.directory, uri, worker.domain_of(uri)) is not None
 
     def _came_back(self, request: Request, domain: str) -> CallToken | None:
         """The token of an INVITE of one of us that was sent on to a foreign domain and came back.
@@ -189,7 +189,7 @@ class Identity:
         domain = worker.domain_of(request.from_.uri)
         if domain is None or request.max_forwards == 0:
             return None
-        if worker.trusted_peer(flow) and not self._names_one_of_us(request.from_.uri, domain):
+        if worker.trusted_peer(flow) and not self.names_one_of_us(request.from_.uri):
             return None
         if self._came_back(request, domain) is not None:
             return None

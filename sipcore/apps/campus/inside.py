@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from sipcore.apps.campus.accounting import account_request
 from sipcore.apps.user_agent import UserAgent
-from sipcore.calls import CallToken
+from sipcore.calls import Call, CallToken
+from sipcore.calls.call import EndedCall
 from sipcore.errors import MalformedMessage
-from sipcore.message import Request, Response, is_sips, parse_name_addr
+from sipcore.message import Request, Response, is_sips
 from sipcore.proxy import (
     REFRESH_METHODS,
     OwnRoute,
@@ -94,7 +95,7 @@ class InsideCalls:
         little longer, and nobody says in it to be another one of us.
         """
         worker = self._worker
-        call = worker.calls.get(token.context)
+        call: Call | EndedCall | None = worker.calls.get(token.context)
         if call is None and request.method in AFTER_THE_CALL:
             call = worker.calls.lately_over(token.context, worker.now)
         if call is None:
@@ -112,8 +113,7 @@ class InsideCalls:
                 return None
         elif uri.scheme in ("sip", "sips"):
             return None
-        parties = [parse_name_addr(value).uri_text for value in (call.from_value, call.to_value)]
-        if uri.text in parties:
+        if uri.text in call.parties:
             return None
         return request.respond(403, "From Not Yours")
 

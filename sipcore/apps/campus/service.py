@@ -35,8 +35,9 @@ from sipcore.bindings import Binding, StoreResult
 from sipcore.calls import Call, Dialog, bye_requests
 from sipcore.calls.token import PARAMETER
 from sipcore.directory import Account, AccountState
+from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
-from sipcore.message import Request, Response, Uri, is_sips, parse_uri
+from sipcore.message import Request, Response, Uri, is_sips, parse_name_addr, parse_uri
 from sipcore.proxy import (
     Branch,
     OwnRoute,
@@ -128,9 +129,11 @@ class CampusService:
             strip_own_maddr(request, worker.listens_at)
         # As it will be sent on, or a loop through a Route of ours would never be seen.
         refused = refusal(request, worker.own_branch, worker.new_tag)
-        if refused is not None and not (refused.status == 483 and self._ends_here(request)):
-            tx.respond(refused, now)
-            return
+        if refused is not None:
+            names_flow = own.uri is not None and own.uri.user
+            if refused.status != 483 or names_flow or not self._ends_here(request):
+                tx.respond(refused, now)
+                return
         if request.uri.scheme == "sips" and not flow.secure:
             tx.respond(request.respond(400, "SIPS Needs TLS", to_tag=worker.new_tag()), now)
             return
@@ -343,9 +346,17 @@ class CampusService:
             return []
         if caller.account is None:
             said = caller.peer and isinstance(plan, Fork)
-            return request.rows("p-asserted-identity") if said else []
+            values = request.values("p-asserted-identity") if said else []
+            return [value for value in values if self._may_be_said(value)]
         is_peer = isinstance(plan, Relay) and self._leads_to_peer(plan.target)
         return [f"<sip:{caller.account.aor}>"] if is_peer or isinstance(plan, Fork) else []
+
+    def _may_be_said(self, identity: str) -> bool:
+        """Whether a trusted peer may assert this: of its own, never of one of us."""
+        try:
+            return not self._identity.names_one_of_us(parse_name_addr(identity).uri)
+        except MalformedMessage:
+            return False
 
     def _leads_to_peer(self, target: Target) -> bool:
         peers = self._worker.config.trusted_peers

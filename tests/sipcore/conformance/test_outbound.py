@@ -479,6 +479,21 @@ class Edged:
         return request
 
 
+@pytest.mark.rfc("PRX-04")
+@pytest.mark.parametrize("method", ["OPTIONS", "REGISTER", "MESSAGE"])
+def test_a_request_for_a_phone_of_the_edge_needs_a_hop_left(size: Size, method: str) -> None:
+    """Its Request-URI may be ours: it is the Route that says where it ends."""
+    edged = Edged(size)
+    path = edged.path()
+    edged.phone.arrived.clear()
+    uri = f"sip:{node_address(0)[0]}"
+    headers = ("Route", path), ("Max-Forwards", "0")
+    edged.registrar.send(edged.registrar.build(method, uri, *headers))
+    edged.world.run(0.3)
+    assert edged.registrar.statuses[-1] == 483
+    assert edged.phone.requests() == []
+
+
 class Inside(Peer):
     """A peer that names an address of its house, at which nobody outside reaches it."""
 

@@ -91,6 +91,14 @@ def test_order_comes_before_preference_and_others_services_are_passed_over() -> 
         "^[[:digit:]]*$",
         "^.{1,9999}$",
         "^" + "." * 300,
+        # Almost what is taken: the check itself must not try all ways to read it.
+        "[^x]" * 60 + "(",
+        "[^^]" * 60 + "(",
+        "(" + "[^x]" * 58 + ")(",
+        "x*" * 100 + "{",
+        "\\+" * 100 + "[",
+        "(.*)" * 50 + "(",
+        ".{1,2}" * 40 + "{",
     ],
 )
 def test_an_expression_that_could_take_long_is_none(pattern: str) -> None:

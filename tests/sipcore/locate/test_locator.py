@@ -217,3 +217,35 @@ def test_the_dead_are_passed_over_and_probed_but_not_left_alone_for_good() -> No
     finder.seek(search, last, 101.0)
     finder.seek(search, last, 102.0)
     assert last.got == ["192.0.2.1", None]
+
+
+def test_one_who_fails_at_an_answer_keeps_it_from_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Failing:
+        def found(self, server: Candidate | None, now: float) -> None:
+            raise RuntimeError("a fault of one of them")
+
+        def told(self, answer: Answer, now: float) -> None:
+            raise RuntimeError("a fault of one of them")
+
+    class Told:
+        answers: list[Answer]
+
+        def __init__(self) -> None:
+            self.answers = []
+
+        def told(self, answer: Answer, now: float) -> None:
+            self.answers.append(answer)
+
+    finder, _, _ = locator()
+    hearers, askers = [Hearer(), Hearer()], [Told(), Told()]
+    for seeker in (hearers[0], Failing(), hearers[1]):
+        finder.seek(finder.start(Destination("far.example", 5060)), seeker, 0.0)
+    for asker in (askers[0], Failing(), askers[1]):
+        finder.ask(NAME, asker, 0.0)
+    finder.answered(NAME, FOUND, 1.0)
+    assert [hearer.got for hearer in hearers] == [["192.0.2.1"]] * 2
+    assert [asker.answers for asker in askers] == [[FOUND]] * 2
+    assert len(finder) == 0
+    assert [record.exc_info is not None for record in caplog.records] == [True, True]

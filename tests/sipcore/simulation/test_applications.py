@@ -17,6 +17,7 @@ from sipcore.calls import Call
 from sipcore.eventlog import Kind
 from sipcore.message import Request, Response
 from sipcore.routing import Fork, Group, Plan, Query
+from sipcore.transport.flow import Address
 from sipcore.transport.memory import KIND, Conditions
 from tests.sipcore.simulation.phone import Answer as Script
 from tests.sipcore.simulation.phone import (
@@ -552,3 +553,29 @@ def test_who_gives_up_while_the_second_rings_stops_it(size: Size) -> None:
     assert [r.method for r in phones["reception"].received][-1] == "CANCEL"
     assert not any(r.method == "INVITE" for r in phones["porter"].received)
     at_rest(world)
+
+
+@pytest.mark.parametrize("later", ["it goes on to ring", "the caller gives up"])
+def test_a_phone_that_rings_when_its_time_is_over_is_stopped(size: Size, later: str) -> None:
+    """Its INVITE was lost at first; nobody else would tell it (RFC 3261 §9.1)."""
+    world, anna, phones, outgoing = hunted(size, bob=ring_forever, reception=ring_forever)
+    late = phones["bob"]
+    receive, late_from = late._receive, world.network.now + 9.5
+
+    def deaf(data: bytes, source: Address, now: float) -> None:
+        if now >= late_from:
+            receive(data, source, now)
+
+    world.network.attach(late.address, deaf)
+    again = anna.call("bob")
+    world.run(15)
+    if later == "the caller gives up":
+        anna.cancel(again)
+    world.run(20)
+    heard = [r.method for r in late.received if r.call_id == again.request.call_id]
+    assert heard == ["INVITE", "CANCEL"]
+    anna.cancel(outgoing)
+    anna.cancel(again)
+    world.run(200)
+    world.check_calls()
+    world.check_nothing_left()

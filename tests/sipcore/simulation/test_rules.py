@@ -776,6 +776,7 @@ def test_a_registration_that_cannot_be_answered_holds_up_nobody(size: Size, cont
     assert [line for line in world.store.load() if line.line_id == 1 and line.bindings] == []
 
 
+@pytest.mark.source  # compiled functions are found without their module's names
 @pytest.mark.rfc("REG-12")
 def test_a_fault_of_ours_in_one_registration_holds_up_nobody(
     size: Size, monkeypatch: pytest.MonkeyPatch
@@ -1054,3 +1055,24 @@ def test_an_answer_that_a_bye_has_overtaken_opens_nothing_again(size: Size) -> N
             ended = [row["op"] for row in slot.journal]
             assert "end" not in ended or ended[-1] == "end"
     world.check_calls()
+
+
+def test_little_is_kept_of_a_call_that_is_over_and_nothing_of_one_nobody_answered(
+    size: Size,
+) -> None:
+    world = make_world(size)
+    registered(world, "bob", "10.1.0.2")
+    bob, caller = Peer(world, ("10.1.0.2", 5060)), Peer(world, ("192.0.2.66", 5060))
+    sender = ("From", f'"{"x" * 7000}" <sip:mallory@elsewhere.example>;tag=m')
+    for status in (486, 200):
+        caller.send(caller.build("INVITE", f"sip:bob@{DOMAIN}", sender))
+        world.run(0.2)
+        bob.answer(bob.requests("INVITE")[-1], status)
+        world.run(0.2)
+    account = world.directory.account(2)
+    assert account is not None
+    suspended = replace(account, state=AccountState.SUSPENDED, end_calls=True)
+    world.change_directory(world.directory.changed(version=2, accounts=[suspended]), [2])
+    world.run(1)
+    [kept] = [ended for worker in world.workers for ended in worker.calls._over.values()]
+    assert kept.parties == ("sip:mallory@elsewhere.example", f"sip:bob@{DOMAIN}")

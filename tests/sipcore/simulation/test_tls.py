@@ -389,7 +389,9 @@ def test_an_application_knows_which_domains_a_peer_has_proved(size: Size) -> Non
 # --- trusted peers --------------------------------------------------------------------------------
 def with_peer(size: Size, *proved: str) -> tuple[World, Phone, Phone]:
     """bob, who is registered, and a server that has proved to speak for these domains."""
-    world = World(1, size, ["anna", "bob", "clara"], tls=True, trusted_peers=frozenset(["pbx.example"]))
+    world = World(
+        1, size, ["anna", "bob", "clara"], tls=True, trusted_peers=frozenset(["pbx.example"])
+    )
     bob = phone(world, "bob", UDP)
     pbx = Phone(world, "pbx", ("192.0.2.80", 40_000), transport="TLS")
     if proved:
@@ -459,6 +461,12 @@ def test_a_trusted_peer_is_told_who_is_not_there(size: Size) -> None:
         (f"sip:5000@{DOMAIN}", ["x.example"], 407),
         (f"sip:clara@{DOMAIN}", ["pbx.example"], 407),
         (f"sip:1002@{DOMAIN}", ["pbx.example"], 407),  # her number
+        (f"sip:1-0-0-2@{DOMAIN};user=phone", ["pbx.example"], 407),
+        (f"sip:1002;phone-context={DOMAIN}@{DOMAIN};user=phone", ["pbx.example"], 407),
+        ("tel:1002", ["pbx.example"], 403),
+        (f"tel:10-02;phone-context={DOMAIN}", ["pbx.example"], 403),
+        ("tel:+4681234567", ["pbx.example"], 200),
+        ("tel:+4681234567", ["x.example"], 403),
     ],
 )
 def test_a_trusted_peer_calls_as_nobody_of_us(
@@ -468,6 +476,22 @@ def test_a_trusted_peer_calls_as_nobody_of_us(
     outgoing = sent(pbx, "MESSAGE", f"sip:bob@{DOMAIN}", said_by(sender))
     assert outgoing.responses[0].status == status
     assert bool(bob.received) == (status == 200)
+
+
+@pytest.mark.rfc("PRX-48")
+def test_a_trusted_peer_says_of_nobody_of_us_that_he_calls(size: Size) -> None:
+    _, bob, pbx = with_peer(size, "pbx.example")
+    ours = [f"<sip:clara@{DOMAIN}>", "<tel:1002>", f"<sip:1-002@{DOMAIN};user=phone>"]
+    theirs = ["<tel:+4681234567>", f"<sip:5000@{DOMAIN}>"]
+
+    def edit(request: Request) -> None:
+        said_by(DESK)(request)
+        for identity in (*ours, *theirs):
+            request.append("P-Asserted-Identity", identity)
+
+    assert sent(pbx, "MESSAGE", f"sip:bob@{DOMAIN}", edit).status == 200
+    [received] = bob.received
+    assert received.rows("p-asserted-identity") == ['"The Desk" <sip:4711@pbx.example>', *theirs]
 
 
 @pytest.mark.rfc("PRX-48")

@@ -50,6 +50,16 @@ def test_a_campus_address_signs_up_and_is_logged_in_after_the_code(client: Clien
     assert (user.email, user.name, user.listed) == ("anna@campus.example", "Anna Berg", False)
 
 
+def test_who_comes_back_to_the_page_of_the_code_goes_on(client: Client) -> None:
+    client.post(SIGN_UP, form("anna@campus.example"))
+    client.post("/accounts/confirm-email/", {"code": the_code(), "action": "verify"})
+    for answer in (
+        client.get("/accounts/confirm-email/"),
+        client.post("/accounts/confirm-email/", {"code": "AAAA-AAAA", "action": "verify"}),
+    ):
+        assert (answer.status_code, answer["Location"]) == (302, "/")
+
+
 def test_a_name_is_kept_composed_whoever_typed_it(client: Client) -> None:
     client.post(SIGN_UP, form("anna@campus.example", name="A\u030asa  O\u0308berg"))
     assert User.objects.get().name == "Åsa Öberg"

@@ -181,6 +181,18 @@ def test_number_range_moves_the_version_only(
     assert caught_up(database, old, full_loads).changed == []
 
 
+def test_restored_backup_is_read_with_everything(
+    database: Database, old: Directory, annas_line: Line, full_loads: list[int]
+) -> None:
+    """What a node has seen meanwhile is no more, and no change says so."""
+    newer = old.changed(version=old.version + 5, removed_accounts=[annas_line.pk])
+    delta = loader.catch_up(database, newer)
+    assert delta is not None
+    assert contents(delta.directory) == contents(old)
+    assert annas_line.pk in delta.changed
+    assert len(full_loads) == 1
+
+
 def test_domain_is_read_with_everything(
     database: Database, old: Directory, full_loads: list[int]
 ) -> None:

@@ -325,6 +325,33 @@ def test_file_that_is_lost_is_stepped_over(
     assert [record.args for record in caplog.records] == [(NAME, 11, 20)]
 
 
+@pytest.mark.django_db
+@pytest.mark.usefixtures("short_files")
+@pytest.mark.parametrize("how", ["in another order", "the first one lost"])
+def test_what_is_on_its_way_is_not_stepped_over(folder: Path, how: str) -> None:
+    """A file in the middle is lost; the batch before it comes late, or not at all at first."""
+    spool, given = Spool(folder, NAME), []
+    for _ in range(4):
+        write(spool, 10)
+    (folder / NAME / f"{11:020d}.jsonl").unlink()
+
+    def positions() -> dict[str, int]:
+        return dict(SpoolPosition.objects.values_list("spool_id", "position"))
+
+    shipper = Shipper(folder, positions, lambda *batch: given.append(batch))
+    shipper.step(0.0)
+    first, *others = given
+    for batch in [*others, first] if how == "in another order" else others:
+        store_records(*batch)
+    for now in (1.0, 10.0, 20.0, 30.0):
+        given.clear()
+        shipper.step(now)
+        for batch in given:
+            store_records(*batch)
+    there = set(Stored.objects.values_list("n", flat=True))
+    assert there == {*range(1, 11), *range(21, 41)}
+
+
 @pytest.mark.usefixtures("short_files")
 def test_line_that_comes_as_the_next_file_is_begun_is_no_gap(
     folder: Path, far: Far, monkeypatch: pytest.MonkeyPatch

@@ -214,6 +214,17 @@ def test_the_calls_of_a_line_suspended_before_end_with_its_owners(annas_line: Li
     assert annas_line.end_calls
 
 
+def test_a_line_is_not_resumed_whose_owner_was_suspended_meanwhile(annas_line: Line) -> None:
+    services.suspend(annas_line, end_calls=False)
+    [chosen] = Line.objects.filter(state=State.SUSPENDED).select_related("owner")
+    assert annas_line.owner is not None
+    services.suspend_person(annas_line.owner, end_calls=False)  # by somebody else, just then
+    with pytest.raises(services.LineNotActive):
+        services.resume(chosen)
+    annas_line.refresh_from_db()
+    assert annas_line.state == State.SUSPENDED
+
+
 def test_who_closed_her_account_meanwhile_is_not_resumed(annas_line: Line) -> None:
     user = annas_line.owner
     assert user is not None

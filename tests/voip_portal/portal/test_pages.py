@@ -502,3 +502,10 @@ def test_a_nul_in_a_query_is_refused_in_words(
     assert answer.status_code == 400
     assert answer.content.decode() == "En fråga får inte innehålla NUL-tecken.\n"
     assert client.get(f"{path}?q=%2500").status_code in {200, 302}
+
+
+def test_a_cookie_with_a_nul_is_refused_in_words(client: Client) -> None:
+    cookie = 'sessionid="\\000abcdefghijkl"'
+    answer = client.get("/", headers={"cookie": cookie, "accept-language": "sv"})
+    assert answer.status_code == 400
+    assert answer.content.decode() == "En kaka från webbplatsen är skadad: ta bort den.\n"
