@@ -36,12 +36,16 @@ def domain_of_number(number: str, suffix: str) -> str:
     return ".".join([*reversed(number[1:]), suffix])
 
 
-def address_of_number(number: str, records: Iterable[Naptr]) -> str:
-    """The SIP URI that the records have for a full number, "" for none."""
+def address_of_number(number: str, records: Iterable[Naptr], *, secure: bool = False) -> str:
+    """The SIP URI that the records have for a full number, "" for none.
+
+    `secure`: it was asked for by a sips URI, and no other will do (RFC 5630 §5.3).
+    """
     rules = [r for r in records if r.service.lower() in _SERVICES and r.flags.lower() == "u"]
     for record in by_order_and_preference(rules)[:MAX_RULES]:
         uri_text = _rewritten(number, record.regexp)
-        if uri_text[:4].lower() == "sip:" or uri_text[:5].lower() == "sips:":
+        scheme = uri_text.partition(":")[0].lower()
+        if scheme == "sips" or (scheme == "sip" and not secure):
             return uri_text
     return ""
 

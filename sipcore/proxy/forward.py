@@ -6,8 +6,8 @@ from hashlib import blake2b
 from typing import Final
 
 from sipcore.errors import MalformedMessage
-from sipcore.message import Message, Request, Uri, parse_auth_params, parse_name_addr, parse_uri
-from sipcore.message.grammar import parse_uint
+from sipcore.message import Message, Request, parse_auth_params, parse_name_addr, parse_uri
+from sipcore.message.grammar import parse_uint, unescape
 from sipcore.transaction.key import MAGIC_COOKIE
 
 DEFAULT_MAX_FORWARDS: Final = 70
@@ -43,14 +43,19 @@ def forwarded_request(
 
 
 def _as_request_uri(target: str) -> str:
-    """A target without what no Request-URI may have: method and headers (RFC 3261 §19.1.1)."""
+    """A target without what no Request-URI may have: method and headers (RFC 3261 §19.1.1).
+
+    Taken out of the text: all else stays as it was written.
+    """
     if "=" not in target and "?" not in target:
         return target  # where nothing is given a value, there is nothing to take out
     uri = parse_uri(target)
     if not uri.headers and "method" not in uri.params:
         return target
-    params = {name: value for name, value in uri.params.items() if name != "method"}
-    return Uri(uri.scheme, uri.user, uri.host, uri.port, params, password=uri.password).text
+    userinfo, at, rest = target.rpartition("@")
+    host, *params = rest.partition("?")[0].split(";")
+    kept = [p for p in params if unescape(p.partition("=")[0]).lower() != "method"]
+    return userinfo + at + ";".join([host, *kept])
 
 
 def _remove_credentials(copy: Request, realm: str) -> None:

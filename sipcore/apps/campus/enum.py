@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sipcore.apps.campus.identity import Caller
 from sipcore.errors import MalformedMessage
 from sipcore.locate import Answer, address_of_number, domain_of_number, is_full_number
-from sipcore.message import Request, Uri, parse_uri
+from sipcore.message import Request, Uri, is_sips, parse_uri
 from sipcore.routing import Plan, Refuse, dialled_number
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class NumberSearch:
             return
         self._is_over = True
         self._tx.owner = None
-        uri = _sip_uri(address_of_number(self._number, answer.naptr))
+        secure = is_sips(self._request.uri_text)
+        uri = _sip_uri(address_of_number(self._number, answer.naptr, secure=secure))
         try:
             self._service.follow_number(
                 self._tx, self._request, self._flow, self._caller, self._plan, uri, now

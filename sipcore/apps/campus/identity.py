@@ -151,13 +151,15 @@ class Identity:
     def _is_served(self, text: str, request: Request) -> bool:
         """Whether a digest's uri is of ours, or of the host that is asked for (RFC 7616 §3.4.6).
 
-        It need not be the Request-URI byte for byte: proxies may have changed that on the way.
+        It need not be the Request-URI byte for byte: proxies may have changed that on the way. Some
+        write an IPv6 address without brackets (SIPp does), which is no URI but names us.
         """
         asked = request.uri
         try:
             uri = parse_uri(text)
         except MalformedMessage:
-            return False
+            hosts = (asked.host, *self._worker.config.own_hosts)
+            return any(host and host.strip("[]") in text for host in hosts)
         if uri.scheme not in ("sip", "sips"):
             return uri.scheme == asked.scheme
         return uri.host == asked.host or self._worker.domain_of(uri) is not None

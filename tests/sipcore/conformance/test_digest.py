@@ -354,7 +354,9 @@ def test_values_are_compared_without_their_quotes(client: Client) -> None:
 
 
 @pytest.mark.rfc("DIG-14")
-@pytest.mark.parametrize("uri", [f"sip:{DOMAIN}", f"SIP:{DOMAIN};x=y", BOB, f"{BOB}:5060"])
+@pytest.mark.parametrize(
+    "uri", [f"sip:{DOMAIN}", f"SIP:{DOMAIN};x=y", BOB, f"{BOB}:5060", "sip:10.0.0.1:99999999"]
+)
 def test_the_uri_that_was_hashed_need_not_be_the_one_asked_for(client: Client, uri: str) -> None:
     right = credentials(client.message(), "MESSAGE", uri=uri)
     assert client.message(right).status == 200

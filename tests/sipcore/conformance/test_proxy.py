@@ -489,6 +489,26 @@ def test_the_target_becomes_the_request_uri_without_what_none_may_have(
 
 
 @pytest.mark.rfc("PRX-14")
+@pytest.mark.parametrize(
+    ("asked", "sent_on"),
+    [
+        ("sip:x@203.0.113.5;A%20b=C;method=INVITE;z", "sip:x@203.0.113.5;A%20b=C;z"),
+        ("sip:x@203.0.113.5;x%0D%0AFoo:%20b;Method=BYE", "sip:x@203.0.113.5;x%0D%0AFoo:%20b"),
+        ("sip:x@203.0.113.5;x%3Bmaddr%3D1.2.3.4;m%65thod=BYE?a=b", "sip:x@203.0.113.5;x%3Bmaddr%3D1.2.3.4"),
+        ("sip:x;method=a:p?q=r@203.0.113.5?a=b", "sip:x;method=a:p?q=r@203.0.113.5"),
+        ("SIP:203.0.113.5;method=BYE;lr", "SIP:203.0.113.5;lr"),
+    ],
+)
+def test_all_that_a_request_uri_may_have_stays_as_it_was_written(
+    size: Size, asked: str, sent_on: str
+) -> None:
+    world = new_world(size)
+    anna, zoe = phone(world, "anna", "10.1.0.1"), Peer(world, ("203.0.113.5", 5060))
+    sent(anna, anna.build("MESSAGE", asked), 0.3)
+    assert [r.uri_text for r in zoe.requests()] == [sent_on]
+
+
+@pytest.mark.rfc("PRX-14")
 def test_what_goes_abroad_has_no_more_than_a_request_uri_may_have(size: Size) -> None:
     world = new_world(size)
     anna, zoe = phone(world, "anna", "10.1.0.1"), Peer(world, ("203.0.113.5", 5060))

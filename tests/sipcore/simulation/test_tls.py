@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from sipcore.eventlog import Kind
-from sipcore.locate import Answer
+from sipcore.locate import Answer, Naptr
 from sipcore.message import Request, parse_name_addr
 from sipcore.transport.flow import Address, Flow
 from tests.sipcore.conformance.peer import Peer
@@ -517,6 +517,29 @@ def test_who_of_us_calls_is_said_to_a_trusted_peer_over_tls(
     sent(anna, "MESSAGE", target)
     [received] = {data for data in heard if data.startswith(b"MESSAGE")}
     assert (b"P-Asserted-Identity: <sip:anna@campus.example>" in received) == told
+
+
+@pytest.mark.rfc("TRP-18")
+@pytest.mark.parametrize(
+    ("addresses", "told"),
+    [(["sip:x@192.0.2.9", "sips:y@192.0.2.9"], "sips:y@192.0.2.9"), (["sip:x@192.0.2.9"], "")],
+)
+def test_a_number_asked_for_by_a_sips_uri_is_reached_by_sips_alone(
+    size: Size, addresses: list[str], told: str
+) -> None:
+    """Nobody signs what the DNS says; it must not lead into the open."""
+    world = World(1, size, ["anna"], tls=True, enum_suffix="e164.example")
+    anna = phone(world, "anna", SIPS)
+    rules = [
+        Naptr(i, 1, "u", "E2U+sip", f"!^.*$!{address}!", "") for i, address in enumerate(addresses)
+    ]
+    world.zone["8.7.6.5.4.3.2.1.8.6.4.e164.example", "NAPTR"] = Answer(300.0, naptr=rules)
+    heard: list[bytes] = []
+    for port in (5060, 5061):
+        world.network.attach(("192.0.2.9", port), lambda data, source, now: heard.append(data))
+    outgoing = sent(anna, "MESSAGE", f"sips:+46812345678@{DOMAIN}")
+    assert {data.split(b" ")[1].decode() for data in heard} == ({told} if told else set())
+    assert (outgoing.status == 404) == (not told)
 
 
 @pytest.mark.rfc("TRP-14")
