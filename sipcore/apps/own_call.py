@@ -256,10 +256,9 @@ class IncomingCall(OwnCall):
         response = request.respond(200, to_tag=self._tag, headers=headers, body=body)
         self.dialog = dialog = OwnDialog.as_callee(request, response)
         self._started = worker.now
-        contacts = request.contacts
         middle = Dialog(
             callee_tag=dialog.local_tag,
-            caller_contact=contacts[0].uri_text if contacts else "",
+            caller_contact=dialog.remote_target,
             callee_contact="",
             caller_routes=dialog.routes,
             callee_routes=[],

@@ -31,6 +31,7 @@ SERVER_S: Final = 1.5
 MOST: Final = 200
 """Questions at a time; each has a socket."""
 MOST_PER_DOMAIN: Final = 16
+ARPA_LABELS: Final = 8
 LOOPBACK: Final = {"A": ["127.0.0.1"], "AAAA": ["::1"]}
 """What localhost is, which no DNS server is asked (RFC 6761 §6.3)."""
 RESOLV_CONF: Final = "/etc/resolv.conf"
@@ -227,5 +228,10 @@ def text_of(name: Any) -> str:
 
 
 def domain_of(name: str) -> str:
-    """The domain whose share of the questions a name takes: its last two labels."""
-    return ".".join(name.rsplit(".", 2)[-2:])
+    """The domain whose share of the questions a name takes: its last two labels.
+
+    Of the numbers of ENUM six digits besides: the whole of e164.arpa is one domain, and many have a
+    zone of their own there.
+    """
+    labels = ARPA_LABELS if name.endswith(".arpa") else 2
+    return ".".join(name.rsplit(".", labels)[-labels:])

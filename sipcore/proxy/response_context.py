@@ -589,6 +589,8 @@ class ResponseContext:
     def _group_overdue(self, now: float) -> None:
         """The phones of a group have rung long enough: when they have stopped, the next one rings."""
         self.group_deadline = None
+        if self.cancelled or self.final_sent:
+            return
         self._cancel_pending(now)
         for branch in list(self.branches):
             if branch.final is None and not branch.provisional and branch.cancel_wanted:

@@ -22,8 +22,19 @@ def end_sessions(user: User) -> None:
 
 
 def locked(user: User) -> User:
-    """The person as she is now; nobody else writes her row until this transaction ends."""
-    return User.objects.select_for_update().get(pk=user.pk)
+    """The person as she is now; nobody else writes her row until this transaction ends.
+
+    Rows that refer to her may be written meanwhile, such as the admin's history.
+    """
+    return User.objects.select_for_update(no_key=True).get(pk=user.pk)
+
+
+def fold_names() -> int:
+    """Make names found that were written around us: by psql, or by an older release; how many."""
+    unfolded = User.objects.exclude(name="").filter(name_folded="")
+    for user in unfolded:
+        User.objects.filter(pk=user.pk).update(name=user.name)
+    return len(unfolded)
 
 
 def save_only(user: User, *columns: str) -> None:

@@ -7,6 +7,14 @@ from importlib import import_module
 from celery import shared_task
 from django.conf import settings
 
+from voip_portal.accounts import services
+
+
+@shared_task(name="accounts.fold_names")
+def fold_names() -> None:
+    """Have everybody found by name whose name was written around us."""
+    services.fold_names()
+
 
 @shared_task(name="accounts.clear_sessions")
 def clear_sessions() -> None:

@@ -38,10 +38,10 @@ def asker(request: Request) -> User:
 
 
 class DeviceChanges(BaseThrottle):
-    """Counted together with those on the pages."""
+    """Counted together with those on the pages. A lost phone can be revoked at any time."""
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        return request.method in SAFE_METHODS or may_change_devices(request)
+        return request.method in (*SAFE_METHODS, "DELETE") or may_change_devices(request)
 
 
 @extend_schema_view(

@@ -33,6 +33,10 @@ _CHANGES = (
     "SELECT version, table_name, row_key, op, before, after FROM changes_change"
     f" WHERE version > ? ORDER BY version, id LIMIT {MAX_DELTA_ROWS + 1}"
 )
+_CALLS_ENDED = (
+    "SELECT version, table_name, row_key, op, before, after FROM changes_change"
+    " WHERE version > ? AND table_name = 'lines_line' ORDER BY version, id"
+)
 _NO_DELTA: Final = frozenset({"numbers_domain", "nodes_deployment"})
 """Tables of a few rows that everything depends on: a change there reads everything again."""
 
@@ -81,6 +85,8 @@ def catch_up(database: Database, directory: Directory) -> Delta | None:
         if _needs_all(rows, directory.version, latest):
             new = _load(database)
             delta = Delta(new, changed_accounts(directory, new))
+            if len(rows) > MAX_DELTA_ROWS:  # there may be more than these
+                rows = database.query(_CALLS_ENDED, (directory.version,))
         else:
             delta = _delta(database, directory, latest, _named(rows))
         return delta._replace(ended=calls_ended(rows, delta.directory))

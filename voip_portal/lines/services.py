@@ -169,8 +169,7 @@ def resume(line: Line) -> None:
     """Put a suspended line back into service, unless its owner is shut out."""
     with transaction.atomic():
         # Locked, so that nobody is suspended between the question and the change.
-        owners = User.objects.select_for_update().filter(pk=line.owner_id, is_active=False)
-        if owners.exists():
+        if line.owner is not None and not locked(line.owner).is_active:
             raise LineNotActive(line.username)
         _set_state(line, State.ACTIVE, end_calls=False)
 

@@ -65,8 +65,8 @@ class NumberRangeForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(NumberRange)
-class NumberRangeAdmin(EditedOnly, ModelAdmin):
-    """Ranges and what is left of the pools."""
+class NumberRangeAdmin(ModelAdmin):
+    """Ranges and what is left of the pools. A row is written whole: first and last make a range."""
 
     form = NumberRangeForm
     list_display = ("__str__", "domain", "is_pool", "left")

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
+from django.db.models import Model
 from django.utils import timezone
 
 from voip_portal.accounts import services as accounts
@@ -45,6 +46,7 @@ def forget_closed(at: datetime | None = None) -> None:
 
     A node takes an address out of force by its value in the row; without it, it has to read everything.
     """
+    _forget_in_log(User, User.objects.exclude(closed_at=None).values_list("pk", flat=True))
     closed = Line.objects.filter(state=State.CLOSING, owner__closed_at__isnull=False)
     _forget(closed.values_list("pk", flat=True))
     names = Address.objects.filter(kind=Kind.NAME, line=None, value__in=closed.values("username"))
@@ -63,10 +65,18 @@ def _forget(line_ids: Iterable[int]) -> None:
         (Device, device_keys, ("label",)),
     ):
         retention.forget_values(model._meta.db_table, keys, columns)
-        LogEntry.objects.filter(
-            content_type=ContentType.objects.get_for_model(model),
-            object_id__in=[str(key) for key in keys],
-        ).exclude(object_repr="").update(object_repr="")
+        _forget_in_log(model, keys)
+
+
+def _forget_in_log(model: type[Model], keys: Iterable[int]) -> None:
+    """The admin's history notes what a row was called, be it while its account was being closed."""
+    named = LogEntry.objects.exclude(object_repr="").filter(
+        content_type=ContentType.objects.get_for_model(model)
+    )
+    gone = {str(key) for key in keys}
+    for pk, object_id in named.values_list("pk", "object_id"):
+        if object_id in gone:
+            LogEntry.objects.filter(pk=pk).update(object_repr="")
 
 
 def forget_old_changes(at: datetime | None = None) -> int:

@@ -58,9 +58,11 @@ class LogFile:
         return f"{text} ({others} more lines like it)" if others else text
 
     def tail(self, lines: int = 15) -> str:
-        """The last lines."""
-        size = os.fstat(self._fd).st_size
-        text = os.pread(self._fd, 16384, max(0, size - 16384)).decode(errors="replace")
+        """The last lines; none of what is no plain file."""
+        text = ""
+        with suppress(OSError):
+            size = os.fstat(self._fd).st_size
+            text = os.pread(self._fd, 16384, max(0, size - 16384)).decode(errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
     def _new_lines(self) -> list[bytes]:

@@ -66,6 +66,8 @@ class NumberSearch:
             return
         self._is_over = True
         self._tx.owner = None
+        if answer.failed:
+            self._plan = Refuse(480, trace=("nobody knows the number now",))
         secure = is_sips(self._request.uri_text)
         uri = _sip_uri(address_of_number(self._number, answer.naptr, secure=secure))
         try:

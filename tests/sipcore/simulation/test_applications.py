@@ -19,6 +19,7 @@ from sipcore.message import Request, Response
 from sipcore.routing import Fork, Group, Plan, Query
 from sipcore.transport.flow import Address
 from sipcore.transport.memory import KIND, Conditions
+from tests.sipcore.conformance.peer import Peer
 from tests.sipcore.simulation.phone import Answer as Script
 from tests.sipcore.simulation.phone import (
     Outgoing,
@@ -579,3 +580,32 @@ def test_a_phone_that_rings_when_its_time_is_over_is_stopped(size: Size, later: 
     world.run(200)
     world.check_calls()
     world.check_nothing_left()
+
+
+def test_a_call_given_up_is_given_up_also_when_its_time_comes(size: Size) -> None:
+    world, anna, _, outgoing = hunted(size, bob=silent, reception=silent)
+    anna.cancel(outgoing)
+    world.run(60)
+    assert outgoing.status == 487
+    [end] = [r for r in world.records_of(Kind.CALL_END) if r.fields["status"]]
+    assert (end.fields["cause"], end.fields["by"]) == ("cancelled", "caller")
+    at_rest(world)
+
+
+def test_a_caller_without_contact_is_hung_up_by_a_service_too(size: Size) -> None:
+    world = make_world(size)
+    caller = Peer(world, ("192.0.2.66", 5060))
+    invite = caller.build("INVITE", f"sip:echo@{DOMAIN}", body=b"v=0\r\n")
+    invite.remove("Contact")
+    caller.send(invite)
+    world.run(1)
+    assert 200 in caller.statuses
+    for worker in world.workers:
+        service = cast("CampusService", worker.application)
+        for call in worker.calls:
+            service.end_call(call, world.network.now)
+    for node in world.nodes:
+        for slot in range(len(node.slots)):
+            node.flush(slot)
+    world.run(1)
+    assert len(caller.requests("BYE")) == 1

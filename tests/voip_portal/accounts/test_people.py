@@ -7,7 +7,7 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.core import mail
-from django.db import connection
+from django.db import connection, models
 from django.test import Client
 
 from tests.voip_portal.people import PASSWORD, Meanwhile, reread
@@ -133,3 +133,9 @@ def test_what_is_searched_follows_the_name_and_is_forgotten_with_it(anna: User) 
     assert (reread(anna).name, reread(anna).name_folded) == ("ÖRJAN", "örjan")
     services.anonymise(anna)
     assert (anna.name, anna.name_folded) == ("", "")
+
+
+def test_a_name_that_was_written_around_us_is_folded_later(anna: User) -> None:
+    models.QuerySet.update(User.objects.filter(pk=anna.pk), name="Åsa Öberg", name_folded="")
+    assert (services.fold_names(), services.fold_names()) == (1, 0)
+    assert reread(anna).name_folded == "åsa öberg"

@@ -108,6 +108,21 @@ def test_calls_that_are_to_end_are_known_also_when_everything_is_read(
     assert delta.ended == {annas_line.pk}
 
 
+def test_calls_that_are_to_end_are_known_also_after_very_many_changes(
+    database: Database, old: Directory, annas_line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "MAX_DELTA_ROWS", 5)
+    limited = loader._CHANGES.replace("LIMIT 20001", "LIMIT 6")
+    assert limited != loader._CHANGES
+    monkeypatch.setattr(loader, "_CHANGES", limited)
+    for i in range(10):
+        Line.objects.filter(pk=annas_line.pk).update(label=f"Label {i}")
+    lines.end_ongoing_calls(annas_line.pk)
+    delta = loader.catch_up(database, old)
+    assert delta is not None
+    assert delta.ended == {annas_line.pk}
+
+
 def test_address_alone_moves_the_directory_and_no_account(
     database: Database, old: Directory, annas_line: Line, domain: Domain, full_loads: list[int]
 ) -> None:

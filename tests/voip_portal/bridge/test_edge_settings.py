@@ -53,11 +53,11 @@ def test_networks_are_written_as_networks() -> None:
 
 
 def test_trusted_peers_are_domains() -> None:
-    assert trusted_peers(["PBX.campus.example", "gw.example.org"]) == [
+    assert trusted_peers(["PBX.campus.example", "gw.example.org."]) == [
         "pbx.campus.example",
         "gw.example.org",
     ]
-    for word in ("sip:pbx.example", "10.0.0.9", "*.example", "pbx.example:5061", "a@b", "[::1]"):
+    for word in ("sip:pbx.example", "10.0.0.9", "*.example", "pbx.example:5061", "a@b", "[::1]", ".", "a..b"):
         with pytest.raises(CommandError, match=r"VOIP_TRUSTED_PEERS.*write pbx"):
             trusted_peers([word])
 
@@ -68,6 +68,6 @@ def test_numbers_are_looked_up_below_a_domain() -> None:
         "e164.arpa",
         "nrenum.net",
     ]
-    for word in ("sip:e164.arpa", "192.0.2.1", "e164.arpa/x"):
+    for word in ("sip:e164.arpa", "192.0.2.1", "e164.arpa/x", ".", ".."):
         with pytest.raises(CommandError, match=r"VOIP_ENUM.*write e164"):
             enum_suffix(word)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin import ModelAdmin
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.core import mail
 from django.core.cache import cache
@@ -19,7 +20,7 @@ from voip_portal.lines.models import Device, Line, State
 from voip_portal.lines.services import add_device, revoke_device, suspend, suspend_person
 from voip_portal.numbers.models import Address, AddressState, Domain, NumberRange
 from voip_portal.numbers.services import make_default
-from voip_portal.portal.closing import close_account
+from voip_portal.portal.closing import close_account, forget_closed
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -433,3 +434,29 @@ def test_a_reservation_protects_the_name_however_it_was_typed(
         assert why in page.content.decode()
     page = client.post("/admin/numbers/address/add/", form | {"kind": "number", "value": "fika"})
     assert "Enter 2 to 15 digits." in page.content.decode()
+
+
+def test_the_history_forgets_who_was_edited_while_the_account_was_closed(
+    admin_user: User, anna: User, annas_line: Line, as_user: Any, meanwhile: Meanwhile
+) -> None:
+    client = as_user(admin_user)
+    meanwhile(User, "clean", lambda: close_account(reread(anna)))
+    page = f"/admin/accounts/user/{anna.pk}/change/"
+    client.post(page, {"name": "Anna B", "email": anna.email, "is_staff": "on"})
+    forget_closed()
+    assert not LogEntry.objects.filter(object_repr__contains=anna.email).exists()
+
+
+def test_two_edits_of_one_range_at_once_leave_a_range(
+    admin_user: User, domain: Domain, as_user: Any, meanwhile: Meanwhile
+) -> None:
+    first, second = as_user(admin_user), as_user(admin_user)
+    pool = NumberRange.objects.get()
+    page = f"/admin/numbers/numberrange/{pool.pk}/change/"
+    given = {"domain": pool.domain_id, "is_pool": "on"}
+    begin, end = int(pool.first), int(pool.last)
+    shorter = given | {"first": pool.first, "last": str(begin + 20)}
+    meanwhile(NumberRange, "clean", lambda: second.post(page, shorter))
+    first.post(page, given | {"first": str(begin + 50), "last": str(end)})
+    pool.refresh_from_db()
+    assert pool.size > 0

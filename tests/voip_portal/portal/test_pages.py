@@ -21,10 +21,11 @@ from voip_portal.accounts.models import User
 from voip_portal.accounts.services import end_sessions
 from voip_portal.calls.models import Call
 from voip_portal.changes.models import Change
+from voip_portal.lines import services
 from voip_portal.lines.models import MAX_DEVICES, Device, Line, State
 from voip_portal.lines.services import add_device, suspend, suspend_person
 from voip_portal.location.models import Binding
-from voip_portal.numbers.models import Address, AddressState
+from voip_portal.numbers.models import Address, AddressState, Domain
 from voip_portal.portal.closing import close_account, forget_closed
 from voip_portal.portal.forms import CloseForm, SettingsForm
 from voip_portal.wsgi import application
@@ -112,7 +113,7 @@ def test_devices_are_added_renamed_and_revoked(
     assert "No device yet" in client.get("/devices/").content.decode()
 
 
-@pytest.mark.parametrize("path", ["", "{pk}/rename/", "{pk}/revoke/", "{pk}/secret/"])
+@pytest.mark.parametrize("path", ["", "{pk}/rename/", "{pk}/secret/"])
 def test_changing_devices_is_limited_on_all_ways_together(
     annas_device: Device,
     anna: User,
@@ -134,11 +135,15 @@ def test_changing_devices_is_limited_on_all_ways_together(
         client.post(page, {"label": "One more"}),
         client.post("/api/v1/devices/", {"label": "One more"}, JSON),
         client.patch(API.format(annas_device.pk), {"label": "One more"}, JSON),
-        client.delete(API.format(annas_device.pk)),
     ):
         assert asked.status_code == 429
     assert list(Device.objects.order_by("pk").values()) == before
     assert client.get(API.format(annas_device.pk)).status_code == 200
+    # What is lost can be revoked all the same.
+    assert client.delete(API.format(annas_device.pk)).status_code == 204
+    phone = Device.objects.get(label="Phone")
+    assert client.post(f"/devices/{phone.pk}/revoke/").status_code == 302
+    assert not Device.objects.active().exists()
     line_of(boris)
     assert as_user(boris).post("/devices/", {"label": "Phone"}).status_code == 200
 
@@ -509,3 +514,14 @@ def test_a_cookie_with_a_nul_is_refused_in_words(client: Client) -> None:
     answer = client.get("/", headers={"cookie": cookie, "accept-language": "sv"})
     assert answer.status_code == 400
     assert answer.content.decode() == "En kaka från webbplatsen är skadad: ta bort den.\n"
+
+
+def test_who_is_suspended_while_the_name_is_chosen_gets_no_error(
+    domain: Domain, anna: User, as_user: AsUser, meanwhile: Meanwhile
+) -> None:
+    client = as_user(anna)
+    suspended = lambda: suspend_person(reread(anna), end_calls=True)  # noqa: E731
+    meanwhile(services, "add_device", suspended)
+    answer = client.post("/welcome/", {"username": "annabell"})
+    assert (answer.status_code, answer["Location"]) == (302, "/")
+    assert not Device.objects.exists()

@@ -109,6 +109,16 @@ def test_the_next_start_of_a_child_writes_where_its_log_belongs(tmp_path: Path) 
     assert log.tail() == "ERROR new"
 
 
+def test_a_log_that_is_a_pipe_has_no_last_lines(tmp_path: Path) -> None:
+    path = tmp_path / "x.log"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    log = LogFile(path)
+    os.write(log.open(), b"ERROR gone\n")
+    assert (log.look(0.0), log.tail()) == ("", "")
+    os.close(reader)
+
+
 @contextmanager
 def no_room_beyond(size: int) -> Iterator[None]:
     """Files cannot grow further, as on a full disk."""

@@ -62,7 +62,6 @@ def rename(request: HttpRequest, pk: int) -> HttpResponse:
 
 @never_cache
 @login_required
-@changes_devices
 def revoke(request: HttpRequest, pk: int) -> HttpResponse:
     """Ask, then end a device."""
     device = own_device(person(request), pk)

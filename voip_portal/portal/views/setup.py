@@ -41,12 +41,12 @@ def welcome(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         try:
             line = numbers.open_line(person(request), form.cleaned_data["username"])
-        except (numbers.HasLine, numbers.ShutOut):
+            device, secret = lines.add_device(line, _("My phone"), realm())
+        except (numbers.HasLine, numbers.ShutOut, lines.LineNotActive):
             return redirect("home")
         except lines.LineError as error:
             form.add_error("username", NAME_ERRORS[type(error)])
         else:
-            device, secret = lines.add_device(line, _("My phone"), realm())
             return setup_page(request, device, secret)
     return render(request, "portal/welcome.html", {"form": form})
 

@@ -148,26 +148,28 @@ def open_networks(words: Sequence[str]) -> list[str]:
 
 def trusted_peers(words: Sequence[str]) -> list[str]:
     """The domains of VOIP_TRUSTED_PEERS, in lower case."""
-    for word in words:
+    domains = [word.lower().removesuffix(".") for word in words]
+    for word in domains:
         if not is_domain(word):
             raise CommandError(
                 f"VOIP_TRUSTED_PEERS: {word} is no domain that a certificate can name: "
                 "write pbx.example.org."
             )
-    return [word.lower() for word in words]
+    return domains
 
 
 def enum_suffix(word: str) -> str:
     """The domain of VOIP_ENUM, in lower case; "" for none."""
-    if word and not is_domain(word):
+    domain = word.lower().removesuffix(".")
+    if word and not is_domain(domain):
         raise CommandError(f"VOIP_ENUM: {word} is no domain: write e164.arpa.")
-    return word.lower().rstrip(".")
+    return domain
 
 
 def is_domain(text: str) -> bool:
     """Whether this is the name of a domain, and nothing besides."""
     is_bare = not set("@:;?/*<>") & set(text) and not is_address(text)
-    return is_bare and is_sip_uri(f"sip:{text}")
+    return is_bare and all(text.split(".")) and is_sip_uri(f"sip:{text}")
 
 
 def edge_domains(words: Sequence[str]) -> dict[str, str]:
