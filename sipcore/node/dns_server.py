@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+from dns.asyncbackend import get_backend
 from dns.exception import FormError, Timeout
 from dns.message import Message, QueryMessage, from_wire
 from dns.nameserver import Do53Nameserver
@@ -20,8 +21,47 @@ MAX_RECORDS: Final = 256
 """Of all sections: sixty-four servers with two addresses each are less."""
 
 
+class Sockets:
+    """The library's way to datagram sockets, which loses none.
+
+    Whoever is cancelled while uvloop makes one would leave it open, out of everybody's reach, and
+    the loop could not be closed for it.
+    """
+
+    def __init__(self) -> None:
+        self._backend: Any = get_backend("asyncio")
+        self._making: set[asyncio.Task[Any]] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    async def make_socket(self, *args: Any, **more: Any) -> Any:
+        """As the backend does it."""
+        making = asyncio.ensure_future(self._backend.make_socket(*args, **more))
+        self._making.add(making)
+        making.add_done_callback(self._making.discard)
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(_close_unwanted)
+            raise
+
+    async def settle(self) -> None:
+        """Wait for what is being made."""
+        await asyncio.gather(*self._making, return_exceptions=True)
+
+
+def _close_unwanted(made: asyncio.Task[Any]) -> None:
+    if not made.cancelled() and made.exception() is None:
+        made.result().transport.close()
+
+
 class BoundedNameserver(Do53Nameserver):
     """Takes only answers that a telephone service may need."""
+
+    def __init__(self, address: str, port: int, sockets: Sockets) -> None:
+        super().__init__(address, port)
+        self._sockets = sockets
 
     async def async_query(
         self,
@@ -42,7 +82,7 @@ class BoundedNameserver(Do53Nameserver):
                 source,
                 source_port,
                 max_size,
-                backend,
+                self._sockets,
                 one_rr_per_rrset,
                 ignore_trailing,
             )

@@ -22,6 +22,8 @@ class Journal:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._fd = -1
         self._size = 0
+        self._needed = 0
+        """Its size when it was written anew last."""
         self._behind = False
         """Whether rows are missing because they could not be written."""
 
@@ -59,20 +61,22 @@ class Journal:
 
     @property
     def grown(self) -> bool:
-        """Whether it is time to `rewrite`."""
-        return self._behind or self._size > COMPACT_BYTES
+        """Whether it is time to `rewrite`: when half of it, or more, may be of calls that are over."""
+        return self._behind or self._size > max(COMPACT_BYTES, 2 * self._needed)
 
     def rewrite(self, rows: Iterable[dict[str, Any]]) -> None:
         """Replace everything by these rows, atomically; where that fails, `grown` reminds of it."""
         self.close()
         self._behind = True
         fresh = self.path.with_suffix(".new")
+        data = b"".join(map(json_line, rows))
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            write_all(fd, b"".join(map(json_line, rows)))
+            write_all(fd, data)
         finally:
             os.close(fd)
         fresh.replace(self.path)
+        self._needed = len(data)
         self._behind = False
 
     def close(self) -> None:

@@ -58,6 +58,7 @@ class Resolver:
         self._tasks: set[asyncio.Task[None]] = set()
         self._per_domain: dict[str, int] = {}
         self._resolver: Any = None
+        self._sockets: Any = None
         self._loading: asyncio.Lock | None = None
         self._conf_stamp = -1
         self._look_again_at = 0.0
@@ -83,10 +84,14 @@ class Resolver:
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._done(done, domain))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Ask no more."""
-        for task in list(self._tasks):
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._sockets is not None:
+            await self._sockets.settle()
 
     def _done(self, task: asyncio.Task[None], domain: str) -> None:
         self._tasks.discard(task)
@@ -153,8 +158,10 @@ class Resolver:
         from dns.nameserver import Nameserver
         from dns.resolver import NoResolverConfiguration
 
-        from sipcore.node.dns_server import BoundedNameserver
+        from sipcore.node.dns_server import BoundedNameserver, Sockets
 
+        if self._sockets is None:
+            self._sockets = Sockets()
         resolver = dns.asyncresolver.Resolver(configure=False)
         servers = self._servers
         if not servers:
@@ -168,7 +175,9 @@ class Resolver:
                 for server in resolver.nameservers
                 if isinstance(server, Nameserver)
             ]
-        resolver.nameservers = [BoundedNameserver(host, port) for host, port in servers]
+        resolver.nameservers = [
+            BoundedNameserver(host, port, self._sockets) for host, port in servers
+        ]
         resolver.timeout = self._server_s
         resolver.lifetime = self._lifetime_s
         return resolver

@@ -137,7 +137,7 @@ class Node:
         await self._streams.close()
         if self._timer is not None:
             self._timer.cancel()
-        self._resolver.close()
+        await self._resolver.close()
         self._spool.close()
         self._journal.close()
 

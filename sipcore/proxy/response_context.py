@@ -358,12 +358,16 @@ class ResponseContext:
         status = response.status
         if branch.search is not None:
             self.host.servers.answered(branch, response, now)
+        if status < 200:
+            branch.provisional = (
+                True  # its transaction waits for us now, whatever the rest is worth
+            )
+            if branch.cancel_wanted and not branch.cancel_sent:
+                self._send_cancel(branch, now)
         if not response.has("via"):  # ours was the only one: never forwarded (§16.7 step 3)
             if status >= 200 and branch.final is None and not self.done:
                 self._branch_failed(branch, 502, now)
             return
-        if status < 200 and branch.cancel_wanted and not branch.cancel_sent:
-            self._send_cancel(branch, now)
         if self.done:
             if 200 <= status < 300 and self.is_invite:  # every 2xx of a fork is a dialog
                 self._forward(branch, response, now)
@@ -380,7 +384,6 @@ class ResponseContext:
     def _on_provisional(self, branch: Branch, response: Response, now: float) -> None:
         if branch.final is not None:
             return
-        branch.provisional = True
         if response.status == 100:
             return
         if not branch.cancel_sent:

@@ -1,6 +1,6 @@
 """`decide(directory, bindings, query) -> Plan`: where a request goes, and why."""
 
-from sipcore.routing.decide import Query, account_named, decide, dialled_number
+from sipcore.routing.decide import Query, account_named, decide, dialled_number, is_emergency
 from sipcore.routing.plan import Fork, Group, Plan, Refuse, Relay, Service, Target
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "account_named",
     "decide",
     "dialled_number",
+    "is_emergency",
 ]

@@ -109,7 +109,13 @@ def decide(
 
 
 def is_emergency(uri: Uri) -> bool:
-    """Whether the Request-URI is the URN of an emergency service (RFC 5031 §4.2)."""
+    """Whether the Request-URI is the URN of an emergency service (RFC 5031 §4.2), or its number.
+
+    The number may come with a context, which makes a long one of it.
+    """
+    if uri.scheme == "tel" or "user" in uri.params:
+        number = uri.user_decoded.partition(";")[0].translate(_FOR_THE_EYE)
+        return number in EMERGENCY_NUMBERS
     return uri.scheme == "urn" and uri.text.lower().startswith("urn:service:sos")
 
 

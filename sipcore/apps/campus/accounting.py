@@ -37,6 +37,8 @@ _CAUSES: Final = {
 }
 
 
+MAX_ROUTES: Final = 4_096
+"""Characters of a dialog's Record-Route values: they are kept, and written with each change of the call."""
 TARGET_REFRESHES: Final = ("INVITE", "UPDATE", "SUBSCRIBE")
 
 
@@ -152,6 +154,8 @@ def dialog_of(
 ) -> Dialog:
     """The dialog that a 2xx to an INVITE makes, as seen from the middle."""
     above = _routes_above(request, response)
+    if sum(map(len, [*above, *request.record_routes])) > MAX_ROUTES:
+        raise MalformedMessage("too much to be kept", header="record-route")
     return Dialog(
         callee_tag=response.to_tag,
         caller_contact="" if attempt.is_own else _contact(request) or request.from_.uri_text,

@@ -11,7 +11,7 @@ from sipcore.apps.campus.identity import Caller
 from sipcore.errors import MalformedMessage
 from sipcore.locate import Answer, address_of_number, domain_of_number, is_full_number
 from sipcore.message import Request, Uri, is_sips, parse_uri
-from sipcore.routing import Plan, Refuse, dialled_number
+from sipcore.routing import Plan, Refuse, dialled_number, is_emergency
 
 if TYPE_CHECKING:
     from sipcore.apps.campus.service import CampusService
@@ -24,7 +24,7 @@ def number_to_ask_for(suffix: str, uri: Uri, caller: Caller, plan: Plan) -> str:
     """The full number of which ENUM may know more than we do, "" where there is nothing to ask."""
     if not suffix or not isinstance(plan, Refuse) or plan.status != 404 or plan.callee is not None:
         return ""
-    if caller.account is None and not caller.peer:
+    if is_emergency(uri) or (caller.account is None and not caller.peer):
         return ""
     number = dialled_number(uri)
     return number if is_full_number(number) else ""
@@ -64,12 +64,15 @@ class NumberSearch:
         """Go on with the address that the number has, or as if nobody had asked."""
         if self._is_over:
             return
-        self._is_over = True
-        self._tx.owner = None
         if answer.failed:
             self._plan = Refuse(480, trace=("nobody knows the number now",))
         secure = is_sips(self._request.uri_text)
-        uri = _sip_uri(address_of_number(self._number, answer.naptr, secure=secure))
+        address = address_of_number(self._number, answer.naptr, secure=secure)
+        self._go_on(_sip_uri(address), now)
+
+    def _go_on(self, uri: Uri | None, now: float) -> None:
+        self._is_over = True
+        self._tx.owner = None
         try:
             self._service.follow_number(
                 self._tx, self._request, self._flow, self._caller, self._plan, uri, now
@@ -83,8 +86,8 @@ class NumberSearch:
     def cancel(self, now: float, reasons: object = ()) -> None:
         """The caller's CANCEL."""
         if not self._is_over:
-            self._is_over = True
-            self._give_up(487, now)
+            self._plan = Refuse(487, trace=("given up",))
+            self._go_on(None, now)
 
     def _give_up(self, status: int, now: float) -> None:
         if self._tx.last_status < 200:

@@ -1730,3 +1730,36 @@ def test_a_call_that_is_over_or_answered_comes_back_no_more(size: Size, becomes:
     world.run(0.5)
     assert bob.received == []
     assert 407 in proxy.statuses
+
+
+@pytest.mark.rfc("PRX-21", "PRX-33")
+@pytest.mark.parametrize("status", [100, 180])
+def test_a_ring_that_cannot_be_passed_on_is_a_ring_all_the_same(size: Size, status: int) -> None:
+    """With our Via alone (RFC 3261 §16.7 step 3): nobody is told, and timer C runs."""
+    world = new_world(size)
+    bob, caller = peer_of(world, "bob", "10.1.0.2"), Peer(world, ("192.0.2.66", 5060))
+    caller.send(caller.build("INVITE", BOB))
+    world.run(0.2)
+    ringing = invited(bob).respond(status, to_tag="t")
+    ringing.set("Via", ringing.values("via")[0])
+    bob.send(ringing, bob.arrived[-1][2])
+    world.run(190)
+    assert 180 not in caller.statuses
+    assert len(bob.requests("CANCEL")) == 1
+    come_to_rest(world)
+
+
+@pytest.mark.rfc("SEC-09")
+def test_an_answer_with_more_routes_than_are_kept_is_none(size: Size) -> None:
+    world = new_world(size)
+    bob, caller = peer_of(world, "bob", "10.1.0.2"), Peer(world, ("192.0.2.66", 5060))
+    caller.send(caller.build("INVITE", BOB))
+    world.run(0.2)
+    routes = [("Record-Route", f"<sip:{'x' * 100}{i}.example;lr>") for i in range(50)]
+    ours = [("Record-Route", row) for row in invited(bob).rows("record-route")]
+    contact = ("Contact", "<sip:bob@10.1.0.2:5070>")
+    answer = invited(bob).respond(200, to_tag="t", headers=[*routes, *ours, contact])
+    bob.send(answer, bob.arrived[-1][2])
+    world.run(0.2)
+    assert [s for s in caller.statuses if s >= 200] == [502]
+    come_to_rest(world)

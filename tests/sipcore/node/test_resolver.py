@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from time import process_time
 from typing import cast
 
 import pytest
+import uvloop
 
 from sipcore.locate import Answer, Naptr, Question, Srv
 from sipcore.node.resolver import MOST_PER_DOMAIN, Resolver
@@ -88,7 +90,7 @@ async def asking(
     try:
         yield asked
     finally:
-        asked.resolver.close()
+        await asked.resolver.close()
         await asyncio.sleep(0)
 
 
@@ -272,9 +274,35 @@ async def test_a_resolver_that_is_closed_leaves_nothing_behind() -> None:
         async with asking(server) as asked:
             asked.ask("one.far.example", "A")
             await asyncio.sleep(0)
-            asked.resolver.close()
+            await asked.resolver.close()
             await asyncio.sleep(0.05)
             assert len(asked.resolver) == 0
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_a_loop_is_closed_whatever_was_being_made_when_nobody_asks_any_more(turns: int) -> None:
+    """uvloop loses the socket of who is cancelled while it is made, and then waits for it for ever."""
+
+    async def ask_and_go() -> None:
+        loop = asyncio.get_running_loop()
+        resolver = Resolver(lambda question, answer: None, [server])
+        await resolver._ready()
+        for i in range(20):
+            resolver.ask((f"n{i}.far{i}.example", "A"), loop)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await resolver.close()
+        assert len(resolver) == 0
+
+    def run() -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(ask_and_go())
+
+    with silent_server() as server:
+        running = threading.Thread(target=run, daemon=True)
+        running.start()
+        running.join(10)
+        assert not running.is_alive()
 
 
 async def test_localhost_is_the_loopback_and_no_server_is_asked(dns: Nsd) -> None:

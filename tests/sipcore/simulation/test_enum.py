@@ -105,7 +105,15 @@ def test_a_dns_that_does_not_answer_costs_some_seconds(size: Size) -> None:
 
 @pytest.mark.parametrize(
     "dialled",
-    ["tel:1001", "tel:5555", f"sip:nobody@{DOMAIN}", "tel:+112", "tel:112", "sip:x@y.example"],
+    [
+        "tel:1001",
+        "tel:5555",
+        f"sip:nobody@{DOMAIN}",
+        "tel:+112",
+        "tel:112",
+        "tel:1-12;phone-context=+46",
+        "sip:x@y.example",
+    ],
 )
 def test_what_is_no_full_number_is_not_looked_up(size: Size, dialled: str) -> None:
     world, anna, _ = enum_world(size, TO_FAR)
@@ -141,7 +149,9 @@ def test_a_caller_may_give_up_while_the_number_is_looked_up(size: Size) -> None:
     assert outgoing.status == 487
     world.run(100)
     assert far.received == []
-    assert not world.records_of(Kind.CALL_BEGIN)
+    [end] = world.records_of(Kind.CALL_END)
+    assert (end.fields["cause"], end.fields["by"]) == ("cancelled", "caller")
+    world.check_calls()
     world.check_nothing_left()
 
 
