@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from sipcore.directory import AccountState
 from sipcore.eventlog import Kind
 from sipcore.locate import Answer, Naptr
 from tests.sipcore.simulation.phone import Phone, answer_at_once, refuse_with
 from tests.sipcore.simulation.test_calls import registered
-from tests.sipcore.simulation.test_rules import sent, stranger
+from tests.sipcore.simulation.test_rules import sent, stranger, suspend
 from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World
 
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
@@ -157,13 +154,10 @@ def test_a_caller_may_give_up_while_the_number_is_looked_up(size: Size) -> None:
 
 def test_who_is_suspended_meanwhile_calls_nobody(size: Size) -> None:
     world, anna, far = enum_world(size, TO_FAR)
-    account = world.directory.account(1)
-    assert account is not None
     outgoing = sent(anna, anna.build("INVITE", f"tel:{NUMBER}"), 0.011)
     while not world.asked:
         world.run(0.001)
-    suspended = replace(account, state=AccountState.SUSPENDED)
-    world.change_directory(world.directory.changed(version=2, accounts=[suspended]), [1])
+    suspend(world, 1)
     world.run(2)
     assert outgoing.status == 403
     assert far.received == []

@@ -57,6 +57,14 @@ def sent(phone: Phone, request: Request, wait_s: float = 5.0) -> Outgoing:
     return outgoing
 
 
+def suspend(world: World, account_id: int, *, end_calls: bool = False) -> None:
+    account = world.directory.account(account_id)
+    assert account is not None
+    changed = replace(account, state=AccountState.SUSPENDED, end_calls=end_calls)
+    directory = world.directory.changed(version=world.directory.version + 1, accounts=[changed])
+    world.change_directory(directory, [account_id])
+
+
 @pytest.mark.rfc("PRX-04")
 def test_max_forwards_zero_ends_here(size: Size) -> None:
     world = make_world(size)
@@ -282,10 +290,7 @@ def test_a_change_of_everybody_is_taken_in_small_steps(size: Size) -> None:
 
 def test_a_suspended_account_cannot_register(size: Size) -> None:
     world = make_world(size)
-    account = world.directory.account(1)
-    assert account is not None
-    suspended = replace(account, state=AccountState.SUSPENDED)
-    world.change_directory(world.directory.changed(version=2, accounts=[suspended]), [1])
+    suspend(world, 1)
     anna = Phone(world, "anna", ("10.1.0.1", 5060))
     unknown = Phone(world, "nobody", ("10.1.0.9", 5060))
     one, two = anna.register(), unknown.register()
@@ -768,10 +773,7 @@ def test_a_registration_that_cannot_be_answered_holds_up_nobody(size: Size, cont
     assert (anna.register().status, bob.register().status) == (0, 0)  # on their way
     world.run(2)
     assert all(worker.application.idle for worker in world.workers)
-    account = world.directory.account(1)
-    assert account is not None
-    suspended = replace(account, state=AccountState.SUSPENDED)
-    world.change_directory(world.directory.changed(version=2, accounts=[suspended]), [1])
+    suspend(world, 1)
     world.run(2)
     assert [line for line in world.store.load() if line.line_id == 1 and line.bindings] == []
 
@@ -857,10 +859,7 @@ def test_a_party_that_counts_to_the_end_is_hung_up_all_the_same(size: Size) -> N
     world.run(1)
     [dialog] = outgoing.dialogs.values()
     assert sent(anna, anna.in_dialog(dialog, "INFO", cseq=2**32 - 1), 1).status == 200
-    account = world.directory.account(1)
-    assert account is not None
-    suspended = replace(account, state=AccountState.SUSPENDED, end_calls=True)
-    world.change_directory(world.directory.changed(version=2, accounts=[suspended]), [1])
+    suspend(world, 1, end_calls=True)
     world.run(2)
     [bye] = [r for r in bob.received if r.method == "BYE"]
     assert bye.cseq_number == 2**32 - 1
@@ -948,10 +947,7 @@ def test_the_route_of_a_call_beyond_us_is_kept_whatever_others_call_theirs(
     world.run(2000)
     assert far.requests("OPTIONS")  # asked whether it is still there
     assert not world.records_of(Kind.CALL_END)
-    account = world.directory.account(1)
-    assert account is not None
-    suspended = replace(account, state=AccountState.SUSPENDED, end_calls=True)
-    world.change_directory(world.directory.changed(version=2, accounts=[suspended]), [1])
+    suspend(world, 1, end_calls=True)
     world.run(2)
     [bye] = far.requests("BYE")
     assert bye.rows("route") == [theirs]
@@ -1014,10 +1010,7 @@ def test_a_party_without_a_contact_is_reached_where_it_was(size: Size, who: str)
     contact = [] if who == "callee" else [("Contact", "<sip:bob@10.1.0.2>")]
     bob.send(arrived.respond(200, to_tag="t", headers=[*routes, *contact]), bob.arrived[-1][2])
     world.run(0.3)
-    account = world.directory.account(2)
-    assert account is not None
-    suspended = replace(account, state=AccountState.SUSPENDED, end_calls=True)
-    world.change_directory(world.directory.changed(version=2, accounts=[suspended]), [2])
+    suspend(world, 2, end_calls=True)
     world.run(1)
     assert len(bob.requests("BYE")) == len(caller.requests("BYE")) == 1
 
@@ -1069,10 +1062,7 @@ def test_little_is_kept_of_a_call_that_is_over_and_nothing_of_one_nobody_answere
         world.run(0.2)
         bob.answer(bob.requests("INVITE")[-1], status)
         world.run(0.2)
-    account = world.directory.account(2)
-    assert account is not None
-    suspended = replace(account, state=AccountState.SUSPENDED, end_calls=True)
-    world.change_directory(world.directory.changed(version=2, accounts=[suspended]), [2])
+    suspend(world, 2, end_calls=True)
     world.run(1)
     [kept] = [ended for worker in world.workers for ended in worker.calls._over.values()]
     assert kept.parties == ("sip:mallory@elsewhere.example", f"sip:bob@{DOMAIN}")
