@@ -27,7 +27,7 @@ AFTER_S: Final = 180.0
 MAX_OVER: Final = 10_000
 """Calls remembered for that, the last ones."""
 MAX_PARTY: Final = 256
-"""Characters of a party's URI by which it may speak without an account of ours."""
+"""Characters of a party's URI that is remembered of a call that is over."""
 REFRESH_GRACE_S: Final = 32.0
 """64*T1: how long the answer to a refresh that was sent in time may take."""
 
@@ -196,9 +196,8 @@ class Call:
 
     @property
     def parties(self) -> tuple[str, ...]:
-        """The URIs of both, as the INVITE named them; one that is long is left out."""
-        uris = [parse_name_addr(value).uri_text for value in (self.from_value, self.to_value)]
-        return tuple([uri for uri in uris if len(uri) <= MAX_PARTY])
+        """The URIs of both, as the INVITE named them."""
+        return tuple([parse_name_addr(v).uri_text for v in (self.from_value, self.to_value)])
 
     def has_all_answers(self, callee_tag: str) -> bool:
         """Whether a 2xx with this tag would be one phone more than a call may be answered by."""
@@ -227,7 +226,7 @@ class EndedCall:
         self.caller_tag = call.caller_tag
         self.caller_line = call.caller_line
         self.callee_line = call.callee_line
-        self.parties = call.parties
+        self.parties = tuple([uri for uri in call.parties if len(uri) <= MAX_PARTY])
         self.ended_now = ended_now
 
 

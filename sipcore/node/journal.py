@@ -76,7 +76,7 @@ class Journal:
         finally:
             os.close(fd)
         fresh.replace(self.path)
-        self._needed = len(data)
+        self._size = self._needed = len(data)
         self._behind = False
 
     def close(self) -> None:

@@ -155,10 +155,11 @@ def dialled_number(uri: Uri) -> str:
 def account_named(directory: Directory, uri: Uri, domain: str | None) -> Account | None:
     """The account of ours that a URI names, however it is written; `domain`: of ours, by its host."""
     user, context = _asked_for(uri)
-    if uri.scheme == "tel":
-        domain = directory.default_domain
     if context in directory.domains:
         domain = context
+    elif uri.scheme == "tel":  # in whichever domain it is a number
+        found = (directory.resolve(user, name) for name in directory.domains)
+        return next((account for account in found if account is not None), None)
     return None if domain is None else directory.resolve(user, domain)
 
 

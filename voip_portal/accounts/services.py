@@ -33,7 +33,8 @@ def fold_names() -> int:
     """Make names found that were written around us: by psql, or by an older release; how many."""
     unfolded = User.objects.exclude(name="").filter(name_folded="")
     for user in unfolded:
-        User.objects.filter(pk=user.pk).update(name=user.name)
+        # Not if she has just given herself another one.
+        User.objects.filter(pk=user.pk, name=user.name).update(name=user.name)
     return len(unfolded)
 
 

@@ -37,8 +37,9 @@ _CAUSES: Final = {
 }
 
 
-MAX_ROUTES: Final = 4_096
-"""Characters of a dialog's Record-Route values: they are kept, and written with each change of the call."""
+MAX_KEPT: Final = 4_096
+"""Characters that a party may have us keep of a call, and write with each change of it."""
+KEPT: Final = ("record-route", "contact", "from", "to")
 TARGET_REFRESHES: Final = ("INVITE", "UPDATE", "SUBSCRIBE")
 
 
@@ -90,6 +91,13 @@ class MidDialog:
         self.session = session
 
 
+def is_too_much_to_keep(message: Request | Response, most: int = MAX_KEPT) -> bool:
+    """Whether what we keep of it is longer than that."""
+    if sum(map(len, message.lines)) <= most:
+        return False  # as nearly always, told without looking for the rows
+    return sum(len(row) for key in KEPT for row in message.rows(key)) > most
+
+
 def cause_of(status: int) -> Cause:
     """The cause of a call that ended with this final response."""
     return _CAUSES.get(status, Cause.REJECTED if status in (403, 433, 488) else Cause.FAILED)
@@ -105,7 +113,7 @@ def account_response(
     """A response is about to be forwarded upstream: write what it means for its call."""
     account = context.account
     if isinstance(account, Attempt):
-        _attempt_response(worker, account, context.request, branch, response, now)
+        _attempt_response(worker, account, context, branch, response, now)
     elif isinstance(account, MidDialog) and account.is_target_refresh:
         _refresh(worker, account, context.request, response, now)
 
@@ -113,7 +121,7 @@ def account_response(
 def _attempt_response(
     worker: Worker,
     attempt: Attempt,
-    request: Request,
+    context: ResponseContext,
     branch: Branch | None,
     response: Response,
     now: float,
@@ -123,13 +131,15 @@ def _attempt_response(
         if status != 100:
             worker.calls.ring(call, now, worker.at)
     elif status < 300:
-        dialog = dialog_of(worker, attempt, request, branch, response, now)
+        dialog = dialog_of(worker, attempt, context.request, branch, response, now)
         interval_s = session_interval(response, attempt.session)
         if interval_s:
             dialog.refresh("", "", interval_s, now)
         line_id = branch.target.line_id if branch is not None else None
         worker.calls.answer(call, dialog, line_id)
     else:
+        if status == 487 and not context.cancelled:
+            status = 408  # it was our CANCEL, of what rang too long: the caller gave nothing up
         end_attempt(worker, attempt, status, now, response.first("reason") or "")
 
 
@@ -154,7 +164,7 @@ def dialog_of(
 ) -> Dialog:
     """The dialog that a 2xx to an INVITE makes, as seen from the middle."""
     above = _routes_above(request, response)
-    if sum(map(len, [*above, *request.record_routes])) > MAX_ROUTES:
+    if is_too_much_to_keep(response, 2 * MAX_KEPT):  # it gives back what the request had
         raise MalformedMessage("too much to be kept", header="record-route")
     return Dialog(
         callee_tag=response.to_tag,

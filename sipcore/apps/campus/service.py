@@ -14,6 +14,7 @@ from sipcore.apps.campus.accounting import (
     Attempt,
     account_response,
     end_attempt,
+    is_too_much_to_keep,
 )
 from sipcore.apps.campus.edge import Edge, Passage
 from sipcore.apps.campus.enum import NumberSearch, number_to_ask_for
@@ -38,6 +39,7 @@ from sipcore.directory import Account, AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
 from sipcore.message import Request, Response, Uri, is_sips, parse_name_addr, parse_uri
+from sipcore.message.grammar import split_top
 from sipcore.proxy import (
     Branch,
     OwnRoute,
@@ -346,17 +348,19 @@ class CampusService:
             return []
         if caller.account is None:
             said = caller.peer and isinstance(plan, Fork)
-            values = request.values("p-asserted-identity") if said else []
-            return [value for value in values if self._may_be_said(value)]
+            rows = request.rows("p-asserted-identity") if said else []
+            return [value for row in rows for value in self._may_be_said(row)]
         is_peer = isinstance(plan, Relay) and self._leads_to_peer(plan.target)
         return [f"<sip:{caller.account.aor}>"] if is_peer or isinstance(plan, Fork) else []
 
-    def _may_be_said(self, identity: str) -> bool:
-        """Whether a trusted peer may assert this: of its own, never of one of us."""
+    def _may_be_said(self, row: str) -> list[str]:
+        """What of this a trusted peer may assert: what is its own, never one of us."""
         try:
-            return not self._identity.names_one_of_us(parse_name_addr(identity).uri)
+            values = [value for value in split_top(row, ",") if value]
+            ours = self._identity.names_one_of_us
+            return [value for value in values if not ours(parse_name_addr(value).uri)]
         except MalformedMessage:
-            return False
+            return []
 
     def _leads_to_peer(self, target: Target) -> bool:
         peers = self._worker.config.trusted_peers
@@ -397,6 +401,9 @@ class CampusService:
     ) -> None:
         """Admit an INVITE: from here to its end it is an ongoing call. `own`: we placed it."""
         worker = self._worker
+        if is_too_much_to_keep(request):
+            tx.respond(request.respond(513, to_tag=worker.new_tag()), now)
+            return
         if caller.account is None and isinstance(plan, Refuse):
             # Refused to strangers: counted, never one record each.
             worker.count("refused to a stranger")

@@ -1755,7 +1755,7 @@ def test_an_answer_with_more_routes_than_are_kept_is_none(size: Size) -> None:
     bob, caller = peer_of(world, "bob", "10.1.0.2"), Peer(world, ("192.0.2.66", 5060))
     caller.send(caller.build("INVITE", BOB))
     world.run(0.2)
-    routes = [("Record-Route", f"<sip:{'x' * 100}{i}.example;lr>") for i in range(50)]
+    routes = [("Record-Route", f"<sip:{'x' * 100}{i}.example;lr>") for i in range(80)]
     ours = [("Record-Route", row) for row in invited(bob).rows("record-route")]
     contact = ("Contact", "<sip:bob@10.1.0.2:5070>")
     answer = invited(bob).respond(200, to_tag="t", headers=[*routes, *ours, contact])
@@ -1763,3 +1763,21 @@ def test_an_answer_with_more_routes_than_are_kept_is_none(size: Size) -> None:
     world.run(0.2)
     assert [s for s in caller.statuses if s >= 200] == [502]
     come_to_rest(world)
+
+
+@pytest.mark.rfc("SEC-09")
+@pytest.mark.parametrize(("length", "is_kept"), [(2000, True), (6000, False)])
+@pytest.mark.parametrize("name", ["bob", "echo"])
+@pytest.mark.parametrize("header", ["Record-Route", "Contact", "From"])
+def test_a_call_of_which_too_much_would_be_kept_rings_nowhere(
+    size: Size, header: str, name: str, length: int, is_kept: bool
+) -> None:
+    world = new_world(size)
+    bob, caller = peer_of(world, "bob", "10.1.0.2"), Peer(world, ("192.0.2.66", 5060))
+    uri = f"sip:{'x' * length}@192.0.2.66"
+    value = {"From": f"<{uri}>;tag=f", "Record-Route": f"<{uri};lr>"}.get(header, f"<{uri}>")
+    caller.send(caller.build("INVITE", f"sip:{name}@{DOMAIN}", (header, value), body=b"v=0\r\n"))
+    world.run(0.3)
+    assert (513 in caller.statuses) == (not is_kept)
+    assert len(bob.requests("INVITE")) == (name == "bob" and is_kept)
+    assert (200 in caller.statuses) == (name == "echo" and is_kept)

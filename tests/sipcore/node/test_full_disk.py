@@ -164,3 +164,20 @@ def test_a_spool_that_nobody_empties_goes_on_with_the_milestones_of_calls(tmp_pa
     spool.append(chatter[:1])
     assert (spool.written, spool.dropped) == (1104, 100)
     assert [n for n, _ in rows(spool.path)] == list(range(1, 1105))
+
+
+def test_a_journal_of_open_calls_alone_is_not_written_again_and_again(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.jsonl")
+    rows = [{"op": "open", "c": "c" * 1000} for _ in range(6000)]
+    seen = []
+    journal.append(rows)
+    seen.append(journal.grown)
+    journal.rewrite(rows)
+    seen.append(journal.grown)  # it is as small as it can be
+    journal.append(rows[:3000])
+    seen.append(journal.grown)
+    journal.append(rows[:4000])
+    seen.append(journal.grown)
+    journal.rewrite([])
+    seen.append(journal.grown)
+    assert seen == [True, False, False, True, False]

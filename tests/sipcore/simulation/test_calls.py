@@ -190,6 +190,8 @@ def test_timer_c_ends_a_phone_that_rings_for_ever(size: Size) -> None:
     end = end_of(world)
     assert call.status == 487  # as the phone answers its CANCEL
     assert end["duration_s"] is None
+    # And not as if the caller had given up.
+    assert (end["cause"], end["by"], end["status"]) == ("no_answer", "system", 408)
 
 
 def three_phones(world: World, scripts: list[object]) -> list[Phone]:

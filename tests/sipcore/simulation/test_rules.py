@@ -1056,7 +1056,7 @@ def test_little_is_kept_of_a_call_that_is_over_and_nothing_of_one_nobody_answere
     world = make_world(size)
     registered(world, "bob", "10.1.0.2")
     bob, caller = Peer(world, ("10.1.0.2", 5060)), Peer(world, ("192.0.2.66", 5060))
-    sender = ("From", f'"{"x" * 7000}" <sip:mallory@elsewhere.example>;tag=m')
+    sender = ("From", f'"{"x" * 3000}" <sip:mallory@elsewhere.example>;tag=m')
     for status in (486, 200):
         caller.send(caller.build("INVITE", f"sip:bob@{DOMAIN}", sender))
         world.run(0.2)
@@ -1066,3 +1066,20 @@ def test_little_is_kept_of_a_call_that_is_over_and_nothing_of_one_nobody_answere
     world.run(1)
     [kept] = [ended for worker in world.workers for ended in worker.calls._over.values()]
     assert kept.parties == ("sip:mallory@elsewhere.example", f"sip:bob@{DOMAIN}")
+
+
+@pytest.mark.parametrize("header", ["From", "To"])
+def test_who_is_called_by_a_long_name_can_hang_up(size: Size, header: str) -> None:
+    world = make_world(size)
+    bob, mallory = registered(world, "bob", "10.1.0.2"), stranger(world)
+    invite = mallory.build("INVITE", f"sip:bob@{DOMAIN}", body=b"v=0\r\n")
+    host = DOMAIN if header == "To" else "elsewhere.example"
+    invite.set(header, f"<sip:{'x' * 300}@{host}>" + ";tag=m" * (header == "From"))
+    assert sent(mallory, invite, 1).status == 200
+    [dialog] = bob.dialogs.values()
+    bye = bob.hang_up(dialog)
+    world.run(1)
+    assert bye is not None
+    assert bye.status == 200
+    [end] = world.records_of(Kind.CALL_END)
+    assert (end.fields["cause"], end.fields["by"]) == ("completed", "callee")

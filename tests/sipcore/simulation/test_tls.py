@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from sipcore.directory import Domain, DomainAddress
 from sipcore.eventlog import Kind
 from sipcore.locate import Answer, Naptr
 from sipcore.message import Request, parse_name_addr
@@ -478,6 +479,20 @@ def test_a_trusted_peer_calls_as_nobody_of_us(
     assert bool(bob.received) == (status == 200)
 
 
+def test_a_number_of_any_domain_of_ours_is_one_of_us(size: Size) -> None:
+    world, bob, pbx = with_peer(size, "pbx.example")
+    changed = world.directory.changed(
+        version=2,
+        domains=[Domain(DOMAIN), Domain("two.example")],
+        default_domain=DOMAIN,
+        addresses=[DomainAddress("two.example", "+46700000001", 3)],
+    )
+    world.change_directory(changed, None)
+    outgoing = sent(pbx, "MESSAGE", f"sip:bob@{DOMAIN}", said_by("tel:+46-70-0000001"))
+    assert outgoing.status == 403
+    assert bob.received == []
+
+
 @pytest.mark.rfc("PRX-48")
 def test_a_trusted_peer_says_of_nobody_of_us_that_he_calls(size: Size) -> None:
     _, bob, pbx = with_peer(size, "pbx.example")
@@ -486,12 +501,17 @@ def test_a_trusted_peer_says_of_nobody_of_us_that_he_calls(size: Size) -> None:
 
     def edit(request: Request) -> None:
         said_by(DESK)(request)
-        for identity in (*ours, *theirs):
+        for identity in (*ours, *theirs, '<sip:4712@pbx.example>, "a', "nothing"):
             request.append("P-Asserted-Identity", identity)
+        request.append("P-Asserted-Identity", ", ".join([ours[0], "<sip:4713@pbx.example>"]))
 
     assert sent(pbx, "MESSAGE", f"sip:bob@{DOMAIN}", edit).status == 200
     [received] = bob.received
-    assert received.rows("p-asserted-identity") == ['"The Desk" <sip:4711@pbx.example>', *theirs]
+    assert received.rows("p-asserted-identity") == [
+        '"The Desk" <sip:4711@pbx.example>',
+        *theirs,
+        "<sip:4713@pbx.example>",
+    ]
 
 
 @pytest.mark.rfc("PRX-48")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core import mail
 from django.utils.timezone import now
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
@@ -24,6 +25,7 @@ from voip_portal.location.models import Binding
 from voip_portal.nodes.models import Node
 from voip_portal.nodes.services import ensure_deployment
 from voip_portal.numbers import services as numbers
+from voip_portal.numbers.models import Domain
 
 pytestmark = [
     pytest.mark.peers,
@@ -292,7 +294,29 @@ def test_axe_finds_nothing_serious_on_the_way_in_and_where_there_is_nothing_yet(
     page.context.clear_cookies()
     page.goto("/accounts/password/reset/")
     send(email="anna@campus.example")
+    send(code="AAAA-AAAA")
+    send(code=the_code())
+    send(password1="short")
+    send(password1="another horse 99")
+    page.goto("/mails/")
+    found += faults(page)
     assert found == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
+def test_axe_finds_nothing_serious_where_somebody_asks_too_often(
+    busy_anna: User,
+    new_page: Callable[..., Page],
+    width: int,
+    scheme: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(settings.ACCOUNT_RATE_LIMITS, "find_person", "1/m/user")
+    page = new_page(width, color_scheme=scheme)
+    log_in(page, busy_anna)
+    answers = [page.goto("/people/?q=anna") for _ in range(2)]
+    assert [answer.status for answer in answers if answer is not None] == [200, 429]
+    assert faults(page) == []
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
@@ -339,10 +363,15 @@ def test_axe_finds_nothing_serious_in_the_admin_and_nothing_is_cut_off(
         "lines/line/",
         f"lines/line/{line.pk}/change/",
         "lines/device/",
+        f"lines/device/{Device.objects.get().pk}/change/",
         "numbers/domain/",
+        "numbers/domain/add/",
+        f"numbers/domain/{Domain.objects.get().pk}/change/",
         "numbers/numberrange/add/",
         "numbers/address/",
+        "numbers/address/add/",
         "accounts/user/",
+        "accounts/user/add/",
         f"accounts/user/{busy_anna.pk}/change/",
     ):
         page.goto(f"/admin/{path}")
