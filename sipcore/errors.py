@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from sipcore.message import Request
+
+class Answerable(Protocol):
+    """A request as far as it could be scanned: enough of it to be answered.
+
+    Said here by what it can do: messages import errors, never the other way round.
+    """
+
+    @property
+    def method(self) -> str:
+        """What it asks for."""
+
+    @property
+    def call_id(self) -> str:
+        """Its Call-ID."""
+
+    @property
+    def stateless_tag(self) -> str:
+        """The To tag of an answer that is given without state."""
+
+    def respond(self, status: int, reason: str = "", *, to_tag: str = "") -> Any:
+        """A response to it (`sipcore.message.Response`)."""
 
 
 class SipError(Exception):
@@ -26,7 +45,7 @@ class MalformedMessage(SipError):
         header: str = "",
         offset: int = 0,
         status: int = 400,
-        partial: Request | None = None,
+        partial: Answerable | None = None,
     ) -> None:
         super().__init__(f"{header}: {reason}" if header else reason)
         self.reason = reason
@@ -48,7 +67,7 @@ class LimitExceeded(MalformedMessage):
         *,
         header: str = "",
         status: int = 400,
-        partial: Request | None = None,
+        partial: Answerable | None = None,
     ) -> None:
         super().__init__(
             f"{limit} is {value}, got {arrived}", header=header, status=status, partial=partial

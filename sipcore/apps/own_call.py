@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
-from sipcore.calls import Call, Dialog
+from sipcore.apps.host import Campus, Host
+from sipcore.calls import Call, Dialog, Leg
 from sipcore.dialog import OwnDialog
+from sipcore.directory import Account
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Side
 from sipcore.message import Request, Response, is_sips, parse_name_addr
 from sipcore.proxy.forward import prepare_strict_router
+from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Flow
-
-if TYPE_CHECKING:
-    from sipcore.apps.campus.accounting import Attempt
-    from sipcore.apps.user_agent import UserAgent
-    from sipcore.directory import Account
-    from sipcore.transaction import ServerTransaction
 
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE"
 SDP: Final = "application/sdp"
@@ -31,13 +28,33 @@ def _nothing() -> None:
     """What happens where nobody asked to be told."""
 
 
+class Agent(Protocol):
+    """What a call needs of the service whose call it is."""
+
+    worker: Host
+    campus: Campus
+    max_call_s: float
+
+    def contact(self, flow: Flow | None, secure: bool = False) -> str:
+        """The Contact URI of the service as seen on this flow."""
+
+    def on_offer(self, call: OwnCall, body: bytes) -> bytes | None:
+        """The answer to an offer of the other side, or None to leave the session as it is."""
+
+    def keep(self, call: OwnCall, dialog: OwnDialog) -> None:
+        """A call was answered: requests inside it are for it from now on."""
+
+    def drop(self, dialog: OwnDialog) -> None:
+        """A call is over."""
+
+
 class OwnCall:
     """One call of a service. Set `on_end` to be told when it is over, for whatever reason."""
 
     side: Side
     """Which end we are."""
 
-    def __init__(self, agent: UserAgent, call: Call | None) -> None:
+    def __init__(self, agent: Agent, call: Call | None) -> None:
         self.agent = agent
         self.call = call
         self.dialog: OwnDialog | None = None
@@ -76,7 +93,7 @@ class OwnCall:
         request = self.dialog.request(method, headers, body)
         middle = self._middle()
         if middle is not None:
-            middle.seen(self.side is Side.CALLER, request.cseq_number)
+            middle.leg(self.side).seen(request.cseq_number)
         owner = None if on_response is None else _Asked(self, on_response)
         self.agent.campus.send_inside(request, self._flow(), owner, self.agent.worker.now)
 
@@ -139,17 +156,6 @@ class OwnCall:
         on_end, self.on_end = self.on_end, _nothing
         on_end()
 
-    def on_response(self, asked: _Asked, response: Response, now: float) -> None:
-        """A response to a request inside the call."""
-        if response.status >= 200:
-            asked.done(response)
-
-    def on_timeout(self, asked: _Asked, now: float) -> None:
-        """Nobody is there: as if it had answered 408 (RFC 3261 §8.1.3.1)."""
-        self.end()
-
-    on_transport_failure = on_timeout
-
     def advance(self, now: float) -> None:
         """Send the 2xx again until it is acknowledged; end the call when its time is over."""
         dialog, worker = self.dialog, self.agent.worker
@@ -185,7 +191,7 @@ class OwnCall:
         middle = self._middle()
         if middle is None:
             return None
-        return middle.callee_flow if self.side is Side.CALLER else middle.caller_flow
+        return (middle.callee if self.side is Side.CALLER else middle.caller).flow
 
     def _send_ack(self, ack: Request) -> None:
         """An ACK to a 2xx is a transaction of its own each time (RFC 3261 §13.2.2.4)."""
@@ -199,11 +205,22 @@ class OwnCall:
 class _Asked:
     """The owner of a client transaction inside a call."""
 
-    __slots__ = ("context", "done")
+    __slots__ = ("_call", "_done")
 
     def __init__(self, call: OwnCall, done: Callable[[Response], None]) -> None:
-        self.context = call
-        self.done = done
+        self._call = call
+        self._done = done
+
+    def on_response(self, tx: object, response: Response, now: float) -> None:
+        """A response to a request inside the call."""
+        if response.status >= 200:
+            self._done(response)
+
+    def on_timeout(self, tx: object, now: float) -> None:
+        """Nobody is there: as if it had answered 408 (RFC 3261 §8.1.3.1)."""
+        self._call.end()
+
+    on_transport_failure = on_timeout
 
 
 class IncomingCall(OwnCall):
@@ -213,18 +230,20 @@ class IncomingCall(OwnCall):
 
     def __init__(
         self,
-        agent: UserAgent,
+        agent: Agent,
         tx: ServerTransaction,
         request: Request,
         flow: Flow,
-        attempt: Attempt,
+        call: Call,
+        caller_flow: Flow | None,
     ) -> None:
-        super().__init__(agent, attempt.call)
+        super().__init__(agent, call)
+        self._held = call
+        self._caller_flow = caller_flow
         self.request = request
         self.body = request.body
         self._tx = tx
         self._flow_in = flow
-        self._attempt = attempt
         self._secure = is_sips(request.uri_text) or any(
             is_sips(parse_name_addr(value).uri_text) for value in request.record_routes[:1]
         )
@@ -239,13 +258,13 @@ class IncomingCall(OwnCall):
             return
         worker = self.agent.worker
         self._tx.respond(self.request.respond(180, to_tag=self._tag), worker.now)
-        worker.calls.ring(self._attempt.call, worker.now, worker.at)
+        worker.calls.ring(self._held, worker.now, worker.at)
 
     def answer(self, body: bytes, content_type: str = SDP) -> None:
         """Accept the call with this session description, unless the caller has given up."""
         if self.ended or self.dialog is not None:
             return
-        agent, request, attempt = self.agent, self.request, self._attempt
+        agent, request = self.agent, self.request
         worker = agent.worker
         headers = [
             ("Contact", f"<{self._contact()}>"),
@@ -258,19 +277,15 @@ class IncomingCall(OwnCall):
         self._started = worker.now
         middle = Dialog(
             callee_tag=dialog.local_tag,
-            caller_contact=dialog.remote_target,
-            callee_contact="",
-            caller_routes=dialog.routes,
-            callee_routes=[],
-            caller_cseq=request.cseq_number,
-            callee_cseq=0,
-            caller_flow=attempt.caller_flow,
-            callee_flow=None,
+            caller=Leg(
+                dialog.remote_target, dialog.routes, request.cseq_number, self._caller_flow
+            ),
+            callee=Leg("", [], 0, None),
             answered_now=worker.now,
             answered_at=worker.at,
         )
         agent.keep(self, dialog)
-        worker.calls.answer(attempt.call, middle, None)
+        worker.calls.answer(self._held, middle, None)
         self._tx.respond(response, worker.now)
         self.await_ack(response, self._tx.flow)
 
@@ -282,7 +297,7 @@ class IncomingCall(OwnCall):
             return
         now = self.agent.worker.now
         response = self.request.respond(status, reason, to_tag=self._tag, headers=headers)
-        self.agent.campus.attempt_failed(self._attempt, status, now)
+        self.agent.campus.call_refused(self._held, status, now)
         self._tx.respond(response, now)
         self.is_over()
 
@@ -304,7 +319,7 @@ class OutgoingCall(OwnCall):
 
     side = Side.CALLER
 
-    def __init__(self, agent: UserAgent, invite: Request) -> None:
+    def __init__(self, agent: Agent, invite: Request) -> None:
         super().__init__(agent, None)
         self.status = 0
         """The final status, 0 before."""
@@ -362,7 +377,7 @@ class OutgoingCall(OwnCall):
 
     def _dialog_of(self, response: Response) -> OwnDialog:
         middle = self.call.dialogs.get(response.to_tag) if self.call is not None else None
-        routes = list(middle.callee_routes) if middle is not None else []
+        routes = list(middle.callee.routes) if middle is not None else []
         return OwnDialog.as_caller(self._invite, response, routes)
 
     def _answered(self, response: Response) -> None:

@@ -14,9 +14,10 @@ All of it runs in the worker's own turn: nothing may wait. `docs/applications.md
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final
 
 from sipcore.apps.bodies import NO_ENCODING, TEXT, is_encoded, is_optional, type_of_body
+from sipcore.apps.host import Campus, Host
 from sipcore.apps.own_call import ALLOW, IncomingCall, OutgoingCall, OwnCall
 from sipcore.calls import Call
 from sipcore.dialog import OwnDialog
@@ -25,12 +26,8 @@ from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Side
 from sipcore.message import Request, Response, is_sips
 from sipcore.routing import Plan, Query
+from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Flow, bracketed
-
-if TYPE_CHECKING:
-    from sipcore.apps.campus.accounting import Attempt
-    from sipcore.node.worker import Worker
-    from sipcore.transaction import ServerTransaction
 
 MAX_MESSAGE_BYTES: Final = 1_300
 """The largest MESSAGE that may go where congestion is not controlled (RFC 3428 §8)."""
@@ -40,37 +37,6 @@ MAX_UNANSWERED: Final = 1_000
 """Messages of a service on their way at a time."""
 UNANSWERED_S: Final = 40.0
 """A message of which nothing is heard for so long is not on its way any more (timer F)."""
-
-
-class Campus(Protocol):
-    """What a service needs from the campus service it lives in."""
-
-    def attempt_failed(self, attempt: Attempt, status: int, now: float) -> None:
-        """A call was refused with this status."""
-
-    def give_up(self, call: Call, now: float) -> None:
-        """Cancel a call of a service that was not answered yet."""
-
-    def originate(
-        self, request: Request, waits: Waits, account: Account | None, now: float
-    ) -> None:
-        """Send a request of a service to a user of ours; an `OutgoingCall` makes it a call."""
-
-    def send_inside(self, request: Request, flow: Flow | None, owner: object, now: float) -> None:
-        """Send a request of ours into a call; `owner` hears what comes of it."""
-
-    def send_ack(self, ack: Request, flow: Flow | None, branch: str, now: float) -> None:
-        """Send an ACK of a 2xx, without Via, by `flow` or else to its next hop."""
-
-    def decide(self, query: Query) -> Plan:
-        """The plan for a query, before any service has changed it."""
-
-
-class Waits(Protocol):
-    """Waits for the responses to a request that a service sends as if it were a caller."""
-
-    def respond(self, response: Response, now: float) -> None:
-        """A response, in place of a server transaction."""
 
 
 class IncomingMessage:
@@ -105,7 +71,7 @@ class UserAgent:
     message_types: tuple[str, ...] = (TEXT,)
     """What `on_message` understands; other messages are answered 415 (RFC 3428 §7)."""
 
-    def __init__(self, worker: Worker, campus: Campus) -> None:
+    def __init__(self, worker: Host, campus: Campus) -> None:
         self.worker = worker
         self.campus = campus
         self._calls: dict[tuple[str, str, str], OwnCall] = {}
@@ -187,9 +153,16 @@ class UserAgent:
         )
         return strangers < self.max_stranger_calls
 
-    def invite(self, tx: ServerTransaction, request: Request, flow: Flow, attempt: Attempt) -> None:
-        """A new call."""
-        call = IncomingCall(self, tx, request, flow, attempt)
+    def invite(
+        self,
+        tx: ServerTransaction,
+        request: Request,
+        flow: Flow,
+        held: Call,
+        caller_flow: Flow | None,
+    ) -> None:
+        """A new call; `held` is what accounts for it, `caller_flow` how the caller is reached."""
+        call = IncomingCall(self, tx, request, flow, held, caller_flow)
         tx.owner = call
         if request.require:
             call.refuse(420, headers=[("Unsupported", ", ".join(request.require))])
@@ -269,8 +242,8 @@ class UserAgent:
         `secure`: of a dialog that sips URIs made.
         """
         if flow is None:
-            flow = self.worker.own_flow()
-        host, port = self.worker.advertised(flow)
+            flow = self.worker.own.own_flow()
+        host, port = self.worker.own.advertised(flow)
         if secure:
             return f"sips:{self.name}@{bracketed(host)}:{port}"
         transport = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
@@ -297,13 +270,13 @@ class UserAgent:
         Not to a stranger over UDP: his address may be another's, who would get it eleven times.
         """
         worker = self.worker
-        if worker.domain_of(cause.from_.uri) is None and not flow.reliable:
+        if worker.own.domain_of(cause.from_.uri) is None and not flow.reliable:
             return
         if is_sips(cause.from_.uri_text) and not flow.secure:
             worker.count("message not to be sent in the open")
             return
         request = self._request("MESSAGE", cause.from_.uri_text, [], body, content_type, None)
-        request.push("Via", worker.via_value(flow, worker.new_branch("0")))
+        request.push("Via", worker.own.via_value(flow, worker.new_branch("0")))
         sent = self._on_its_way(request, reliable=flow.reliable)
         if sent is not None:
             worker.transactions.request(request, flow, worker.now, sent)
@@ -360,11 +333,6 @@ class _Sent:
         self._agent = agent
         self._peer = peer
 
-    @property
-    def context(self) -> _Sent:
-        """As a branch names its response context."""
-        return self
-
     def is_over(self) -> None:
         self._agent.answered(self._peer)
 
@@ -372,13 +340,13 @@ class _Sent:
         if response.status >= 200:
             self.is_over()
 
-    def on_response(self, branch: object, response: Response, now: float) -> None:
+    def on_response(self, tx: object, response: Response, now: float) -> None:
         self.respond(response, now)
 
-    def on_timeout(self, branch: object, now: float) -> None:
+    def on_timeout(self, tx: object, now: float) -> None:
         self.is_over()
 
-    def on_transport_failure(self, branch: object, now: float) -> None:
+    def on_transport_failure(self, tx: object, now: float) -> None:
         self.is_over()
 
 
@@ -387,7 +355,7 @@ class _Later:
 
     __slots__ = ("_action", "_due", "_worker")
 
-    def __init__(self, worker: Worker, due: float, action: Callable[[], None]) -> None:
+    def __init__(self, worker: Host, due: float, action: Callable[[], None]) -> None:
         self._worker = worker
         self._due = due
         self._action = action

@@ -1,7 +1,10 @@
 """Ongoing calls as a proxy sees them, and the signed token that lets any worker route one."""
 
-from sipcore.calls.call import Call, CallTable, Dialog
+from sipcore.calls.call import Call, Dialog, EndedCall
 from sipcore.calls.ending import bye_request, bye_requests, probe_request
+from sipcore.calls.journal import journal_row
+from sipcore.calls.leg import Leg
+from sipcore.calls.table import CallTable
 from sipcore.calls.token import CallToken, TokenMaker
 
 __all__ = [
@@ -9,8 +12,11 @@ __all__ = [
     "CallTable",
     "CallToken",
     "Dialog",
+    "EndedCall",
+    "Leg",
     "TokenMaker",
     "bye_request",
     "bye_requests",
+    "journal_row",
     "probe_request",
 ]

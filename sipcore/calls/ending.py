@@ -6,11 +6,15 @@ They carry no Via yet: the sender adds its own.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from sipcore.calls.call import ADOPTED_CSEQ_MARGIN, Call, Dialog
+from sipcore.calls.call import Call, Dialog
 from sipcore.eventlog import Side
 from sipcore.message import Request
 from sipcore.message.message import MAX_CSEQ
+
+ADOPTED_CSEQ_MARGIN: Final = 1000
+"""How far a BYE of ours leaps after a crash: requests since the last journal row are unknown."""
 
 
 def bye_requests(call: Call, dialog: Dialog, reason: str) -> Iterator[tuple[Side, Request]]:
@@ -42,14 +46,12 @@ def _inside(
 ) -> Request:
     caller, callee = call.from_value, f"{call.to_value};tag={dialog.callee_tag}"
     if to is Side.CALLEE:
-        target, routes, cseq = dialog.callee_contact, dialog.callee_routes, dialog.caller_cseq
-        from_value, to_value = caller, callee
+        leg, sender, from_value, to_value = dialog.callee, dialog.caller, caller, callee
     else:
-        target, routes, cseq = dialog.caller_contact, dialog.caller_routes, dialog.callee_cseq
-        from_value, to_value = callee, caller
+        leg, sender, from_value, to_value = dialog.caller, dialog.callee, callee, caller
     # Nobody reads a number beyond this; one that equals the last is still not out of order.
-    number = min(cseq + step, MAX_CSEQ)
-    headers = [("Route", route) for route in routes]
+    number = min(sender.cseq + step, MAX_CSEQ)
+    headers = [("Route", route) for route in leg.routes]
     headers += [
         ("Max-Forwards", "70"),
         ("From", from_value),
@@ -58,4 +60,4 @@ def _inside(
         ("CSeq", f"{number} {method}"),
         header,
     ]
-    return Request.build(method, target, headers)
+    return Request.build(method, leg.contact, headers)

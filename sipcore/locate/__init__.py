@@ -9,6 +9,7 @@ from sipcore.locate.dead import DeadServers
 from sipcore.locate.destination import Candidate, Destination, destination, way_back_of
 from sipcore.locate.enum import address_of_number, domain_of_number, is_full_number
 from sipcore.locate.locator import Asker, Locator, Seeker
+from sipcore.locate.next_hops import NextHops
 from sipcore.locate.search import Search
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Destination",
     "Locator",
     "Naptr",
+    "NextHops",
     "Question",
     "Search",
     "Seeker",

@@ -10,7 +10,6 @@ from sipcore.message.grammar import ascii_upper
 from sipcore.message.headers import Via
 from sipcore.transport.flow import is_address
 
-DEFAULT_PORTS: Final = {"UDP": 5060, "TCP": 5060, "TLS": 5061, "WS": 80, "WSS": 443}
 SECURE: Final = frozenset({"TLS", "WSS"})
 MAX_NAME: Final = 253
 """Characters of the longest name that the DNS has (RFC 1035 §2.3.4)."""

@@ -9,15 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from sipcore.locate.answers import NOBODY_KNOWS, Answer, AnswerCache, Question
 from sipcore.locate.dead import DeadServers
 from sipcore.locate.destination import Candidate, Destination
 from sipcore.locate.search import Search, Speaks
-
-if TYPE_CHECKING:
-    from random import Random
+from sipcore.random_source import RandomSource
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +52,7 @@ class Locator:
     def __init__(
         self,
         speaks: Speaks,
-        random: Random,
+        random: RandomSource,
         ask: Callable[[Question], None],
         probe: Callable[[Candidate], None],
         most_waiting: int = MAX_WAITING,

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv6Network, ip_address
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sipcore.locate.answers import Naptr, Srv
-
-if TYPE_CHECKING:
-    from random import Random
-
+from sipcore.random_source import RandomSource
 
 MAX_HOSTS: Final = 100
 """Of more SRV records only so many are looked at: drawing costs the square of their number."""
 
 
-def in_order(records: Sequence[Srv], random: Random | None) -> list[Srv]:
+def in_order(records: Sequence[Srv], random: RandomSource | None) -> list[Srv]:
     """The records by priority, those of one priority drawn by weight.
 
     Without a random source they come in an order that is the same every time: what a stateless
@@ -34,7 +31,7 @@ def in_order(records: Sequence[Srv], random: Random | None) -> list[Srv]:
     return ordered
 
 
-def _drawn(records: list[Srv], random: Random) -> list[Srv]:
+def _drawn(records: list[Srv], random: RandomSource) -> list[Srv]:
     """Records of one priority: each next one by a draw among those left (RFC 2782)."""
     # Those of weight 0 stand first, so that only a draw of 0 takes one before the others.
     left = [r for r in records if r.weight == 0] + [r for r in records if r.weight]

@@ -8,15 +8,13 @@ cost one address look-up where the first server answers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from sipcore.locate.answers import Answer, Naptr, Question
-from sipcore.locate.destination import DEFAULT_PORTS, SECURE, Candidate, Destination
+from sipcore.locate.destination import SECURE, Candidate, Destination
 from sipcore.locate.ordering import MAX_HOSTS, by_order_and_preference, by_precedence, in_order
-from sipcore.transport.flow import is_address
-
-if TYPE_CHECKING:
-    from random import Random
+from sipcore.random_source import RandomSource
+from sipcore.transport.flow import DEFAULT_PORTS, is_address
 
 MAX_SERVERS: Final = 16
 """Tried for one request: the addresses are whoever's, and each may take half a minute."""
@@ -59,7 +57,7 @@ class Search:
         "tried",
     )
 
-    def __init__(self, wanted: Destination | None, speaks: Speaks, random: Random | None) -> None:
+    def __init__(self, wanted: Destination | None, speaks: Speaks, random: RandomSource | None) -> None:
         """`random` draws among SRV records; None: the same order every time."""
         self._wanted = wanted
         self._speaks = speaks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from sipcore.errors import LimitExceeded, MalformedMessage
+from sipcore.errors import Answerable, LimitExceeded, MalformedMessage
 from sipcore.message.grammar import BLANKS, ascii_upper, is_token
 from sipcore.message.limits import DEFAULT_LIMITS, Limits
 from sipcore.message.names import canonical, spellings
@@ -215,7 +215,7 @@ def _partial(message: Request | Response) -> Request | None:
     return Request(message.method, message.uri_text, keys, lines)
 
 
-def scan_partial(data: bytes | bytearray, limits: Limits = DEFAULT_LIMITS) -> Request | None:
+def scan_partial(data: bytes | bytearray, limits: Limits = DEFAULT_LIMITS) -> Answerable | None:
     """As much of a request as a response needs, of a message that cannot be taken as a whole."""
     end = data.find(b"\r\n\r\n", 0, limits.header_block_bytes + 4)
     head = bytes(data[: end + 4]) if end >= 0 else b""

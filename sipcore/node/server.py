@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from sipcore.bindings import BindingChange, StoreResult
-from sipcore.calls.call import journal_row
+from sipcore.calls import journal_row
 from sipcore.directory import Directory
 from sipcore.locate import Answer, Question
 from sipcore.node.datagrams import DatagramSocket

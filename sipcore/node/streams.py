@@ -17,11 +17,12 @@ from typing import Final, cast
 
 from sipcore.errors import MalformedMessage
 from sipcore.message import PING, StreamFramer
-from sipcore.node.config import Listener, StreamLimits
 from sipcore.node.tls import Certificates, TlsLayer
 from sipcore.transport.flow import Address, Flow
 from sipcore.transport.identity import sip_identities, speaks_for
+from sipcore.transport.own_addresses import Listener
 from sipcore.transport.reach import Reach
+from sipcore.transport.stream_limits import StreamLimits
 
 log = logging.getLogger("sipcore.node")
 

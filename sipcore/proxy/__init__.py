@@ -1,8 +1,10 @@
 """The stateful proxy of RFC 3261 §16: rules, forwarding, forking and the response context."""
 
-from sipcore.proxy.fork_strategy import best_response, merge_challenges
+from sipcore.proxy.best_response import best_response, merge_challenges
 from sipcore.proxy.forward import forwarded_request, wants_privacy
-from sipcore.proxy.response_context import Branch, ProxyHost, ResponseContext
+from sipcore.proxy.host import ProxyHost
+from sipcore.proxy.purpose import Purpose
+from sipcore.proxy.response_context import ResponseContext
 from sipcore.proxy.rules import OwnRoute, loop_hash, refusal, strip_own_maddr, take_own_routes
 from sipcore.proxy.session_timer import (
     REFRESH_METHODS,
@@ -15,9 +17,9 @@ from sipcore.proxy.session_timer import (
 
 __all__ = [
     "REFRESH_METHODS",
-    "Branch",
     "OwnRoute",
     "ProxyHost",
+    "Purpose",
     "ResponseContext",
     "SessionPolicy",
     "SessionRequest",

@@ -1,9 +1,11 @@
 """`decide(directory, bindings, query) -> Plan`: where a request goes, and why."""
 
+from sipcore.routing.ask import Ask
 from sipcore.routing.decide import Query, account_named, decide, dialled_number, is_emergency
 from sipcore.routing.plan import Fork, Group, Plan, Refuse, Relay, Service, Target
 
 __all__ = [
+    "Ask",
     "Fork",
     "Group",
     "Plan",

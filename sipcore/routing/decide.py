@@ -16,7 +16,9 @@ from typing import Final
 
 from sipcore.bindings import Binding
 from sipcore.directory import Account, AccountState, Directory
+from sipcore.locate import is_full_number
 from sipcore.message import Uri, is_sips, parse_uri
+from sipcore.routing.ask import Ask
 from sipcore.routing.plan import (
     SIPS_NOT_ALLOWED,
     Fork,
@@ -40,6 +42,7 @@ class Query:
     __slots__ = (
         "caller",
         "domain",
+        "enum_suffix",
         "explain",
         "is_trusted",
         "method",
@@ -59,6 +62,7 @@ class Query:
         services: frozenset[str] = frozenset(),
         explain: bool = False,
         is_trusted: bool = False,
+        enum_suffix: str = "",
     ) -> None:
         self.method = method
         self.uri = uri
@@ -71,6 +75,8 @@ class Query:
         """Whether a trusted peer asks, whom we send on and tell who is not there."""
         self.services = services
         """Names that our own services answer to in every domain of ours."""
+        self.enum_suffix = enum_suffix
+        """Below which domain the DNS may be asked for full numbers; "": it is not asked."""
         self.explain = explain
         self.trace: list[str] = []
 
@@ -87,8 +93,35 @@ class Query:
 
 def decide(
     directory: Directory, bindings: Callable[[int], Sequence[Binding]], query: Query
+) -> Plan | Ask:
+    """The plan for a request, or what must be known first.
+
+    `bindings` gives an account's live bindings by its id.
+    """
+    plan = _decide(directory, bindings, query)
+    if query.enum_suffix and isinstance(plan, Refuse):
+        number = _number_to_ask_for(query, plan)
+        if number:
+            return Ask(number, query.enum_suffix, is_sips(query.uri_text), plan)
+    return plan
+
+
+def _number_to_ask_for(query: Query, plan: Refuse) -> str:
+    """The full number of which ENUM may know more than we do, "" where there is nothing to ask.
+
+    Only a caller who is known to us asks; a stranger could have us look up numbers.
+    """
+    if plan.status != 404 or plan.callee is not None or is_emergency(query.uri):
+        return ""
+    if query.caller is None and not query.is_trusted:
+        return ""
+    number = dialled_number(query.uri)
+    return number if is_full_number(number) else ""
+
+
+def _decide(
+    directory: Directory, bindings: Callable[[int], Sequence[Binding]], query: Query
 ) -> Plan:
-    """The plan for a request. `bindings` gives an account's live bindings by its id."""
     uri, domain = query.uri, query.domain
     user, context = _asked_for(uri)
     if uri.scheme == "tel":

@@ -1,12 +1,13 @@
 """The four machines of RFC 3261 §17 with RFC 6026 and RFC 4320; timers as data; no clock."""
 
-from sipcore.transaction.base import Transaction
+from sipcore.transaction.base import Transaction, TransactionUser
 from sipcore.transaction.client import (
     ClientTransaction,
     InviteClientTransaction,
     NonInviteClientTransaction,
 )
 from sipcore.transaction.merged import MergedRequests
+from sipcore.transaction.owners import ClientOwner, ServerOwner
 from sipcore.transaction.server import (
     InviteServerTransaction,
     NonInviteServerTransaction,
@@ -15,9 +16,9 @@ from sipcore.transaction.server import (
 from sipcore.transaction.states import Input, State
 from sipcore.transaction.table import TransactionTable
 from sipcore.transaction.timers import TimerHeap, Timers
-from sipcore.transaction.user import TransactionUser
 
 __all__ = [
+    "ClientOwner",
     "ClientTransaction",
     "Input",
     "InviteClientTransaction",
@@ -25,6 +26,7 @@ __all__ = [
     "MergedRequests",
     "NonInviteClientTransaction",
     "NonInviteServerTransaction",
+    "ServerOwner",
     "ServerTransaction",
     "State",
     "TimerHeap",

@@ -8,15 +8,12 @@ another transaction in turn; so nothing is read from before the call afterwards.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 from sipcore.message import Request
 from sipcore.transaction.states import Input, State
-from sipcore.transaction.timers import NEVER
+from sipcore.transaction.timers import NEVER, TimerHeap, Timers
 from sipcore.transport.flow import Flow
-
-if TYPE_CHECKING:
-    from sipcore.transaction.table import TransactionTable
 
 TERMINATED: Final = State.TERMINATED
 RESEND: Final = Input.RESEND
@@ -28,8 +25,34 @@ Row = tuple[State, Action]
 Table = Mapping[State, Mapping[Input, Row]]
 
 
+class TransactionUser(Protocol):
+    """The transaction user (RFC 3261 §17) and the way to the transport."""
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        """Send a message on a flow."""
+
+    def ack_received(self, request: Request, flow: Flow, now: float) -> None:
+        """An ACK that no INVITE server transaction absorbs: that of a 2xx."""
+
+    def server_ended(self, tx: Transaction, now: float) -> None:
+        """A server transaction is gone."""
+
+
+class TransactionHome:
+    """What a transaction needs of the table it is in."""
+
+    def __init__(self, tu: TransactionUser, timers: Timers) -> None:
+        self.tu = tu
+        self.timers = timers
+        self.heap = TimerHeap()
+
+    def ended(self, tx: Transaction, now: float) -> None:
+        """A transaction terminated: forget it."""
+        raise NotImplementedError
+
+
 class Transaction:
-    """One transaction. `owner` is whatever the transaction user keeps with it."""
+    """One transaction."""
 
     table: ClassVar[Table] = {}
 
@@ -42,7 +65,6 @@ class Transaction:
         "interval",
         "key",
         "last_status",
-        "owner",
         "request",
         "resend_at",
         "state",
@@ -51,14 +73,13 @@ class Transaction:
     )
 
     def __init__(
-        self, home: TransactionTable, key: str, request: Request, flow: Flow, state: State
+        self, home: TransactionHome, key: str, request: Request, flow: Flow, state: State
     ) -> None:
         self._home = home
         self.key = key
         self.request = request
         self.flow = flow
         self.state = state
-        self.owner: Any = None
         self.last_status = 0
         """Status of the last response sent or passed up, 0 before the first."""
         self.wire = b""
@@ -132,6 +153,9 @@ class Transaction:
     def send_wire(self) -> None:
         """Send what is sent again."""
         self._home.tu.send(self.flow, self.wire)
+
+    def let_go(self) -> None:
+        """It is over: nothing may be left that points back, for the garbage collector."""
 
     def unschedule(self) -> None:
         """Have the heap let go of us."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from sipcore.message import Request, Response
-from sipcore.transaction.base import Table, Transaction
+from sipcore.transaction.base import Table, Transaction, TransactionHome
+from sipcore.transaction.owners import ClientOwner
 from sipcore.transaction.states import Input, State
 from sipcore.transaction.timers import NEVER
 from sipcore.transport.flow import Flow
-
-if TYPE_CHECKING:
-    from sipcore.transaction.table import TransactionTable
 
 CALLING: Final = State.CALLING
 TRYING: Final = State.TRYING
@@ -27,16 +25,16 @@ RECEIVE_3XX_6XX: Final = Input.RECEIVE_3XX_6XX
 class ClientTransaction(Transaction):
     """A request we sent on `flow`. `key` is its branch, for a CANCEL with the method behind."""
 
-    __slots__ = ()
+    __slots__ = ("owner",)
 
     def __init__(
         self,
-        home: TransactionTable,
+        home: TransactionHome,
         key: str,
         request: Request,
         flow: Flow,
         state: State,
-        owner: Any,
+        owner: ClientOwner | None,
         now: float,
     ) -> None:
         super().__init__(home, key, request, flow, state)
@@ -50,6 +48,9 @@ class ClientTransaction(Transaction):
     @property
     def branch(self) -> str:
         return self.request.branch
+
+    def let_go(self) -> None:
+        self.owner = None
 
     def receive(self, response: Response, now: float) -> None:
         """A response whose branch and method are ours."""
@@ -67,17 +68,23 @@ class ClientTransaction(Transaction):
 
 def _pass_up(tx: ClientTransaction, response: Response, now: float) -> None:
     tx.last_status = response.status
-    tx._home.tu.response_received(tx, response, now)
+    owner = tx.owner
+    if owner is not None:
+        owner.on_response(tx, response, now)
 
 
 def _time_out(tx: ClientTransaction, message: None, now: float) -> None:
     tx.wire = b""
-    tx._home.tu.client_timed_out(tx, now)
+    owner = tx.owner
+    if owner is not None:
+        owner.on_timeout(tx, now)
 
 
 def _fail(tx: ClientTransaction, message: None, now: float) -> None:
     tx.wire = b""
-    tx._home.tu.client_failed(tx, now)
+    owner = tx.owner
+    if owner is not None:
+        owner.on_transport_failure(tx, now)
 
 
 def _end(tx: ClientTransaction, message: None, now: float) -> None:
@@ -172,11 +179,11 @@ class InviteClientTransaction(ClientTransaction):
 
     def __init__(
         self,
-        home: TransactionTable,
+        home: TransactionHome,
         key: str,
         request: Request,
         flow: Flow,
-        owner: Any,
+        owner: ClientOwner | None,
         now: float,
     ) -> None:
         super().__init__(home, key, request, flow, CALLING, owner, now)
@@ -236,11 +243,11 @@ class NonInviteClientTransaction(ClientTransaction):
 
     def __init__(
         self,
-        home: TransactionTable,
+        home: TransactionHome,
         key: str,
         request: Request,
         flow: Flow,
-        owner: Any,
+        owner: ClientOwner | None,
         now: float,
     ) -> None:
         super().__init__(home, key, request, flow, TRYING, owner, now)

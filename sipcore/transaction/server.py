@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 from sipcore.errors import LocalProtocolError
 from sipcore.message import Request, Response
-from sipcore.transaction.base import Table, Transaction, absorb, resend
+from sipcore.transaction.base import Table, Transaction, TransactionHome, absorb, resend
+from sipcore.transaction.owners import ServerOwner
 from sipcore.transaction.states import Input, State
 from sipcore.transaction.timers import NEVER
 from sipcore.transport.flow import Flow
-
-if TYPE_CHECKING:
-    from sipcore.transaction.table import TransactionTable
 
 TRYING: Final = State.TRYING
 PROCEEDING: Final = State.PROCEEDING
@@ -32,7 +30,17 @@ class ServerTransaction(Transaction):
     request again, and gets the response again.
     """
 
-    __slots__ = ()
+    __slots__ = ("owner",)
+
+    def __init__(
+        self, home: TransactionHome, key: str, request: Request, flow: Flow, state: State
+    ) -> None:
+        super().__init__(home, key, request, flow, state)
+        self.owner: ServerOwner | None = None
+        """Who deals with it until it is answered."""
+
+    def let_go(self) -> None:
+        self.owner = None
 
     def respond(self, response: Response, now: float) -> None:
         """Send a response of the transaction user.
@@ -147,7 +155,7 @@ class InviteServerTransaction(ServerTransaction):
     }
 
     def __init__(
-        self, home: TransactionTable, key: str, request: Request, flow: Flow, now: float
+        self, home: TransactionHome, key: str, request: Request, flow: Flow, now: float
     ) -> None:
         super().__init__(home, key, request, flow, PROCEEDING)
         self.to_tag = ""
@@ -205,7 +213,7 @@ class NonInviteServerTransaction(ServerTransaction):
     }
 
     def __init__(
-        self, home: TransactionTable, key: str, request: Request, flow: Flow, now: float
+        self, home: TransactionHome, key: str, request: Request, flow: Flow, now: float
     ) -> None:
         super().__init__(home, key, request, flow, TRYING)
         self.resend_at = now + self.waits.other_trying

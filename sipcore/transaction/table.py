@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from sipcore.errors import LocalProtocolError
 from sipcore.message import Request, Response, Via
-from sipcore.transaction.base import Transaction
+from sipcore.transaction.base import Transaction, TransactionHome, TransactionUser
 from sipcore.transaction.client import (
     ClientTransaction,
     InviteClientTransaction,
     NonInviteClientTransaction,
 )
 from sipcore.transaction.key import client_key, old_style_key, server_key
+from sipcore.transaction.owners import ClientOwner
 from sipcore.transaction.server import (
     InviteServerTransaction,
     NonInviteServerTransaction,
     ServerTransaction,
 )
 from sipcore.transaction.states import Input
-from sipcore.transaction.timers import TimerHeap, Timers
-from sipcore.transaction.user import TransactionUser
+from sipcore.transaction.timers import Timers
 from sipcore.transport.flow import Flow
 
 MAX_SERVER_TRANSACTIONS: Final = 100_000
@@ -28,7 +28,7 @@ MAX_SERVER_TRANSACTIONS: Final = 100_000
 RETRY_AFTER_S: Final = 10
 
 
-class TransactionTable:
+class TransactionTable(TransactionHome):
     """Finds the transaction of a message, makes new ones, fires their timers."""
 
     def __init__(
@@ -37,12 +37,10 @@ class TransactionTable:
         timers: Timers,
         max_server_transactions: int = MAX_SERVER_TRANSACTIONS,
     ) -> None:
-        self.tu = tu
-        self.timers = timers
+        super().__init__(tu, timers)
         self.max_server_transactions = max_server_transactions
         self.refused = 0
         """Requests answered 503 because there were too many transactions."""
-        self.heap = TimerHeap()
         self._servers: dict[str, ServerTransaction] = {}
         self._clients: dict[str, ClientTransaction] = {}
 
@@ -131,7 +129,7 @@ class TransactionTable:
         tx.receive(response, now)
         return True
 
-    def request(self, request: Request, flow: Flow, now: float, owner: Any) -> ClientTransaction:
+    def request(self, request: Request, flow: Flow, now: float, owner: ClientOwner | None) -> ClientTransaction:
         """Send a request, its Via on top, as a new client transaction.
 
         A CANCEL has the branch of its INVITE, which from then on is given up after 64*T1.
@@ -141,7 +139,7 @@ class TransactionTable:
         return tx
 
     def request_within(
-        self, limit: int, request: Request, flow: Flow, now: float, owner: Any
+        self, limit: int, request: Request, flow: Flow, now: float, owner: ClientOwner | None
     ) -> ClientTransaction | None:
         """As `request`; None, and nothing happens, where it has more bytes than `limit`."""
         tx = self._client(request, flow, now, owner)
@@ -150,7 +148,7 @@ class TransactionTable:
         self._launch(tx, now)
         return tx
 
-    def _client(self, request: Request, flow: Flow, now: float, owner: Any) -> ClientTransaction:
+    def _client(self, request: Request, flow: Flow, now: float, owner: ClientOwner | None) -> ClientTransaction:
         method = request.method
         branch = request.branch
         key = client_key(branch, method)
@@ -193,7 +191,7 @@ class TransactionTable:
     def ended(self, tx: Transaction, now: float) -> None:
         """A transaction terminated: forget it. Told twice of one, the second time is nothing."""
         tx.unschedule()
-        tx.owner = None  # it points back: nothing may be left for the garbage collector
+        tx.let_go()
         if self._clients.get(tx.key) is tx:
             del self._clients[tx.key]
         elif isinstance(tx, ServerTransaction) and self._servers.get(tx.key) is tx:

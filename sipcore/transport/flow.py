@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 Address = tuple[str, int]
 """Host (IP literal without brackets) and port."""
+DEFAULT_PORTS: Final = {"UDP": 5060, "TCP": 5060, "TLS": 5061, "WS": 80, "WSS": 443}
+"""Where a URI or Via says none (RFC 3261 §19.1.2, RFC 7118 §8)."""
 
 
 class Flow(NamedTuple):

@@ -14,12 +14,13 @@ from collections.abc import Callable
 from hashlib import md5
 from random import Random
 
-from sipcore.apps.campus import CampusService
+from sipcore.apps.config import Listener, WorkerConfig
+from sipcore.apps.host import Outputs
 from sipcore.bindings import BindingTable, MemoryBindingStore
+from sipcore.campus import CampusService
 from sipcore.directory import Account, Device, Directory, Domain, DomainAddress
 from sipcore.message import parse_auth_params, parse_message
-from sipcore.node.config import Listener, WorkerConfig
-from sipcore.node.worker import Outputs, Worker
+from sipcore.node.worker import Worker
 from sipcore.transport.flow import Flow
 
 DOMAIN = "bench.example"

@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import sipcore.node.worker
-from sipcore.apps.campus import CampusService
+from sipcore.apps.config import Listener, StreamLimits, WorkerConfig
 from sipcore.apps.user_agent import UserAgent
 from sipcore.bindings import BindingTable, LineBindings
-from sipcore.node.config import Listener, StreamLimits, WorkerConfig
+from sipcore.campus import CampusService
 from sipcore.node.entropy import PooledRandom
 from sipcore.node.journal import Journal
 from sipcore.node.server import Node

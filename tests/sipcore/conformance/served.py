@@ -12,11 +12,11 @@ from typing import Any
 
 import uvloop
 
-from sipcore.apps.campus import CampusService
+from sipcore.apps.config import Listener, WorkerConfig
 from sipcore.apps.echo import Echo
 from sipcore.apps.user_agent import UserAgent
 from sipcore.bindings import BindingChange, BindingTable, MemoryBindingStore, StoreResult
-from sipcore.node.config import Listener, WorkerConfig
+from sipcore.campus import CampusService
 from sipcore.node.journal import Journal
 from sipcore.node.server import Node
 from sipcore.node.spool import Spool

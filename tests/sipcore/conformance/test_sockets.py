@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sipcore.node.config import StreamLimits
+from sipcore.apps.config import StreamLimits
 from sipcore.transaction import Timers
 from tests.sipcore.conformance.served import Served, serving
 from tests.support.ports import free_port, has_ipv6

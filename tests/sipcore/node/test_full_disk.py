@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sipcore.calls.call import journal_row
+from sipcore.calls import journal_row
 from sipcore.eventlog import Kind, Record
 from sipcore.node import journal as journal_module
 from sipcore.node import spool as spool_module

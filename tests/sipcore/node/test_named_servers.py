@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import uvloop
 
-from sipcore.apps.campus import CampusService
+from sipcore.apps.config import Listener, WorkerConfig
 from sipcore.bindings import Binding, BindingTable
+from sipcore.campus import CampusService
 from sipcore.locate import Candidate
 from sipcore.message import Request, Response, parse_auth_params, parse_message
-from sipcore.node.config import Listener, WorkerConfig
 from sipcore.node.journal import Journal
 from sipcore.node.server import Node
 from sipcore.node.spool import Spool
@@ -382,7 +382,7 @@ def test_a_dns_server_that_never_answers_delays_nobody_else(
                 caller.send(options.to_bytes(), serving.address)
                 response, _ = await caller.receive(2)
                 assert response.cseq_method == "OPTIONS"
-                assert len(serving.worker.servers.locator) == 40
+                assert len(serving.worker.next_hops.locator) == 40
 
     run(test)
 
@@ -413,7 +413,7 @@ def test_a_large_request_tries_tcp_first(tmp_path: Path, run: Callable[[Test], N
                 assert (await caller.final()).status == 200
                 again = message(port_of(caller.address), body=large)
                 refused = Candidate("TCP", "127.0.0.1", port, "")
-                serving.worker.servers.locator.dead.answered(refused)  # two minutes later
+                serving.worker.next_hops.locator.dead.answered(refused)  # two minutes later
                 async with await asyncio.start_server(accept, "127.0.0.1", port):
                     caller.send(again.to_bytes(), serving.address)
                     assert (await caller.final()).status == 200

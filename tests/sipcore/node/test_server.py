@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from sipcore.apps.campus import CampusService
+from sipcore.apps.config import Listener, WorkerConfig
 from sipcore.bindings import BindingChange, BindingTable, StoreResult
-from sipcore.calls import Call
-from sipcore.calls.call import journal_row
-from sipcore.node.config import Listener, WorkerConfig
+from sipcore.calls import Call, journal_row
+from sipcore.campus import CampusService
 from sipcore.node.journal import Journal
 from sipcore.node.server import Node
 from sipcore.node.spool import Spool

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from sipcore.node.config import Listener, StreamLimits
+from sipcore.apps.config import Listener, StreamLimits
 from sipcore.node.streams import StreamSet, source_of
 from sipcore.transport.flow import Flow
 from sipcore.transport.reach import Reach

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sipcore.node.config import Listener, StreamLimits
+from sipcore.apps.config import Listener, StreamLimits
 from sipcore.node.streams import StreamSet
 from sipcore.node.tls import Certificates
 from sipcore.transport.flow import Address, Flow

@@ -27,6 +27,7 @@ from tests.sipcore.simulation.world import (
 class Outgoing:
     """A request of ours and what came of it."""
 
+    phone: Phone
     request: Request
     destination: Address
     responses: list[Response] = field(default_factory=list)
@@ -44,6 +45,16 @@ class Outgoing:
         if self.finals:
             return self.finals[0].status
         return 408 if self.timed_out else 0
+
+    # --- owner of its client transaction ---------------------------------------------------------
+    def on_response(self, tx: object, response: Response, now: float) -> None:
+        self.responses.append(response)
+        self.phone.responded(self, response, now)
+
+    def on_timeout(self, tx: object, now: float) -> None:
+        self.timed_out = True
+
+    on_transport_failure = on_timeout
 
 
 @dataclass(slots=True)
@@ -176,12 +187,11 @@ class Phone:
         if dialog is not None:
             dialog.acknowledged = True
 
-    def server_ended(self, tx: ServerTransaction, now: float) -> None:
+    def server_ended(self, tx: object, now: float) -> None:
         pass
 
-    def response_received(self, tx: ClientTransaction, response: Response, now: float) -> None:
-        outgoing: Outgoing = tx.owner
-        outgoing.responses.append(response)
+    def responded(self, outgoing: Outgoing, response: Response, now: float) -> None:
+        """A response to a request of this phone."""
         if response.status < 200:
             return
         if outgoing.request.method == "INVITE" and response.status < 300:
@@ -193,17 +203,10 @@ class Phone:
         if outgoing.on_final is not None and len(outgoing.finals) == 1:
             outgoing.on_final(outgoing, response)
 
-    def client_timed_out(self, tx: ClientTransaction, now: float) -> None:
-        if tx.owner is not None:
-            tx.owner.timed_out = True
-
-    def client_failed(self, tx: ClientTransaction, now: float) -> None:
-        self.client_timed_out(tx, now)
-
     # --- sending -----------------------------------------------------------------------------
     def start(self, request: Request, destination: Address) -> Outgoing:
         """Send a request as a new transaction."""
-        outgoing = Outgoing(request, destination)
+        outgoing = Outgoing(self, request, destination)
         self._launch(outgoing)
         return outgoing
 
@@ -264,7 +267,7 @@ class Phone:
         ]
         request = Request.build("CANCEL", invite.uri_text, headers)
         flow = Flow(self.transport, self.address, outgoing.destination)
-        self.transactions.request(request, flow, self.network.now, Outgoing(request, flow.remote))
+        self.transactions.request(request, flow, self.network.now, Outgoing(self, request, flow.remote))
         self._set_timer()
 
     def _authenticate(self, outgoing: Outgoing, response: Response, now: float) -> None:

@@ -8,12 +8,12 @@ import pytest
 
 from sipcore.apps.after_hours import AfterHours
 from sipcore.apps.callback import Callback
-from sipcore.apps.campus import CampusService
 from sipcore.apps.echo import Echo
 from sipcore.apps.own_call import OwnCall
 from sipcore.apps.sdp import HOLD
 from sipcore.apps.user_agent import IncomingCall, OutgoingCall, UserAgent
 from sipcore.calls import Call
+from sipcore.campus import CampusService
 from sipcore.eventlog import Kind
 from sipcore.message import Request, Response
 from sipcore.routing import Fork, Group, Plan, Query
@@ -71,7 +71,7 @@ def make_world(size: Size, seed: int = 1, conditions: Conditions = KIND) -> Worl
 def desk(world: World) -> Desk:
     """One worker's."""
     service = cast("CampusService", world.workers[0].application)
-    return cast("Desk", service._services["desk"])
+    return cast("Desk", service.agents["desk"])
 
 
 def flush(world: World) -> None:
@@ -81,7 +81,7 @@ def flush(world: World) -> None:
 
 def services_hold_nothing(world: World) -> bool:
     services = [cast("CampusService", worker.application) for worker in world.workers]
-    return not any(len(agent) for service in services for agent in service._services.values())
+    return not any(len(agent) for service in services for agent in service.agents)
 
 
 def at_rest(world: World) -> None:
@@ -464,7 +464,7 @@ def test_an_administrator_ends_the_call_of_a_service(size: Size) -> None:
     world.run(20)
     worker = next(w for w in world.workers if len(w.calls))
     service = cast("CampusService", worker.application)
-    service.end_call(next(iter(worker.calls)), worker.now)
+    service.control.end_call(next(iter(worker.calls)), worker.now)
     for node in world.nodes:
         for slot in range(len(node.slots)):
             node.flush(slot)
@@ -603,7 +603,7 @@ def test_a_caller_without_contact_is_hung_up_by_a_service_too(size: Size) -> Non
     for worker in world.workers:
         service = cast("CampusService", worker.application)
         for call in worker.calls:
-            service.end_call(call, world.network.now)
+            service.control.end_call(call, world.network.now)
     for node in world.nodes:
         for slot in range(len(node.slots)):
             node.flush(slot)

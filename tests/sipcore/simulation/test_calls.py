@@ -6,6 +6,7 @@ import pytest
 
 from sipcore.eventlog import Kind
 from sipcore.message import Request
+from sipcore.proxy.branch import Branch
 from sipcore.transaction.client import InviteClientTransaction
 from sipcore.transport.memory import KIND, Conditions
 from tests.sipcore.simulation.phone import (
@@ -378,6 +379,8 @@ def test_an_answered_call_keeps_no_body_while_its_transactions_last(size: Size) 
         if isinstance(tx, InviteClientTransaction)
     ]
     assert len(accepted) == 1
-    assert accepted[0].owner.context.request.body == b""
+    branch = accepted[0].owner
+    assert isinstance(branch, Branch)
+    assert branch.fork.request.body == b""
     world.run(40)
     assert not any(len(worker.transactions) for worker in world.workers)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sipcore.apps.campus import CampusService
+from sipcore.campus import CampusService
 from sipcore.locate import Answer, Naptr, Srv
 from sipcore.message import Request, Response, parse_message
 from sipcore.transaction import ServerTransaction
@@ -71,7 +71,7 @@ def call(world: World, anna: Phone, target: str = FAR, method: str = "INVITE") -
     worker = world.nodes[0].slots[0].worker
     assert worker is not None
     call_id = anna._id()
-    while worker.config.slots > 1 and worker._slot_of(call_id) != 0:
+    while worker.config.slots > 1 and worker.slot_of(call_id) != 0:
         call_id = anna._id()
     request = anna.build(method, target, body=b"v=0\r\n", call_id=call_id)
     return anna.start(request, world.nodes[0].address)
@@ -747,7 +747,7 @@ def test_a_call_that_the_service_ends_reaches_a_named_route(size: Size) -> None:
         assert isinstance(application, CampusService)
         worker.now, worker.at = world.network.now, world.network.at
         for ongoing in list(worker.calls):
-            application.end_call(ongoing, world.network.now)
+            application.control.end_call(ongoing, world.network.now)
     for node in world.nodes:
         for slot in range(len(node.slots)):
             node.flush(slot)
@@ -787,8 +787,8 @@ def test_what_is_for_sips_never_leaves_in_the_open_for_a_name(size: Size) -> Non
         now, branch = world.network.now, worker.new_branch("0")
         request = one.build("INFO", target)
         request.remove("Via")
-        worker.servers.send_request(request.copy(), "sip:far.example;lr", None, now)
-        worker.servers.send_ack(request, "sip:far.example;lr", branch, now)
+        worker.next_hops.send_request(request.copy(), "sip:far.example;lr", None, now)
+        worker.next_hops.send_ack(request, "sip:far.example;lr", branch, now)
         world.nodes[0].flush(0)
         world.run(1)
         assert bool(one.heard) is arrives

@@ -137,7 +137,7 @@ def test_a_mistake_of_our_own_answers_500_and_ends_the_call(
     def broken(*args: object, **kw: object) -> None:
         raise RuntimeError("planted")
 
-    monkeypatch.setattr("sipcore.apps.campus.service.ResponseContext.start", broken)
+    monkeypatch.setattr("sipcore.proxy.ResponseContext.start", broken)
     call = anna.start(anna.build("INVITE", f"sip:bob@{DOMAIN}"), world.nodes[0].address)
     raised = 0
     while world.network.pending and raised < 10:
@@ -204,7 +204,7 @@ def test_a_response_whose_other_vias_are_gone_is_not_passed_on(size: Size) -> No
 def test_a_flood_of_names_to_look_up_is_bounded(size: Size) -> None:
     world = make_world(size)
     for worker in world.workers:
-        worker.servers.locator.most_waiting = 8
+        worker.next_hops.locator.most_waiting = 8
     anna = registered(world, "anna", "10.1.0.1")
     calls = []
     for i in range(200):
@@ -212,7 +212,7 @@ def test_a_flood_of_names_to_look_up_is_bounded(size: Size) -> None:
         request = anna.build("MESSAGE", f"sip:x@n{i}.example")
         calls.append(anna.start(request, world.nodes[0].address))
     world.run(2)
-    waiting = [len(worker.servers.locator) for worker in world.workers]
+    waiting = [len(worker.next_hops.locator) for worker in world.workers]
     assert set(waiting) <= {0, 8}
     assert sum(waiting) == 8 * len(world.nodes[0].slots)
     assert {call.status for call in calls} == {0, 500}  # the others are refused at once

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from sipcore.apps.campus import registrations
-from sipcore.apps.campus.rights import ACCOUNTS_AT_ONCE, RightsSweep
 from sipcore.bindings import BindingChange
-from sipcore.calls.call import AFTER_S, MOST_ANSWERS
+from sipcore.calls.call import MOST_ANSWERS
+from sipcore.calls.table import AFTER_S
+from sipcore.campus import registrations
+from sipcore.campus.rights import ACCOUNTS_AT_ONCE, RightsSweep
 from sipcore.directory import AccountState
 from sipcore.eventlog import Kind
 from sipcore.message import Request, parse_auth_params, parse_message

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from sipcore.apps.campus import CampusService
+from sipcore.campus import CampusService
 from sipcore.directory import AccountState
 from sipcore.eventlog import Kind
 from tests.sipcore.simulation.phone import Phone
@@ -21,7 +21,7 @@ ECHO = f"sip:echo@{DOMAIN}"
 def dialogs(world: World) -> int:
     """How many dialogs the services hold."""
     services = [cast("CampusService", worker.application) for worker in world.workers]
-    return sum(len(agent) for service in services for agent in service._services.values())
+    return sum(len(agent) for service in services for agent in service.agents)
 
 
 @pytest.fixture(params=SIZES, ids=["one worker", "two nodes of three"])

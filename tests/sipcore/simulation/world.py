@@ -15,16 +15,17 @@ from hashlib import md5, sha256
 from random import Random
 from typing import Any
 
-from sipcore.apps.campus import CampusService
+from sipcore.apps.config import Listener, WorkerConfig
 from sipcore.apps.echo import Echo
+from sipcore.apps.host import Outputs
 from sipcore.apps.user_agent import UserAgent
 from sipcore.bindings import BindingChange, BindingTable, MemoryBindingStore
-from sipcore.calls.call import journal_row
+from sipcore.calls import journal_row
+from sipcore.campus import CampusService
 from sipcore.directory import Account, Device, Directory, Domain, DomainAddress
 from sipcore.eventlog import Kind, Record, encode_line
 from sipcore.locate import Answer, Question
-from sipcore.node.config import Listener, WorkerConfig
-from sipcore.node.worker import Outputs, Worker
+from sipcore.node.worker import Worker
 from sipcore.registrar import RegistrarPolicy
 from sipcore.transport.flow import Address, Flow
 from sipcore.transport.memory import KIND, Conditions, MemoryNetwork, Receiver

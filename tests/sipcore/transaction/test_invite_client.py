@@ -169,7 +169,7 @@ def test_the_ack_of_a_failure_is_made_of_the_invite_and_the_responses_to(user: U
     invite.append("Via", "SIP/2.0/UDP 10.0.0.9;branch=z9hG4bKbelow")
     invite.append("Proxy-Require", "x")
     invite.uri_text = "sip:boris@10.0.0.7;transport=udp"
-    user.table.request(invite, UDP, 0.0, None)
+    user.table.request(invite, UDP, 0.0, user)
     answer = a_response(404, "INVITE", to_tag="boris")
     answer.set("CSeq", "77 INVITE")
     user.table.receive_response(answer, 0.0)
@@ -189,7 +189,7 @@ def test_the_ack_of_a_failure_is_made_of_the_invite_and_the_responses_to(user: U
 
 def test_only_the_topmost_of_vias_in_one_row_goes_into_the_ack(user: User) -> None:
     two = f"SIP/2.0/UDP 10.0.0.2;branch={BRANCH}, SIP/2.0/UDP 10.0.0.9;branch=z9hG4bKbelow"
-    user.table.request(a_request("INVITE", BRANCH, ("Via", two)), UDP, 0.0, None)
+    user.table.request(a_request("INVITE", BRANCH, ("Via", two)), UDP, 0.0, user)
     user.hear(404, "INVITE")
     ack = parse_message(user.sent[-1][1])
     assert ack.rows("via") == [f"SIP/2.0/UDP 10.0.0.2;branch={BRANCH}"]
@@ -281,7 +281,7 @@ def test_a_branch_cannot_be_used_twice(user: User) -> None:
 
 def test_owner_flow_and_branch_are_kept() -> None:
     user = User()
-    owner = object()
+    owner = User()
     request = a_request("INVITE")
     tx = user.table.request(request, TCP, 0.0, owner)
     assert (tx.owner, tx.flow, tx.branch, tx.request) == (owner, TCP, BRANCH, request)
@@ -289,7 +289,7 @@ def test_owner_flow_and_branch_are_kept() -> None:
 
 def test_a_failure_may_be_followed_by_another_try_from_within() -> None:
     class Stubborn(User):
-        def response_received(self, tx: object, response: Response, now: float) -> None:
+        def on_response(self, tx: object, response: Response, now: float) -> None:
             self.ask("INVITE", branch="z9hG4bKnext")
 
     user = Stubborn()

@@ -11,6 +11,7 @@ from sipcore.transport.flow import Flow
 from tests.sipcore.transaction.harness import (
     TCP,
     UDP,
+    Owner,
     User,
     a_request,
     a_response,
@@ -225,7 +226,7 @@ def test_an_ack_before_the_final_is_absorbed(user: User) -> None:
 
 def test_responses_go_out_on_the_flow_that_was_given(user: User) -> None:
     tx = user.serve("INVITE", TCP)
-    tx.owner = owner = object()
+    tx.owner = owner = Owner()
     tx.respond(a_response(180, "INVITE"), 0.0)
     user.receive(a_request("INVITE"), UDP)
     assert user.flows == [TCP, TCP]

@@ -9,12 +9,20 @@ import weakref
 import pytest
 
 from sipcore.message import Request, Response
-from sipcore.transaction import Input, State, Timers, Transaction
+from sipcore.transaction import (
+    ClientTransaction,
+    Input,
+    ServerTransaction,
+    State,
+    Timers,
+    Transaction,
+)
 from sipcore.transport.flow import Flow
 from tests.sipcore.transaction.harness import (
     MACHINES,
     TCP,
     UDP,
+    Owner,
     User,
     a_request,
     a_response,
@@ -196,18 +204,22 @@ def test_repr_of_what_waits_for_nothing() -> None:
     assert repr(user.table) == "<TransactionTable servers=1 clients=1 next=100.5>"
 
 
+def owned(tx: Transaction) -> Owner:
+    """The owner that a transaction has from now on, and nobody else holds."""
+    assert isinstance(tx, ClientTransaction | ServerTransaction)
+    owner = Owner()
+    tx.owner = owner
+    return owner
+
+
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("flow", [UDP, TCP])
 def test_a_transaction_that_ended_is_kept_alive_by_nothing(
     machine: type[Transaction], flow: Flow
 ) -> None:
-    class Owner:
-        pass
-
     user = User()
     tx = start(user, machine, flow)
-    tx.owner = Owner()
-    gone = weakref.ref(tx.owner)
+    gone = weakref.ref(owned(tx))
     method = tx.request.method
     if "Client" in machine.__name__:
         user.hear(486, method)
@@ -263,13 +275,13 @@ def test_advancing_too_early_changes_nothing() -> None:
 class Clumsy(User):
     """A transaction user whose every method raises."""
 
-    def response_received(self, tx: object, response: Response, now: float) -> None:
+    def on_response(self, tx: object, response: Response, now: float) -> None:
         raise RuntimeError
 
-    def client_timed_out(self, tx: object, now: float) -> None:
+    def on_timeout(self, tx: object, now: float) -> None:
         raise RuntimeError
 
-    def client_failed(self, tx: object, now: float) -> None:
+    def on_transport_failure(self, tx: object, now: float) -> None:
         raise RuntimeError
 
     def server_ended(self, tx: object, now: float) -> None:
@@ -299,7 +311,7 @@ def test_a_mistake_of_the_user_leaves_nothing_behind(method: str, flow: Flow) ->
 
 def test_the_user_may_use_the_branch_again_as_soon_as_it_is_free() -> None:
     class Hasty(User):
-        def response_received(self, tx: object, response: Response, now: float) -> None:
+        def on_response(self, tx: object, response: Response, now: float) -> None:
             self.table.transport_failed("z9hG4bKone", now)
             self.ask("MESSAGE")
 
@@ -325,7 +337,7 @@ def test_a_deadline_that_comes_nearer_replaces_the_one_before() -> None:
 
 def test_the_user_may_end_a_transaction_while_it_is_told_of_a_response() -> None:
     class Impatient(User):
-        def response_received(self, tx: object, response: Response, now: float) -> None:
+        def on_response(self, tx: object, response: Response, now: float) -> None:
             self.table.transport_failed("z9hG4bKone", now)
 
     user = Impatient()

@@ -7,7 +7,7 @@ import pytest
 from sipcore.errors import LocalProtocolError
 from sipcore.transaction import State, Timers
 from sipcore.transport.flow import Flow
-from tests.sipcore.transaction.harness import TCP, UDP, User, a_request, expect_state
+from tests.sipcore.transaction.harness import TCP, UDP, Owner, User, a_request, expect_state, owns
 
 
 @pytest.fixture
@@ -154,9 +154,9 @@ def test_a_response_after_the_final_is_our_own_mistake(user: User, second: int) 
 
 def test_a_completed_transaction_keeps_only_its_response(user: User) -> None:
     tx = user.serve("MESSAGE")
-    tx.owner = object()
+    tx.owner = Owner()
     request = tx.request
     user.answer(tx, 200)
-    assert tx.owner is None
+    assert not owns(tx)
     assert tx.request is not request
     assert tx.wire

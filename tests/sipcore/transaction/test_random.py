@@ -50,24 +50,24 @@ class Watcher(User):
         self.servers: list[ServerTransaction] = []
         self.clients: list[ClientTransaction] = []
         self.outcomes: dict[int, list[Any]] = {}
-        self.over: list[ServerTransaction] = []
+        self.over: list[object] = []
 
-    def outcome(self, tx: ClientTransaction, what: Any) -> None:
+    def outcome(self, tx: object, what: Any) -> None:
         self.outcomes.setdefault(id(tx), []).append(what)
 
-    def response_received(self, tx: ClientTransaction, response: Response, now: float) -> None:
+    def on_response(self, tx: object, response: Response, now: float) -> None:
         if response.status >= 200:
             self.outcome(tx, response.status)
         else:
             assert id(tx) not in self.outcomes, "a provisional after the outcome"
 
-    def client_timed_out(self, tx: ClientTransaction, now: float) -> None:
+    def on_timeout(self, tx: object, now: float) -> None:
         self.outcome(tx, "timed out")
 
-    def client_failed(self, tx: ClientTransaction, now: float) -> None:
+    def on_transport_failure(self, tx: object, now: float) -> None:
         self.outcome(tx, "failed")
 
-    def server_ended(self, tx: ServerTransaction, now: float) -> None:
+    def server_ended(self, tx: object, now: float) -> None:
         self.over.append(tx)
 
     # --- the steps of a script -----------------------------------------------------------------
@@ -108,7 +108,7 @@ class Watcher(User):
 
     def step_ask(self, method: str, branch: str, flow: Flow) -> None:
         try:
-            tx = self.table.request(a_request(method, branch), flow, self.now, None)
+            tx = self.table.request(a_request(method, branch), flow, self.now, self)
         except LocalProtocolError:
             return  # in use
         self.clients.append(tx)
@@ -141,7 +141,7 @@ class Watcher(User):
         self.until(self.now + 100)
         for client in self.clients:
             if client.state is State.PROCEEDING:
-                self.table.request(a_request("CANCEL", client.branch), UDP, self.now, None)
+                self.table.request(a_request("CANCEL", client.branch), UDP, self.now, self)
         self.until(self.now + 100)
 
 

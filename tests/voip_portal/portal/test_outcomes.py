@@ -3,7 +3,7 @@ import itertools
 import pytest
 from django.utils import translation
 
-from sipcore.apps.campus.accounting import cause_of
+from sipcore.campus.causes import cause_of
 from sipcore.eventlog import Cause, Side
 from voip_portal.portal.outcomes import ROWS, Row, Tone, outcome
 

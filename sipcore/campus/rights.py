@@ -7,10 +7,9 @@ looks at 30,000 of them no phone is answered.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from sipcore.node.worker import Worker
+from sipcore.apps.host import Host
 
 ACCOUNTS_AT_ONCE: Final = 200
 """Looked at in one step: some milliseconds where all of them lose their registrations."""
@@ -24,10 +23,10 @@ class RightsSweep:
     `take_back(account_ids, now)` removes what they must not hold.
     """
 
-    __slots__ = ("_take_back", "_waiting", "_worker")
+    __slots__ = ("_host", "_take_back", "_waiting")
 
-    def __init__(self, worker: Worker, take_back: Callable[[Sequence[int], float], None]) -> None:
-        self._worker = worker
+    def __init__(self, host: Host, take_back: Callable[[Sequence[int], float], None]) -> None:
+        self._host = host
         self._take_back = take_back
         self._waiting: set[int] = set()
 
@@ -45,6 +44,6 @@ class RightsSweep:
         step = [waiting.pop() for _ in range(min(ACCOUNTS_AT_ONCE, len(waiting)))]
         self._take_back(step, now)
         if waiting:
-            self._worker.wake(self, now + STEP_S)
+            self._host.wake(self, now + STEP_S)
         else:
-            self._worker.sleep(self)
+            self._host.sleep(self)

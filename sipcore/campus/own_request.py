@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from sipcore.apps.host import ResponseWaiter
 from sipcore.message import Request, Response
 from sipcore.transaction import ServerTransaction, TransactionTable
 from sipcore.transaction.states import State
 from sipcore.transport.flow import Flow
-
-if TYPE_CHECKING:
-    from sipcore.apps.user_agent import Waits
 
 
 class OwnTransaction(ServerTransaction):
@@ -21,7 +17,9 @@ class OwnTransaction(ServerTransaction):
 
     __slots__ = ("_waits",)
 
-    def __init__(self, home: TransactionTable, request: Request, flow: Flow, waits: Waits) -> None:
+    def __init__(
+        self, home: TransactionTable, request: Request, flow: Flow, waits: ResponseWaiter
+    ) -> None:
         super().__init__(home, "own", request, flow, State.PROCEEDING)
         self._waits = waits
 

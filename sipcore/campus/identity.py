@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from sipcore.apps.host import Host
 from sipcore.auth import Verdict, VerdictKind
 from sipcore.calls import CallToken
-from sipcore.calls.token import PARAMETER
-from sipcore.directory import Account, AccountState, Device
+from sipcore.campus.dialog_parts import token_in_route
+from sipcore.campus.incoming import STRANGER, Caller
+from sipcore.directory import Account, AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Kind, Record
 from sipcore.message import Request, Response, Uri, parse_uri
 from sipcore.routing import account_named
-
-if TYPE_CHECKING:
-    from sipcore.node.worker import Worker
-    from sipcore.transaction import ServerTransaction
-    from sipcore.transport.flow import Flow
+from sipcore.transaction import ServerTransaction
+from sipcore.transport.flow import Flow
 
 REFUSAL_RECORD_INTERVAL_S: Final = 2.0
 """At most one `auth.refused` record per source and username in this time; the rest is counted."""
@@ -28,31 +27,16 @@ ONLY_MD5_AGENTS: Final = ("baresip v0", "baresip v1", "baresip v2")
 man in the middle who could use this could as well take the other challenges out."""
 
 
-class Caller:
-    """The party that sent a request; `account` is None for a stranger and for a trusted peer."""
-
-    __slots__ = ("account", "device", "peer")
-
-    def __init__(self, account: Account | None, device: Device | None, peer: str = "") -> None:
-        self.account = account
-        self.device = device
-        self.peer = peer
-        """The domain of the trusted peer it is, or ""."""
-
-
-STRANGER: Final = Caller(None, None)
-
-
 class Identity:
     """Challenges and verifies; records refusals, throttled per source and username."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._refused: dict[tuple[str, str], tuple[float, int]] = {}
 
     def active_account(self, username: str) -> Account | None:
         """The account of these credentials. A suspended one looks the same as an unknown one."""
-        account = self._worker.directory.account_by_name(username)
+        account = self._host.directory.account_by_name(username)
         return account if account is not None and account.state is AccountState.ACTIVE else None
 
     def caller(
@@ -62,17 +46,17 @@ class Identity:
 
         A From in one of our domains must belong to the authenticated account: 407, then 403.
         """
-        worker = self._worker
+        host = self._host
         from_uri = request.from_.uri
-        domain = worker.domain_of(from_uri)
-        peer = worker.trusted_peer(flow)
+        domain = host.own.domain_of(from_uri)
+        peer = host.trusted_peer(flow)
         if peer and not self.names_one_of_us(from_uri):
             return Caller(None, None, peer)
         if domain is None:
             if from_uri.scheme in ("sip", "sips"):
                 return STRANGER
             # A number without a domain would look like one of ours on the phone that rings.
-            tx.respond(request.respond(403, "From Names No Domain", to_tag=worker.new_tag()), now)
+            tx.respond(request.respond(403, "From Names No Domain", to_tag=host.new_tag()), now)
             return None
         verdict = self.verify(request, flow, proxy=True, bound_to=request.call_id, domain=domain)
         if verdict.kind is not VerdictKind.OK:
@@ -81,17 +65,17 @@ class Identity:
                 return STRANGER
             self.challenge(tx, request, verdict, request.call_id, domain, now, proxy=True)
             return None
-        account = worker.directory.account_by_name(verdict.username)
-        owner = worker.directory.resolve(from_uri.user_decoded, domain)
+        account = host.directory.account_by_name(verdict.username)
+        owner = host.directory.resolve(from_uri.user_decoded, domain)
         if account is None or owner is None or owner.id != account.id:
-            tx.respond(request.respond(403, "From Not Yours", to_tag=worker.new_tag()), now)
+            tx.respond(request.respond(403, "From Not Yours", to_tag=host.new_tag()), now)
             return None
         return Caller(account, verdict.device)
 
     def names_one_of_us(self, uri: Uri) -> bool:
         """Whether a From is that of an account of ours, which nobody but its devices may say."""
-        worker = self._worker
-        return account_named(worker.directory, uri, worker.domain_of(uri)) is not None
+        host = self._host
+        return account_named(host.directory, uri, host.own.domain_of(uri)) is not None
 
     def _came_back(self, request: Request, domain: str) -> CallToken | None:
         """The token of an INVITE of one of us that was sent on to a foreign domain and came back.
@@ -101,14 +85,13 @@ class Identity:
         """
         if not request.has("record-route") or request.method != "INVITE":
             return None
-        worker = self._worker
-        owner = worker.directory.resolve(request.from_.uri.user_decoded, domain)
+        host = self._host
+        owner = host.directory.resolve(request.from_.uri.user_decoded, domain)
         if owner is None or owner.state is not AccountState.ACTIVE:
             return None
         for value in request.record_routes:
-            _, found, rest = value.partition(f";{PARAMETER}=")
-            text = rest.partition(">")[0].partition(";")[0]
-            token = worker.tokens.check(text, request.call_id) if found else None
+            text = token_in_route(value)
+            token = host.tokens.check(text, request.call_id) if text else None
             if token is not None and token.caller_line == owner.id:
                 return token if token.from_caller(request.from_tag) else None
         return None
@@ -118,23 +101,23 @@ class Identity:
 
         Asked of new requests alone: what is repeated belongs to a transaction.
         """
-        worker = self._worker
-        call = worker.calls.get(token.context)
-        return token.home != worker.home if call is None else call.answered_now is None
+        host = self._host
+        call = host.calls.get(token.context)
+        return token.home != host.home if call is None else call.answered_now is None
 
     def verify(
         self, request: Request, flow: Flow, *, proxy: bool, bound_to: str, domain: str
     ) -> Verdict:
         """Check the credentials of a request; a wrong one is recorded."""
-        worker = self._worker
-        known = worker.directory.domain(domain)
-        verdict = worker.authenticator.verify(
+        host = self._host
+        known = host.directory.domain(domain)
+        verdict = host.authenticator.verify(
             request,
             proxy,
             self.active_account,
-            worker.directory.realm,
+            host.directory.realm,
             bound_to,
-            worker.at,
+            host.at,
             algorithms=known.algorithms if known else ("MD5",),
         )
         sent = verdict.sent
@@ -158,11 +141,11 @@ class Identity:
         try:
             uri = parse_uri(text)
         except MalformedMessage:
-            hosts = (asked.host, *self._worker.config.own_hosts)
+            hosts = (asked.host, *self._host.config.own_hosts)
             return any(host and host.strip("[]") in text for host in hosts)
         if uri.scheme not in ("sip", "sips"):
             return uri.scheme == asked.scheme
-        return uri.host == asked.host or self._worker.domain_of(uri) is not None
+        return uri.host == asked.host or self._host.own.domain_of(uri) is not None
 
     def challenge(
         self,
@@ -181,17 +164,17 @@ class Identity:
 
     def plain_challenge(self, request: Request, flow: Flow) -> Response | None:
         """The challenge for a request without credentials; None where none is due."""
-        worker = self._worker
+        host = self._host
         if request.method == "REGISTER":
             uri = request.to.uri
-            domain = worker.domain_of(uri)
-            if domain is None or not worker.is_ours(request.uri):
+            domain = host.own.domain_of(uri)
+            if domain is None or not host.own.is_ours(request.uri):
                 return None
-            return self._challenge_response(request, False, worker.aor_of(uri), domain, False)
-        domain = worker.domain_of(request.from_.uri)
+            return self._challenge_response(request, False, host.own.aor_of(uri), domain, False)
+        domain = host.own.domain_of(request.from_.uri)
         if domain is None or request.max_forwards == 0:
             return None
-        if worker.trusted_peer(flow) and not self.names_one_of_us(request.from_.uri):
+        if host.trusted_peer(flow) and not self.names_one_of_us(request.from_.uri):
             return None
         if self._came_back(request, domain) is not None:
             return None
@@ -200,20 +183,20 @@ class Identity:
     def _challenge_response(
         self, request: Request, proxy: bool, bound_to: str, domain: str, stale: bool
     ) -> Response:
-        worker = self._worker
-        headers = worker.authenticator.challenge(
+        host = self._host
+        headers = host.authenticator.challenge(
             proxy,
-            worker.directory.realm,
+            host.directory.realm,
             self._offered(request, domain),
             bound_to,
-            worker.at,
+            host.at,
             stale=stale,
         )
         status = 407 if proxy else 401
         return request.respond(status, to_tag=request.stateless_tag, headers=headers)
 
     def _offered(self, request: Request, domain: str) -> tuple[str, ...]:
-        known = self._worker.directory.domain(domain)
+        known = self._host.directory.domain(domain)
         algorithms = known.algorithms if known else ("MD5",)
         if len(algorithms) > 1 and "MD5" in algorithms:
             agent = request.first("user-agent")
@@ -222,19 +205,19 @@ class Identity:
         return algorithms
 
     def _record_refusal(self, username: str, flow: Flow) -> None:
-        worker = self._worker
+        host = self._host
         key = (flow.remote[0], username[:64])
         last, count = self._refused.get(key, (float("-inf"), 0))
-        if worker.now - last < REFUSAL_RECORD_INTERVAL_S:
+        if host.now - last < REFUSAL_RECORD_INTERVAL_S:
             self._refused[key] = (last, count + 1)
             return
-        if len(self._refused) >= worker.config.max_refusal_sources:
+        if len(self._refused) >= host.config.max_refusal_sources:
             self._refused.pop(next(iter(self._refused)))
-        self._refused[key] = (worker.now, 0)
+        self._refused[key] = (host.now, 0)
         fields = {
             "username": key[1],
             "known": self.active_account(username) is not None,
             "source": key[0],
             "count": count + 1,
         }
-        worker.record(Record(Kind.AUTH_REFUSED, "", worker.at, fields))
+        host.record(Record(Kind.AUTH_REFUSED, "", host.at, fields))

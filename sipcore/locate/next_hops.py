@@ -1,17 +1,19 @@
-"""Where a worker's messages go when it is a name, or when the way they were to go is gone.
+"""Where a worker's messages go: next hops by address, by name, and when the way they had is gone.
 
-For branches of the proxy (`Servers` of the response context), for requests of our own and for ACKs,
-which have no transaction; and for responses whose connection or socket failed (RFC 3263 §5). Numeric
-next hops and flows never come here.
+For branches of the proxy, for requests of our own and for ACKs, which have no transaction; and for
+responses whose connection or socket failed (RFC 3263 §5).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from sipcore.errors import MalformedMessage
-from sipcore.locate import Answer, Candidate, Locator, Question, Search, destination
-from sipcore.locate.destination import DEFAULT_PORTS, way_back_of
+from sipcore.locate.answers import Answer, Question
+from sipcore.locate.destination import Candidate, destination, way_back_of
+from sipcore.locate.locator import Locator, Seeker
+from sipcore.locate.search import Search
 from sipcore.message import (
     BLANKS,
     Request,
@@ -23,13 +25,12 @@ from sipcore.message import (
     parse_via,
 )
 from sipcore.message.names import canonical
-from sipcore.transport.flow import Flow, bracketed, is_address
+from sipcore.message.uri import CACHED_LENGTH
+from sipcore.transaction.owners import ClientOwner
+from sipcore.transaction.sender import Sender
+from sipcore.transport.flow import DEFAULT_PORTS, Flow, bracketed, is_address
 
-if TYPE_CHECKING:
-    from sipcore.node.worker import Worker
-    from sipcore.proxy import Branch
-    from sipcore.transaction import ClientTransaction
-
+MAX_REMEMBERED_FLOWS: Final = 20_000
 MAX_WAYS_BACK: Final = 256
 """Transactions at a time whose responses look for another way."""
 WAY_BACK_S: Final = 32.0
@@ -38,46 +39,71 @@ MAX_TRIES_BACK: Final = 3
 """Other ways a response tries: the Via that names them is whoever's."""
 
 
-class ServerFinder:
-    """A worker's `Locator`, and all who seek by it."""
+class NextHops:
+    """A worker's `Locator`, and all who seek by it. `ask` has the DNS asked."""
 
-    def __init__(self, worker: Worker) -> None:
-        self._worker = worker
-        speaks = frozenset(
-            (listener.transport, ":" in listener.local[0]) for listener in worker.config.listeners
-        )
-        self.locator = Locator(speaks, worker.random, worker.ask, self._probe)
+    def __init__(
+        self,
+        sender: Sender,
+        ask: Callable[[Question], None],
+        new_call_id: Callable[[], str],
+    ) -> None:
+        self._sender = sender
+        self._new_call_id = new_call_id
+        speaks = frozenset((lt.transport, ":" in lt.local[0]) for lt in sender.own.listeners)
+        self.locator = Locator(speaks, sender.random, ask, self._probe)
+        self._flows: dict[str, Flow] = {}
+        """To contacts given by address: a phone's is the same for a long time."""
         self._ways_back: dict[str, _WayBack] = {}
 
-    # --- branches of the proxy ---------------------------------------------------------------
-    def look_up(self, branch: Branch, uri_text: str, now: float) -> None:
-        branch.search = self.locator.start(destination(parse_uri(uri_text)))
-        self.locator.seek(branch.search, branch, now)
+    # --- by address --------------------------------------------------------------------------
+    def flow_to(self, uri_text: str) -> Flow | None:
+        """The flow to a next hop given by address, None when its name must be looked up."""
+        flow = self._flows.get(uri_text)
+        return self._find_flow(uri_text) if flow is None else flow
 
-    def next_server(self, branch: Branch, now: float) -> None:
-        if branch.search is not None:
-            self.locator.seek(branch.search, branch, now)
-
-    def was_silent(self, branch: Branch, now: float) -> None:
-        self.note_silence(branch.search, now)
-
-    def answered(self, branch: Branch, response: Response, now: float) -> None:
-        self.note_answer(branch.search, response, now)
-
-    def flow_of(self, server: Candidate) -> Flow:
-        local = self._worker.local_address(server.transport, ":" in server.address)
-        # Whoever the DNS leads to must prove to be whom we asked for (RFC 5922 §4).
-        peer = server.domain if server.transport == "TLS" else ""
-        return Flow(server.transport, local, (server.address, server.port), 0, peer)
+    def _find_flow(self, uri_text: str) -> Flow | None:
+        wanted = destination(parse_uri(uri_text))
+        if wanted is None or not wanted.is_numeric:
+            return None
+        bare, transport = wanted.host, wanted.transport or ("TLS" if wanted.secure else "UDP")
+        local = self._sender.own.local_address(transport, ":" in bare)
+        if not local[1]:
+            return None  # what we do not speak is not replaced by something else
+        remote = (bare, wanted.port or DEFAULT_PORTS.get(transport, 5060))
+        flow = Flow(transport, local, remote, 0, wanted.domain if transport == "TLS" else "")
+        if len(self._flows) >= MAX_REMEMBERED_FLOWS:
+            self._flows.clear()
+        if len(uri_text) <= CACHED_LENGTH:
+            self._flows[uri_text] = flow
+        return flow
 
     def stream_instead(self, flow: Flow, now: float) -> Flow | None:
-        local = self._worker.local_address("TCP", ":" in flow.remote[0])
+        """The flow to the same peer for what is too large for a datagram, None if there is none."""
+        local = self._sender.own.local_address("TCP", ":" in flow.remote[0])
         if not local[1] or self.locator.dead.is_out(Candidate("TCP", *flow.remote, ""), now):
             return None
         return Flow("TCP", local, flow.remote)
 
     def stream_refused(self, flow: Flow, now: float) -> None:
+        """There is none after all."""
         self.locator.dead.silent(Candidate(flow.transport, *flow.remote, ""), now)
+
+    # --- by name -----------------------------------------------------------------------------
+    def search_for(self, uri_text: str) -> Search:
+        """A search for the servers of a next hop."""
+        return self.locator.start(destination(parse_uri(uri_text)))
+
+    def seek(self, search: Search, seeker: Seeker, now: float) -> None:
+        """Give the seeker the next server of a search: at once, or when answers have come."""
+        self.locator.seek(search, seeker, now)
+
+    def flow_of(self, server: Candidate) -> Flow:
+        """How a server is reached."""
+        local = self._sender.own.local_address(server.transport, ":" in server.address)
+        # Whoever the DNS leads to must prove to be whom we asked for (RFC 5922 §4).
+        peer = server.domain if server.transport == "TLS" else ""
+        return Flow(server.transport, local, (server.address, server.port), 0, peer)
 
     # --- what servers did --------------------------------------------------------------------
     def note_silence(self, search: Search | None, now: float) -> None:
@@ -100,38 +126,37 @@ class ServerFinder:
         self.locator.answered(question, answer, now)
 
     # --- what is not proxied with state --------------------------------------------------------
-    def send_request(self, request: Request, next_hop: str, owner: Any, now: float) -> None:
+    def send_request(self, request: Request, next_hop: str, owner: ClientOwner | None, now: float) -> None:
         """Send a request of our own, without Via, to a name; `owner` hears what comes of it.
 
         The owner is as that of a client transaction, or None.
         """
-        search = self.locator.start(destination(parse_uri(next_hop)))
-        OwnRequest(self._worker, request, search, owner).go(now)
+        OwnRequest(self, self._sender, request, self.search_for(next_hop), owner).go(now)
 
     def send_ack(self, ack: Request, next_hop: str, branch: str, now: float) -> None:
         """Send an ACK, without Via, to a name: to the same server every time (RFC 3263 §4.4)."""
         search = self.locator.start(destination(parse_uri(next_hop)), stateless=True)
-        self.locator.seek(search, _Stateless(self._worker, ack, branch), now)
+        self.seek(search, _Stateless(self, self._sender, ack, branch), now)
 
     def _probe(self, server: Candidate) -> None:
         """See whether a silent server is back."""
-        worker = self._worker
+        sender = self._sender
         uri = f"sip:{bracketed(server.address)}:{server.port}"
         if server.transport != "UDP":
             uri += f";transport={server.transport.lower()}"
         flow = self.flow_of(server)
-        host = bracketed(worker.advertised(flow)[0])
+        host = bracketed(sender.own.advertised(flow)[0])
         headers = [
             ("Max-Forwards", "70"),
-            ("From", f"<sip:{host}>;tag={worker.new_tag()}"),
+            ("From", f"<sip:{host}>;tag={sender.new_tag()}"),
             ("To", f"<{uri}>"),
-            ("Call-ID", worker.new_call_id()),
+            ("Call-ID", self._new_call_id()),
             ("CSeq", "1 OPTIONS"),
         ]
         search = self.locator.start(None)  # to this server and no other
-        request = OwnRequest(worker, Request.build("OPTIONS", uri, headers), search, None)
+        request = OwnRequest(self, sender, Request.build("OPTIONS", uri, headers), search, None)
         search.current = server
-        request.found(server, worker.now)
+        request.found(server, sender.now)
 
     # --- responses ---------------------------------------------------------------------------
     def response_failed(self, data: bytes, now: float) -> None:
@@ -151,7 +176,7 @@ class ServerFinder:
             via = parse_via(rows.get("via", ""))
         except MalformedMessage:
             return
-        tx = self._worker.transactions.find_server(via, method)
+        tx = self._sender.transactions.find_server(via, method)
         if tx is not None:
             self._other_way(via, method, tx.wire, now)
 
@@ -164,7 +189,7 @@ class ServerFinder:
         if way is None:
             if len(ways) >= MAX_WAYS_BACK:
                 return
-            way = ways[key] = _WayBack(self._worker, via, method, now + WAY_BACK_S)
+            way = ways[key] = _WayBack(self, self._sender, via, method, now + WAY_BACK_S)
         way.go_on(data, now)
 
 
@@ -174,17 +199,25 @@ class OwnRequest:
     __slots__ = (
         "_failure",
         "_heard",
+        "_hops",
         "_owner",
         "_request",
         "_search",
+        "_sender",
+        "_tx",
         "_was_sent",
-        "_worker",
-        "context",
-        "tx",
     )
 
-    def __init__(self, worker: Worker, request: Request, search: Search, owner: Any) -> None:
-        self._worker = worker
+    def __init__(
+        self,
+        hops: NextHops,
+        sender: Sender,
+        request: Request,
+        search: Search,
+        owner: ClientOwner | None,
+    ) -> None:
+        self._hops = hops
+        self._sender = sender
         self._request = request
         self._search = search
         self._owner = owner
@@ -192,28 +225,26 @@ class OwnRequest:
         self._was_sent = False
         self._failure: Response | None = None
         """The 503 of the server before, for when there is no other."""
-        self.context = self
-        """Owners of client transactions are branches, which have one."""
-        self.tx: ClientTransaction | None = None
+        self._tx: object = None
 
     def go(self, now: float) -> None:
-        self.tx = None
-        self._worker.servers.locator.seek(self._search, self, now)
+        self._tx = None
+        self._hops.seek(self._search, self, now)
 
     def found(self, server: Candidate | None, now: float) -> None:
-        worker = self._worker
+        sender = self._sender
         if server is None:
             self._give_up(now)
             return
-        flow = worker.servers.flow_of(server)
+        flow = self._hops.flow_of(server)
         if is_sips(self._request.uri_text) and not flow.secure:
-            worker.count("request not to be sent in the open")
+            sender.count("request not to be sent in the open")
             self._give_up(now)
             return
         copy = self._request.copy()
-        copy.push("Via", worker.via_value(flow, worker.new_branch("0")))
+        copy.push("Via", sender.own.via_value(flow, sender.new_branch("0")))
         self._heard = False
-        self.tx = worker.transactions.request(copy, flow, now, self)
+        self._tx = sender.transactions.request(copy, flow, now, self)
 
     def _give_up(self, now: float) -> None:
         """No server is left: what became of it at the last one is what became of it."""
@@ -221,23 +252,23 @@ class OwnRequest:
         if owner is None:
             return
         if self._failure is not None:
-            owner.context.on_response(owner, self._failure, now)
+            owner.on_response(self, self._failure, now)
         elif self._was_sent:
-            owner.context.on_timeout(owner, now)
+            owner.on_timeout(self, now)
         else:
-            owner.context.on_transport_failure(owner, now)
+            owner.on_transport_failure(self, now)
 
-    def on_response(self, branch: object, response: Response, now: float) -> None:
+    def on_response(self, tx: object, response: Response, now: float) -> None:
         self._heard = True
-        self._worker.servers.note_answer(self._search, response, now)
+        self._hops.note_answer(self._search, response, now)
         owner = self._owner
         if response.status == 503:
             self._failure = response
             self.go(now)
         elif owner is not None:
-            owner.context.on_response(owner, response, now)
+            owner.on_response(self, response, now)
 
-    def on_timeout(self, branch: object, now: float) -> None:
+    def on_timeout(self, tx: object, now: float) -> None:
         self._was_sent = True
         self._failure = None
         if self._heard:
@@ -245,36 +276,39 @@ class OwnRequest:
         else:
             self._next(now)
 
-    def on_transport_failure(self, branch: object, now: float) -> None:
+    def on_transport_failure(self, tx: object, now: float) -> None:
+        if tx is not self._tx:
+            return  # the ACK to a server that was left
         self._failure = None
         self._next(now)
 
     def _next(self, now: float) -> None:
-        self._worker.servers.note_silence(self._search, now)
+        self._hops.note_silence(self._search, now)
         self.go(now)
 
 
 class _Stateless:
     """A message that is sent once."""
 
-    __slots__ = ("_branch", "_message", "_worker")
+    __slots__ = ("_branch", "_hops", "_message", "_sender")
 
-    def __init__(self, worker: Worker, message: Request, branch: str) -> None:
-        self._worker = worker
+    def __init__(self, hops: NextHops, sender: Sender, message: Request, branch: str) -> None:
+        self._hops = hops
+        self._sender = sender
         self._message = message
         self._branch = branch
 
     def found(self, server: Candidate | None, now: float) -> None:
-        worker = self._worker
+        sender = self._sender
         if server is None:
-            worker.count("ack to nowhere")
+            sender.count("ack to nowhere")
             return
-        flow = worker.servers.flow_of(server)
+        flow = self._hops.flow_of(server)
         if is_sips(self._message.uri_text) and not flow.secure:
-            worker.count("ack not to be sent in the open")
+            sender.count("ack not to be sent in the open")
             return
-        self._message.push("Via", worker.via_value(flow, self._branch))
-        worker.send(flow, self._message.to_bytes())
+        self._message.push("Via", sender.own.via_value(flow, self._branch))
+        sender.send(flow, self._message.to_bytes())
 
 
 class _WayBack:
@@ -286,25 +320,29 @@ class _WayBack:
     __slots__ = (
         "_data",
         "_failed",
+        "_hops",
         "_method",
         "_search",
+        "_sender",
         "_tries",
         "_via",
         "_waiting",
-        "_worker",
         "until",
     )
 
-    def __init__(self, worker: Worker, via: Via, method: str, until: float) -> None:
+    def __init__(
+        self, hops: NextHops, sender: Sender, via: Via, method: str, until: float
+    ) -> None:
         self.until = until
-        self._worker = worker
+        self._hops = hops
+        self._sender = sender
         self._via = via
         self._method = method
         self._data = b""
         self._tries = 0
         self._waiting = False
         wanted = way_back_of(via)
-        self._search = worker.servers.locator.start(wanted)
+        self._search = hops.locator.start(wanted)
         source = via.received or wanted.host
         port = wanted.port or DEFAULT_PORTS.get(via.transport, 5060)
         first = Candidate(via.transport, source, port, wanted.domain)
@@ -320,7 +358,7 @@ class _WayBack:
         if self._waiting or self._tries >= MAX_TRIES_BACK:
             return
         self._waiting = True
-        self._worker.servers.locator.seek(self._search, self, now)
+        self._hops.seek(self._search, self, now)
 
     def found(self, server: Candidate | None, now: float) -> None:
         self._waiting = False
@@ -331,13 +369,12 @@ class _WayBack:
             return
         self._failed.add(server)
         self._tries += 1
-        worker = self._worker
-        flow = worker.servers.flow_of(server)
-        tx = worker.transactions.find_server(self._via, self._method)
+        flow = self._hops.flow_of(server)
+        tx = self._sender.transactions.find_server(self._via, self._method)
         if tx is not None:
             tx.flow = flow
         if self._data:
-            worker.send(flow, self._data)
+            self._sender.send(flow, self._data)
 
 
 def retry_after_s(response: Response) -> float:
@@ -364,4 +401,4 @@ def branch_of_datagram(start: bytes) -> str:
     return ""
 
 
-__all__ = ["OwnRequest", "ServerFinder", "branch_of_datagram", "retry_after_s"]
+__all__ = ["NextHops", "OwnRequest", "branch_of_datagram", "retry_after_s"]

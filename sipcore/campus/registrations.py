@@ -10,22 +10,19 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sipcore.apps.bodies import NO_ENCODING, is_required
-from sipcore.apps.campus.identity import Identity
+from sipcore.apps.host import Host
 from sipcore.auth import VerdictKind
 from sipcore.bindings import Binding, BindingChange, StoreResult
+from sipcore.campus.identity import Identity
 from sipcore.directory import Account, AccountState, Device
 from sipcore.eventlog import Kind, Record
 from sipcore.message import Request, Response
 from sipcore.registrar import Reply, answer, process, refuse_unsupported
-from sipcore.transaction import MergedRequests
-
-if TYPE_CHECKING:
-    from sipcore.node.worker import Worker
-    from sipcore.transaction import ServerTransaction
-    from sipcore.transport.flow import Flow
+from sipcore.transaction import MergedRequests, ServerTransaction
+from sipcore.transport.flow import Flow
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +70,8 @@ class Pending(NamedTuple):
 class Registrations:
     """The registrar's place in a worker."""
 
-    def __init__(self, worker: Worker, identity: Identity, merged: MergedRequests) -> None:
-        self._worker = worker
+    def __init__(self, host: Host, identity: Identity, merged: MergedRequests) -> None:
+        self._host = host
         self._identity = identity
         self._merged = merged
         self._waiting: dict[int, deque[Pending]] = {}
@@ -83,8 +80,8 @@ class Registrations:
         """The accounts that registered by each connection, the last ones."""
         self._undone: dict[tuple[int, Lost | None], None] = {}
         """Removals that the store did not take: whose, and why."""
-        for line_id in worker.bindings.line_ids():
-            for binding in worker.bindings.bindings(line_id, 0.0):
+        for line_id in host.bindings.line_ids():
+            for binding in host.bindings.bindings(line_id, 0.0):
                 self._look_after(binding, 0.0)
 
     def __len__(self) -> int:
@@ -92,33 +89,33 @@ class Registrations:
 
     def handle(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
         """A REGISTER (RFC 3261 §10.3)."""
-        worker = self._worker
-        refused = refuse_unsupported(request, worker.config.registrar)
+        host = self._host
+        refused = refuse_unsupported(request, host.config.registrar)
         if refused is not None:
             tx.respond(refused, now)
             return
         if is_required(request):
-            tx.respond(request.respond(415, to_tag=worker.new_tag(), headers=[NO_ENCODING]), now)
+            tx.respond(request.respond(415, to_tag=host.new_tag(), headers=[NO_ENCODING]), now)
             return
-        domain = worker.domain_of(request.to.uri)
+        domain = host.own.domain_of(request.to.uri)
         asked = request.uri.host
-        if domain is None or (asked != domain and asked in worker.directory.domains):
-            tx.respond(request.respond(404, to_tag=worker.new_tag()), now)
+        if domain is None or (asked != domain and asked in host.directory.domains):
+            tx.respond(request.respond(404, to_tag=host.new_tag()), now)
             return
-        bound_to = worker.aor_of(request.to.uri)
+        bound_to = host.own.aor_of(request.to.uri)
         verdict = self._identity.verify(
             request, flow, proxy=False, bound_to=bound_to, domain=domain
         )
         if verdict.kind is not VerdictKind.OK:
             self._identity.challenge(tx, request, verdict, bound_to, domain, now, proxy=False)
             return
-        account = worker.directory.resolve(request.to.uri.user_decoded, domain)
+        account = host.directory.resolve(request.to.uri.user_decoded, domain)
         if account is None:
-            tx.respond(request.respond(404, to_tag=worker.new_tag()), now)
+            tx.respond(request.respond(404, to_tag=host.new_tag()), now)
             return
         if account.username != verdict.username:
             # Third-party registration: only the owner of an address-of-record may bind it.
-            tx.respond(request.respond(403, "To Not Yours", to_tag=worker.new_tag()), now)
+            tx.respond(request.respond(403, "To Not Yours", to_tag=host.new_tag()), now)
             return
         self._merged.accept(tx, request, now)
         info = verdict.authentication_info()
@@ -148,20 +145,20 @@ class Registrations:
                 change = None
             if change is not None:
                 self._changes[line_id] = change
-                self._worker.write(change)
+                self._host.write(change)
                 return
             queue.popleft()
         del self._waiting[line_id]
 
     def _change_for(self, pending: Pending, now: float) -> BindingChange | None:
         """The change to write, or None when the request has been answered without one."""
-        worker = self._worker
+        host = self._host
         line_id = pending.account.id
-        bindings = worker.bindings.bindings(line_id, worker.at)
-        version = worker.bindings.version(line_id)
+        bindings = host.bindings.bindings(line_id, host.at)
+        version = host.bindings.version(line_id)
         if pending.request is None or pending.tx is None:
             return self._removal(pending, bindings, version)
-        account = worker.directory.account(line_id)
+        account = host.directory.account(line_id)
         if account is not pending.account and not _may_register(account, pending.device):
             self._refuse(pending, 403, now)
             return None
@@ -172,10 +169,10 @@ class Registrations:
             pending.flow,
             bindings,
             version,
-            worker.at,
-            worker.config.registrar,
-            worker.config.node,
-            worker.leads_back,
+            host.at,
+            host.config.registrar,
+            host.config.node,
+            host.own.leads_back,
         )
         if isinstance(outcome, Reply):
             _respond(pending, pending.tx, outcome.response, now)
@@ -184,22 +181,22 @@ class Registrations:
 
     def stored(self, line_id: int, result: StoreResult, now: float) -> None:
         """The store's answer to the change that was written for this line."""
-        worker = self._worker
+        host = self._host
         queue = self._waiting.get(line_id)
         change = self._changes.pop(line_id, None)
         if queue is None or change is None:
             return
         pending = queue.popleft()
         if result.ok:
-            before = {b.key for b in worker.bindings.bindings(line_id, worker.at)}
-            worker.bindings.apply(change)
+            before = {b.key for b in host.bindings.bindings(line_id, host.at)}
+            host.bindings.apply(change)
             self._record(pending, change, before)
             try:
                 self._acknowledge(pending, now)
             except Exception:
                 log.exception("a REGISTER of line %d is not answered", line_id)
                 self._refuse(pending, 500, now)
-            if worker.directory.account(line_id) is not pending.account:
+            if host.directory.account(line_id) is not pending.account:
                 # Suspended or revoked while the store was writing: what it wrote goes again.
                 self._enqueue_removal(line_id, queue)
         elif result.bindings is None or pending.attempt >= MAX_ATTEMPTS:
@@ -207,31 +204,31 @@ class Registrations:
             if pending.request is None:
                 self._try_later(line_id, pending.lost, now)
         else:
-            worker.bindings.replace(line_id, result.version, result.bindings)
+            host.bindings.replace(line_id, result.version, result.bindings)
             queue.appendleft(pending._replace(attempt=pending.attempt + 1))
         self._work(line_id, now)
 
     def _acknowledge(self, pending: Pending, now: float) -> None:
         if pending.tx is None or pending.request is None:
             return
-        worker = self._worker
-        live = worker.bindings.bindings(pending.account.id, worker.at)
-        response = answer(pending.request, live, worker.at, worker.config.registrar)
+        host = self._host
+        live = host.bindings.bindings(pending.account.id, host.at)
+        response = answer(pending.request, live, host.at, host.config.registrar)
         _respond(pending, pending.tx, response, now)
 
     def _refuse(self, pending: Pending, status: int, now: float) -> None:
         if pending.tx is not None and pending.request is not None:
             headers = [("Retry-After", "5")] if status == 503 else []
-            tag = self._worker.new_tag()
+            tag = self._host.new_tag()
             pending.tx.respond(pending.request.respond(status, to_tag=tag, headers=headers), now)
 
     def _record(self, pending: Pending, change: BindingChange, before: set[str]) -> None:
         """A record for each contact that came or went; a mere refresh writes none."""
         if not change.upserts and not change.deletes:
             return
-        worker = self._worker
+        host = self._host
         for binding in change.upserts:
-            self._look_after(binding, worker.now)
+            self._look_after(binding, host.now)
             if binding.key not in before:
                 source = pending.flow.remote[0] if pending.flow else ""
                 fields = {
@@ -241,19 +238,19 @@ class Registrations:
                     "user_agent": binding.user_agent[:200],
                     "source": source,
                 }
-                worker.record(Record(Kind.REGISTER_NEW, "", worker.at, fields))
+                host.record(Record(Kind.REGISTER_NEW, "", host.at, fields))
         for key in change.deletes:
             why = "phone" if pending.request is not None else "flow" if pending.lost else "service"
             fields = {"line": change.line_id, "contact": key[:200], "why": why}
-            worker.record(Record(Kind.REGISTER_GONE, "", worker.at, fields))
+            host.record(Record(Kind.REGISTER_GONE, "", host.at, fields))
 
     # --- removals by the service ---------------------------------------------------------------
     def drop_lost_rights(self, account_ids: Iterable[int], now: float) -> None:
         """Remove bindings whose account or device may no longer register."""
-        worker = self._worker
+        host = self._host
         for account_id in account_ids:
-            account = worker.directory.account(account_id)
-            live = worker.bindings.bindings(account_id, worker.at)
+            account = host.directory.account(account_id)
+            live = host.bindings.bindings(account_id, host.at)
             if any(not allowed(account, b) for b in live):
                 holder = _holder(account_id, account)
                 self._enqueue(Pending(None, None, holder, None, None), now)
@@ -261,15 +258,15 @@ class Registrations:
     def _try_later(self, line_id: int, lost: Lost | None, now: float) -> None:
         """A phone whose request was refused asks again; for a removal nobody else would."""
         if not self._undone:
-            self._worker.wake(self, now + RETRY_S)
+            self._host.wake(self, now + RETRY_S)
         self._undone[line_id, lost] = None
 
     def advance(self, now: float) -> None:
         """Try again what the store did not take."""
-        self._worker.sleep(self)
+        self._host.sleep(self)
         undone, self._undone = self._undone, {}
         for line_id, lost in undone:
-            holder = _holder(line_id, self._worker.directory.account(line_id))
+            holder = _holder(line_id, self._host.directory.account(line_id))
             self._enqueue(Pending(None, None, holder, None, None, lost=lost), now)
 
     # --- flows ---------------------------------------------------------------------------------
@@ -280,8 +277,8 @@ class Registrations:
             return
         if flow.connection:
             self._remember(flow, binding.line_id)
-        elif not flow.reliable and self._worker.has_socket(flow):
-            self._worker.keep_alives.add(flow, binding.line_id, now)
+        elif not flow.reliable and self._host.own.has_socket(flow):
+            self._host.keep_alives.add(flow, binding.line_id, now)
 
     def _remember(self, flow: Flow, line_id: int) -> None:
         """This account registers by this connection."""
@@ -300,18 +297,18 @@ class Registrations:
 
     def remove_lost(self, line_id: int, lost: Lost, now: float) -> None:
         """Remove the bindings of an account that lead nowhere."""
-        worker = self._worker
+        host = self._host
         waiting = self._waiting.get(line_id, ())
         if any(pending.lost == lost for pending in waiting):
             return  # it is being done
-        live = worker.bindings.bindings(line_id, worker.at)
+        live = host.bindings.bindings(line_id, host.at)
         if waiting or any(lost.is_of(b) for b in live):
-            holder = _holder(line_id, worker.directory.account(line_id))
+            holder = _holder(line_id, host.directory.account(line_id))
             self._enqueue(Pending(None, None, holder, None, None, lost=lost), now)
 
     def _enqueue_removal(self, line_id: int, queue: deque[Pending]) -> None:
-        account = self._worker.directory.account(line_id)
-        live = self._worker.bindings.bindings(line_id, self._worker.at)
+        account = self._host.directory.account(line_id)
+        live = self._host.bindings.bindings(line_id, self._host.at)
         if any(not allowed(account, binding) for binding in live):
             queue.appendleft(Pending(None, None, _holder(line_id, account), None, None))
 
@@ -319,7 +316,7 @@ class Registrations:
         self, pending: Pending, bindings: list[Binding], version: int
     ) -> BindingChange | None:
         line_id = pending.account.id
-        account = self._worker.directory.account(line_id)
+        account = self._host.directory.account(line_id)
         lost = pending.lost
         if lost is not None:
             gone = tuple(b.key for b in bindings if lost.is_of(b))

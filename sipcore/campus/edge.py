@@ -9,41 +9,50 @@ nothing to ask him for. The server asks for it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from sipcore.apps.host import Host
 from sipcore.bindings import FlowToken, FlowTokens
 from sipcore.errors import MalformedMessage
 from sipcore.message import Request, is_sips, parse_uri
-from sipcore.proxy import OwnRoute, ResponseContext
+from sipcore.proxy import OwnRoute, Purpose, ResponseContext
 from sipcore.routing import Group, Target
-from sipcore.transport.flow import Flow, bracketed
-
-if TYPE_CHECKING:
-    from sipcore.node.worker import Worker
-    from sipcore.transaction import ServerTransaction
+from sipcore.transaction import ServerTransaction
+from sipcore.transport.flow import Flow
+from sipcore.transport.own_addresses import OwnAddresses
 
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 """What makes a dialog: inside it the flow must be found again, so we stay on its path."""
 
 
-class Passage:
-    """A request that passes the edge; the `account` of its response context."""
+class EdgeRelay(Purpose):
+    """A request that passes the edge."""
 
-    __slots__ = ("secure", "token")
+    __slots__ = ("_own", "secure", "token")
 
-    def __init__(self, token: str, secure: bool) -> None:
+    def __init__(self, own: OwnAddresses, token: str, secure: bool) -> None:
+        self._own = own
         self.token = token
         """Of the phone's flow, where we stay on the path; else empty."""
         self.secure = secure
         """Whether the Request-URI is a sips URI, so that ours must be one."""
 
+    def record_route(self, target: Target, incoming: Flow, outgoing: Flow) -> str | None:
+        """Our Record-Route with the token of the phone's flow; two where the transport changes."""
+        if not self.token:
+            return None
+        secure = self.secure
+        return self._own.record_routes(
+            incoming, outgoing, self.token, secure=secure, leaves_secure=secure
+        )
+
 
 class Edge:
     """The edge proxy's place in a worker."""
 
-    def __init__(self, worker: Worker) -> None:
-        config = worker.config
-        self._worker = worker
+    def __init__(self, host: Host) -> None:
+        config = host.config
+        self._host = host
         self._hops = {name.lower(): hop for name, hop in config.edge_for.items()}
         for hop in self._hops.values():
             parse_uri(hop)
@@ -61,7 +70,7 @@ class Edge:
             uri = request.routes[0].uri
         except (MalformedMessage, IndexError):
             return False
-        return self._worker.is_ours(uri) and self._tokens.check(uri.user) is not None
+        return self._host.own.is_ours(uri) and self._tokens.check(uri.user) is not None
 
     # --- requests for the domains, from phones ---------------------------------------------------
     def relay(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
@@ -72,12 +81,12 @@ class Edge:
         if request.method == "REGISTER":
             if is_first_hop:
                 token = self._tokens.make(flow, domain)
-                request.push("Path", self._uri(flow, token, secure, ";ob"))
+                request.push("Path", self._host.own.route_value(flow, token, ";ob", secure))
         elif is_first_hop and request.method in DIALOG_METHODS:
             token = self._tokens.make(flow, domain)
-        passage = Passage("" if request.method == "REGISTER" else token, secure)
+        relay = EdgeRelay(self._host.own, "" if request.method == "REGISTER" else token, secure)
         target = Target(request.uri_text, hop=self._hops[domain])
-        self._start(tx, request, target, passage, now)
+        self._start(tx, request, target, relay, now)
 
     # --- requests with a token --------------------------------------------------------------------
     def take(
@@ -86,19 +95,19 @@ class Edge:
         """Deal with a request whose Route of ours names a flow; False when it names none."""
         if own.uri is None or not own.uri.user or not self._hops:
             return False
-        worker = self._worker
+        host = self._host
         token = self._tokens.check(own.uri.user)
         if token is None:
-            tx.respond(request.respond(403, "Flow Token Not Ours", to_tag=worker.new_tag()), now)
+            tx.respond(request.respond(403, "Flow Token Not Ours", to_tag=host.new_tag()), now)
             return True
         target = self._target(request, token, own, flow)
         if target is None:
-            tx.respond(request.respond(430, to_tag=worker.new_tag()), now)
+            tx.respond(request.respond(430, to_tag=host.new_tag()), now)
             return True
         is_new = not request.to_tag and request.method in DIALOG_METHODS
         stays = is_new and ("ob" in own.uri.params or flow == token.flow)
-        passage = Passage(own.uri.user if stays else "", is_sips(request.uri_text))
-        self._start(tx, request, target, passage, now, tells_of_flows=flow != token.flow)
+        relay = EdgeRelay(host.own, own.uri.user if stays else "", is_sips(request.uri_text))
+        self._start(tx, request, target, relay, now, tells_of_flows=flow != token.flow)
         return True
 
     def ack_target(self, request: Request, flow: Flow, own: OwnRoute) -> Target | None:
@@ -112,13 +121,13 @@ class Edge:
         self, request: Request, token: FlowToken, own: OwnRoute, flow: Flow
     ) -> Target | None:
         """Where a request with this token goes; None when its flow is gone."""
-        worker = self._worker
+        host = self._host
         if flow == token.flow:  # it comes from the phone (§5.3.2)
             hop = self._hops.get(token.domain)
             return None if hop is None else Target(request.uri_text, hop=hop)
-        if token.node_number != worker.config.node_number and own.uri is not None:
+        if token.node_number != host.config.node_number and own.uri is not None:
             return Target(request.uri_text, None, (f"<{own.uri.text}>",))
-        if not worker.has_socket(token.flow):
+        if not host.own.has_socket(token.flow):
             return None
         if token.flow.reliable and not self._tokens.is_of_this_life(token):
             return None
@@ -130,29 +139,13 @@ class Edge:
         tx: ServerTransaction,
         request: Request,
         target: Target,
-        passage: Passage,
+        relay: EdgeRelay,
         now: float,
         *,
         tells_of_flows: bool = False,
     ) -> None:
         groups = (Group((target,)),)
-        context = ResponseContext(self._worker, tx, request, groups, account=passage)
-        context.tells_of_flows = tells_of_flows
-        tx.owner = context
+        context = ResponseContext(
+            self._host, tx, request, groups, relay, tells_of_flows=tells_of_flows
+        )
         context.start(now)
-
-    def record_route(self, passage: Passage, incoming: Flow, outgoing: Flow) -> str | None:
-        """Our Record-Route with the token of the phone's flow; two where the transport changes."""
-        if not passage.token:
-            return None
-        inner = self._uri(incoming, passage.token, passage.secure)
-        if incoming.transport == outgoing.transport and incoming.local == outgoing.local:
-            return inner
-        return f"{self._uri(outgoing, passage.token, passage.secure)}, {inner}"
-
-    def _uri(self, flow: Flow, token: str, secure: bool, params: str = "") -> str:
-        host, port = self._worker.advertised(flow)
-        if secure:
-            return f"<sips:{token}@{bracketed(host)}:{port};lr{params}>"
-        kind = "" if flow.transport == "UDP" else f";transport={flow.transport.lower()}"
-        return f"<sip:{token}@{bracketed(host)}:{port}{kind};lr{params}>"

@@ -1,0 +1,351 @@
+"""Admission: a new request from its arrival to a plan that is walked.
+
+Who is calling, what is decided, what must be asked outside, whether a limit is reached, and then the
+plan. Where it has to wait it owns the server transaction and goes on with the answer.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sipcore.apps.host import Host, ResponseWaiter
+from sipcore.apps.own_call import OutgoingCall
+from sipcore.bindings import Binding
+from sipcore.calls import Call
+from sipcore.campus.agents import Agents
+from sipcore.campus.assertions import asserted_identities
+from sipcore.campus.call_control import CallControl
+from sipcore.campus.causes import end_unanswered
+from sipcore.campus.dialog_parts import flow_behind_contact, is_too_much_to_keep
+from sipcore.campus.identity import Identity
+from sipcore.campus.incoming import Caller, Incoming
+from sipcore.campus.own_request import OwnTransaction
+from sipcore.campus.placed_call import PlacedCall
+from sipcore.campus.session_refusal import refused_session
+from sipcore.directory import Account, AccountState
+from sipcore.errors import MalformedMessage
+from sipcore.locate import Answer
+from sipcore.message import Request, Uri
+from sipcore.proxy import ResponseContext, ask_for_timer
+from sipcore.proxy.purpose import JUST_FORWARD
+from sipcore.routing import Ask, Fork, Group, Plan, Query, Refuse, Relay, Service, decide
+from sipcore.transaction import MergedRequests
+
+TOO_MANY_CALLS: Final = Refuse(
+    403,
+    "Too Many Calls",
+    reason='SIP;cause=403;text="Too many calls of this account go on at once"',
+    trace=("too many calls",),
+)
+
+
+class Admissions:
+    """What all admissions of a worker share, and the steps that need no waiting."""
+
+    def __init__(
+        self,
+        host: Host,
+        identity: Identity,
+        merged: MergedRequests,
+        agents: Agents,
+        control: CallControl,
+    ) -> None:
+        self.host = host
+        self.identity = identity
+        self.merged = merged
+        self.agents = agents
+        self.control = control
+
+    # --- deciding ------------------------------------------------------------------------------
+    def query(
+        self, request: Request, uri: Uri, uri_text: str, caller: Caller, enum_suffix: str = ""
+    ) -> Query:
+        """The question where a request of this caller goes that asks for this URI."""
+        own = self.host.own
+        return Query(
+            request.method,
+            uri,
+            uri_text,
+            own.domain_of(uri) if own.is_ours(uri) else None,
+            caller.account,
+            self.agents.names,
+            is_trusted=bool(caller.peer),
+            enum_suffix=enum_suffix,
+        )
+
+    def decide(self, query: Query) -> Plan | Ask:
+        """The plan for a query, before any service has changed it."""
+        return decide(self.host.directory, self._live_bindings, query)
+
+    def plan(self, query: Query) -> Plan:
+        """The plan for a query for which nothing is asked outside, as the services want it."""
+        return self.agents.plan(query, plan_at_once(self.decide(query)))
+
+    def _live_bindings(self, line_id: int) -> list[Binding]:
+        return self.host.bindings.bindings(line_id, self.host.at)
+
+    # --- limits --------------------------------------------------------------------------------
+    def refuse_merged(self, incoming: Incoming, now: float) -> bool:
+        """Refuse a request that somebody has forked and that came here twice (§8.2.2.2)."""
+        if not self.merged.has_other(incoming.request):
+            return False
+        tag = self.host.new_tag()
+        incoming.tx.respond(incoming.request.respond(482, "Merged Request", to_tag=tag), now)
+        return True
+
+    def follow(self, incoming: Incoming, plan: Plan, now: float) -> None:
+        """Do what the plan says, unless what is asked of us goes too far."""
+        caller, request = incoming.caller, incoming.request
+        if isinstance(plan, Service):
+            if caller.account is None and not self.agents[plan.name].takes_strangers:
+                plan = Refuse(503, trace=("too many strangers",))
+            elif self.refuse_merged(incoming, now):
+                return
+        if request.method != "INVITE":
+            self._carry_out(incoming, plan, None, now)
+        elif not refused_session(self.host, incoming.tx, request, now):
+            if self._has_too_many_calls(caller):
+                plan = TOO_MANY_CALLS
+            self._place_call(incoming, plan, now)
+
+    def _has_too_many_calls(self, caller: Caller) -> bool:
+        account, host = caller.account, self.host
+        return (
+            account is not None
+            and host.calls.placed_by(account.id) >= host.config.max_calls_per_account
+        )
+
+    # --- placing -------------------------------------------------------------------------------
+    def _place_call(
+        self, incoming: Incoming, plan: Plan, now: float, own: OutgoingCall | None = None
+    ) -> None:
+        """Admit an INVITE: from here to its end it is an ongoing call. `own`: we placed it."""
+        host, request, caller = self.host, incoming.request, incoming.caller
+        if is_too_much_to_keep(request):
+            incoming.tx.respond(request.respond(513, to_tag=host.new_tag()), now)
+            return
+        if caller.account is None and isinstance(plan, Refuse):
+            # Refused to strangers: counted, never one record each.
+            host.count("refused to a stranger")
+            self._refuse(incoming, plan, now)
+            return
+        callee = plan.callee if isinstance(plan, Fork | Refuse) else None
+        call = Call(
+            context=host.new_context(),
+            call_id=request.call_id,
+            caller_tag=request.from_tag,
+            from_value=request.first("from") or "",
+            to_value=request.first("to") or "",
+            caller_line=caller.account.id if caller.account else None,
+            callee_line=callee.id if callee else None,
+            begun_now=now,
+            begun_at=host.at,
+        )
+        pinned = own is None and (caller.account is None or isinstance(plan, Relay))
+        flow = incoming.flow
+        if own is not None:
+            caller_flow = None
+        else:
+            caller_flow = flow if pinned else flow_behind_contact(request, flow)
+        host.calls.begin(call, self._begin_fields(incoming, call))
+        if own is not None:
+            own.call = call
+        placed = PlacedCall(
+            host,
+            self.control,
+            self.agents,
+            call,
+            request,
+            caller_flow,
+            pinned=pinned,
+            is_own=own is not None,
+        )
+        try:
+            self._carry_out(incoming, plan, placed, now)
+        except Exception:  # whatever it was: what began must end
+            self.control.rings_no_more(call)
+            end_unanswered(host, call, 500, now)
+            raise
+
+    def _begin_fields(self, incoming: Incoming, call: Call) -> dict[str, object]:
+        """What the `call.begin` record says."""
+        request, caller = incoming.request, incoming.caller
+        fields: dict[str, object] = {
+            "call_id": call.call_id[:128],
+            "from": request.from_.uri_text[:256],
+            "to": request.to.uri_text[:256],
+            "dialled": request.uri.user_decoded[:128],
+            "caller_line": call.caller_line,
+            "callee_line": call.callee_line,
+            "caller_device": caller.device.id if caller.device else None,
+            "source": incoming.flow.remote[0],
+            "node": self.host.config.node,
+        }
+        if caller.peer:
+            fields["peer"] = caller.peer
+        return fields
+
+    def _carry_out(
+        self, incoming: Incoming, plan: Plan, placed: PlacedCall | None, now: float
+    ) -> None:
+        """Do what the plan says; `placed` is the call where it is an INVITE."""
+        if isinstance(plan, Refuse):
+            if placed is not None:
+                end_unanswered(self.host, placed.call, plan.status, now, plan.reason)
+            self._refuse(incoming, plan, now)
+        elif isinstance(plan, Service):
+            self._serve(incoming, plan, placed, now)
+        else:
+            groups = plan.groups if isinstance(plan, Fork) else (Group((plan.target,)),)
+            self._proxy(incoming, plan, groups, placed, now)
+
+    def _refuse(self, incoming: Incoming, plan: Refuse, now: float) -> None:
+        headers = [("Reason", plan.reason)] if plan.reason else []
+        if plan.warning:
+            headers.append(("Warning", plan.warning))
+        response = incoming.request.respond(
+            plan.status, plan.phrase, to_tag=self.host.new_tag(), headers=headers
+        )
+        incoming.tx.respond(response, now)
+
+    def _serve(
+        self, incoming: Incoming, plan: Service, placed: PlacedCall | None, now: float
+    ) -> None:
+        agent, tx, request = self.agents[plan.name], incoming.tx, incoming.request
+        self.merged.accept(tx, request, now)
+        if placed is None:
+            agent.handle(tx, request, incoming.flow, incoming.caller.account, now)
+        else:
+            agent.invite(tx, request, incoming.flow, placed.call, placed.caller_flow)
+
+    def _proxy(
+        self,
+        incoming: Incoming,
+        plan: Plan,
+        groups: tuple[Group, ...],
+        placed: PlacedCall | None,
+        now: float,
+    ) -> None:
+        host, request = self.host, incoming.request
+        if placed is not None:
+            placed.session = ask_for_timer(request, host.config.sessions)
+        identities = asserted_identities(host, self.identity, incoming, plan)
+        context = ResponseContext(
+            host,
+            incoming.tx,
+            request,
+            groups,
+            JUST_FORWARD if placed is None else placed,
+            own_realm=host.directory.realm,
+        )
+        for value in identities:
+            request.append("P-Asserted-Identity", value)
+        if placed is not None:
+            self.control.rings(placed.call, context)
+        context.start(now)
+
+    # --- requests of our services ----------------------------------------------------------------
+    def originate(
+        self, request: Request, waiter: ResponseWaiter, account: Account | None, now: float
+    ) -> None:
+        """Send a request of a service to a user of ours; an `OutgoingCall` makes it a call."""
+        host = self.host
+        flow = host.own.own_flow()
+        request.push("Via", host.own.via_value(flow, host.new_branch("own")))
+        tx = OwnTransaction(host.transactions, request, flow, waiter)
+        incoming = Incoming(tx, request, flow, Caller(account, None))
+        plan = self.plan(self.query(request, request.uri, request.uri_text, incoming.caller))
+        if isinstance(plan, Relay | Service):
+            plan = Refuse(403, trace=("not a user of ours",))
+        if isinstance(waiter, OutgoingCall):
+            self._place_call(incoming, plan, now, waiter)
+        else:
+            self._carry_out(incoming, plan, None, now)
+
+
+class Admission:
+    """One new request. While it waits it is the owner of its server transaction."""
+
+    __slots__ = ("_ask", "_incoming", "_is_over", "_shared")
+
+    def __init__(self, shared: Admissions, incoming: Incoming) -> None:
+        self._shared = shared
+        self._incoming = incoming
+        self._ask: Ask | None = None
+        """What it waits for."""
+        self._is_over = False
+
+    def begin(self, now: float) -> None:
+        """Who is calling, and what is to be done."""
+        shared, incoming = self._shared, self._incoming
+        request = incoming.request
+        caller = shared.identity.caller(incoming.tx, request, incoming.flow, now)
+        if caller is None:
+            return  # challenged or refused
+        incoming.caller = caller
+        suffix = shared.host.config.enum_suffix
+        query = shared.query(request, request.uri, request.uri_text, caller, suffix)
+        decision = shared.decide(query)
+        if isinstance(decision, Ask):
+            plan = shared.agents.plan(query, decision.otherwise)
+            if plan is decision.otherwise:
+                self._wait_for(decision, now)
+                return
+        else:
+            plan = shared.agents.plan(query, decision)
+        shared.follow(incoming, plan, now)
+
+    def _wait_for(self, ask: Ask, now: float) -> None:
+        self._ask = ask
+        self._incoming.tx.owner = self
+        self._shared.host.next_hops.locator.ask(ask.question, self, now)
+
+    def told(self, answer: Answer, now: float) -> None:
+        """What was asked is answered: go on."""
+        ask, shared, incoming = self._ask, self._shared, self._incoming
+        if self._is_over or ask is None:
+            return
+        found = ask.answered(answer)
+        if self._is_suspended():
+            self._go_on(Refuse(403, trace=("suspended meanwhile",)), now)
+        elif isinstance(found, Uri):
+            query = shared.query(incoming.request, found, found.text, incoming.caller)
+            self._go_on(query, now)
+        else:
+            self._go_on(found, now)
+
+    def cancel(self, now: float, reasons: object = ()) -> None:
+        """The caller's CANCEL."""
+        if not self._is_over:
+            self._go_on(Refuse(487, trace=("given up",)), now)
+
+    def _is_suspended(self) -> bool:
+        account = self._incoming.caller.account
+        if account is None:
+            return False
+        present = self._shared.host.directory.account(account.id)
+        return present is None or present.state is not AccountState.ACTIVE
+
+    def _go_on(self, what: Plan | Query, now: float) -> None:
+        """Follow a plan, or the one for this query, whatever goes wrong."""
+        self._is_over = True
+        shared, incoming = self._shared, self._incoming
+        incoming.tx.owner = None
+        try:
+            plan = shared.plan(what) if isinstance(what, Query) else what
+            shared.follow(incoming, plan, now)
+        except MalformedMessage as error:
+            self._give_up(error.status, now)
+        except Exception:
+            self._give_up(500, now)  # an INVITE would wait here for ever
+            raise
+
+    def _give_up(self, status: int, now: float) -> None:
+        tx, request = self._incoming.tx, self._incoming.request
+        if tx.last_status < 200:
+            tx.respond(request.respond(status, to_tag=request.stateless_tag), now)
+
+
+def plan_at_once(decision: Plan | Ask) -> Plan:
+    """The plan of a decision where nobody can wait for an answer."""
+    return decision.otherwise if isinstance(decision, Ask) else decision

@@ -1,0 +1,119 @@
+"""Ending calls from the middle: what rings is cancelled, what was answered gets a BYE on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from sipcore.apps.host import Host
+from sipcore.calls import Call, Dialog, bye_requests
+from sipcore.campus.agents import Agents
+from sipcore.campus.in_call import InCallSender
+from sipcore.eventlog import Cause, Side
+from sipcore.proxy import ResponseContext
+
+TERMINATED_REASON: Final = 'SIP;cause=480;text="Ended by the service"'
+TOO_LONG_REASON: Final = 'SIP;cause=480;text="The longest time of a call is over"'
+
+
+class CallControl:
+    """The calls of a worker that are being placed, and the ways a call is ended by us."""
+
+    def __init__(self, host: Host, agents: Agents, sender: InCallSender) -> None:
+        self._host = host
+        self._agents = agents
+        self._sender = sender
+        self._placed: dict[str, ResponseContext] = {}
+        """What rings, by call context."""
+
+    def __len__(self) -> int:
+        """How many calls ring."""
+        return len(self._placed)
+
+    def rings(self, call: Call, context: ResponseContext) -> None:
+        """A call is being placed by this response context."""
+        self._placed[call.context] = context
+
+    def rings_no_more(self, call: Call) -> None:
+        """Its INVITE has its final response."""
+        self._placed.pop(call.context, None)
+
+    def end_call(
+        self,
+        call: Call,
+        now: float,
+        cause: Cause = Cause.TERMINATED,
+        reason: str = TERMINATED_REASON,
+    ) -> None:
+        """End an ongoing call: cancel what rings, BYE to both sides of what was answered."""
+        host = self._host
+        context = self._placed.get(call.context)
+        if context is not None:
+            call.terminated = True
+            context.cancel(now, [reason])
+        dialogs = list(call.dialogs.values())
+        for dialog in dialogs:
+            call.dialog_over(dialog.callee_tag)
+            self._agents.forget(call, dialog)
+            for side, bye in bye_requests(call, dialog, reason):
+                self._sender.send(bye, dialog.leg(side).flow, None, now)
+        if dialogs:
+            host.calls.end(call, cause, Side.SYSTEM, now, host.at)
+
+    def end_calls_of(self, line_ids: Collection[int], now: float) -> None:
+        """End all calls in which one of these accounts is a party."""
+        for call in self._host.calls:
+            if call.caller_line in line_ids or call.callee_line in line_ids:
+                self.end_call(call, now)
+
+    def end_old_calls(self, older_than: float, now: float) -> None:
+        """End the calls that began before this time and nobody has answered."""
+        host = self._host
+        for call in host.calls:
+            if call.answered_now is None and call.begun_now < older_than:
+                self.end_call(call, now)
+                if call.context not in self._placed:
+                    host.calls.end(call, Cause.LOST, Side.SYSTEM, now, host.at)
+
+    def end_if_due(self, call: Call, now: float) -> bool:
+        """End an answered call that has gone on too long, or lost its end with our last life."""
+        if self._host.calls.is_too_long(call, now):
+            self.end_call(call, now, Cause.TOO_LONG, TOO_LONG_REASON)
+        elif call.adopted and call.has_own_end:
+            self.end_call(call, now, Cause.LOST)  # our end of it died with the last worker
+        else:
+            return False
+        return True
+
+    def end_late_answer(self, call: Call, now: float) -> None:
+        """End a call whose 2xx came too late, once that 2xx has gone on to the caller.
+
+        The BYE goes after the 2xx, not before, and at once: who died in between would leave two
+        phones to talk.
+        """
+        self._host.wake(_LateAnswer(self, self._host, call), now)
+
+    def give_up(self, call: Call, now: float) -> None:
+        """Cancel a call of a service that was not answered yet."""
+        context = self._placed.get(call.context)
+        if context is not None:
+            context.cancel(now)
+
+    def forget_dialog(self, call: Call, dialog: Dialog) -> None:
+        """A dialog is over: if one of our services holds it, it is to let it go."""
+        self._agents.forget(call, dialog)
+
+
+class _LateAnswer:
+    """Ends a call that was answered too late."""
+
+    __slots__ = ("_call", "_control", "_host")
+
+    def __init__(self, control: CallControl, host: Host, call: Call) -> None:
+        self._control = control
+        self._host = host
+        self._call = call
+
+    def advance(self, now: float) -> None:
+        self._host.sleep(self)
+        self._control.end_call(self._call, now)

@@ -1,0 +1,67 @@
+"""What a proxy keeps of the messages that make and refresh a dialog (RFC 3261 §12, §16.6)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sipcore.calls.token import PARAMETER
+from sipcore.errors import MalformedMessage
+from sipcore.message import Request, Response
+from sipcore.transport.flow import Flow
+
+MAX_KEPT: Final = 4_096
+"""Characters that a party may have us keep of a call, and write with each change of it."""
+KEPT: Final = ("record-route", "contact", "from", "to")
+
+
+def is_too_much_to_keep(message: Request | Response, most: int = MAX_KEPT) -> bool:
+    """Whether what we keep of it is longer than that."""
+    if sum(map(len, message.lines)) <= most:
+        return False  # as nearly always, told without looking for the rows
+    return sum(len(row) for key in KEPT for row in message.rows(key)) > most
+
+
+def contact_of(message: Request | Response) -> str:
+    """The remote target; "" when there is none, or none that anybody could send to."""
+    try:
+        contacts = message.contacts
+        return contacts[0].uri.text if contacts else ""
+    except MalformedMessage:
+        return ""
+
+
+def flow_behind_contact(request: Request, flow: Flow) -> Flow | None:
+    """The flow a request came by, when its Contact would not lead back to the sender.
+
+    True for streams the sender opened and for a Contact whose host is not the source address (NAT).
+    """
+    if flow.transport != "UDP":
+        return flow
+    if request.first("via") is None or len(request.values("via")) > 1:
+        return None  # another proxy is in between: its Record-Route leads back
+    contacts = request.contacts
+    if not contacts:
+        return flow
+    return None if contacts[0].uri.host.strip("[]") == flow.remote[0] else flow
+
+
+def routes_above_ours(request: Request, response: Response) -> list[str]:
+    """The Record-Route values between us and the callee: those that stand above ours.
+
+    Ours are right above those that the request came with, one or two (with the same token). Others
+    further on may name theirs alike, or be ourselves, where a call has come by twice.
+    """
+    values = response.record_routes
+    end = len(values) - len(request.record_routes)
+    own = token_in_route(values[end - 1]) if end > 0 else ""
+    if not own:
+        return values[: max(end, 0)]
+    while end > 0 and token_in_route(values[end - 1]) == own:
+        end -= 1
+    return values[:end]
+
+
+def token_in_route(value: str) -> str:
+    """The call token in a Route or Record-Route value, "" without one."""
+    _, _, rest = value.partition(f";{PARAMETER}=")
+    return rest.partition(">")[0].partition(";")[0]

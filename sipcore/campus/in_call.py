@@ -1,0 +1,83 @@
+"""Sending into calls from the middle: requests of our own, and ACKs, which have no transaction."""
+
+from __future__ import annotations
+
+from sipcore.apps.host import Host
+from sipcore.errors import MalformedMessage
+from sipcore.message import Request, is_sips
+from sipcore.proxy import forwarded_request
+from sipcore.proxy.forward import (
+    next_hop_text,
+    prepare_strict_router,
+    read_max_breadth,
+    remove_assertions,
+    stateless_branch,
+)
+from sipcore.routing import Target
+from sipcore.transaction import ClientOwner
+from sipcore.transport.flow import Flow
+
+
+class InCallSender:
+    """Sends by a flow, or else to the next hop of the request."""
+
+    __slots__ = ("_host",)
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def send(
+        self, request: Request, flow: Flow | None, owner: ClientOwner | None, now: float
+    ) -> None:
+        """Send a request of ours into a call; `owner` hears what comes of it."""
+        host = self._host
+        if not request.uri_text:
+            return  # the other side is a service of ours, and its dialog ends with the call
+        if flow is not None:
+            flow = host.bindings.flow_now(flow, host.at)
+        try:
+            prepare_strict_router(request)
+            if flow is None:
+                next_hop = next_hop_text(request)
+                flow = host.next_hops.flow_to(next_hop)
+                if flow is None:
+                    host.next_hops.send_request(request, next_hop, owner, now)
+                    return
+        except MalformedMessage:  # the Record-Route or Contact of a peer
+            return
+        if is_sips(request.uri_text) and not flow.secure:
+            return
+        request.push("Via", host.own.via_value(flow, host.new_branch("0")))
+        host.transactions.request(request, flow, now, owner)
+
+    def forward_ack(
+        self, request: Request, target: Target, now: float, own_realm: str = ""
+    ) -> None:
+        """Send the ACK of a 2xx on without state (RFC 3261 §16.11)."""
+        copy = forwarded_request(
+            request,
+            uri_text=target.uri_text,
+            record_route=None,
+            path=target.path,
+            own_realm=own_realm,
+        )
+        remove_assertions(copy)
+        copy.set("Max-Breadth", str(read_max_breadth(request)))
+        self.send_ack(copy, target.flow, stateless_branch(request), now, target.hop)
+
+    def send_ack(
+        self, ack: Request, flow: Flow | None, branch: str, now: float, hop: str = ""
+    ) -> None:
+        """Send an ACK of a 2xx, without Via, by `flow`, or to `hop`, or else to its next hop."""
+        host = self._host
+        if flow is None:
+            next_hop = hop or next_hop_text(ack)
+            flow = host.next_hops.flow_to(next_hop)
+            if flow is None:
+                host.next_hops.send_ack(ack, next_hop, branch, now)
+                return
+        if is_sips(ack.uri_text) and not flow.secure:
+            host.count("ack not to be sent in the open")
+            return
+        ack.push("Via", host.own.via_value(flow, branch))
+        host.send(flow, ack.to_bytes())

@@ -1,0 +1,216 @@
+"""Requests inside calls, and ACKs: where their token leads, and what it does not open."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sipcore.apps.host import Host
+from sipcore.calls import Call, CallToken, Dialog, EndedCall
+from sipcore.calls.notes import ended_note, refreshed_note, seen_note
+from sipcore.campus.agents import Agents
+from sipcore.campus.dialog_parts import contact_of
+from sipcore.campus.in_call import InCallSender
+from sipcore.campus.session_refusal import refused_session
+from sipcore.eventlog import Side
+from sipcore.message import Request, Response
+from sipcore.proxy import (
+    REFRESH_METHODS,
+    OwnRoute,
+    Purpose,
+    ResponseContext,
+    SessionRequest,
+    ask_for_timer,
+    session_interval,
+)
+from sipcore.routing import Group, Target
+from sipcore.transaction import ServerTransaction
+from sipcore.transport.flow import Flow
+
+AFTER_THE_CALL: Final = frozenset({"BYE", "NOTIFY", "ACK"})
+"""What may still come when a call is over: the other side's BYE, news of a transfer, and the ACK of a
+2xx that a BYE has overtaken."""
+TARGET_REFRESHES: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE"})
+
+
+class InDialogRelay(Purpose):
+    """A request inside a call that is passed on."""
+
+    __slots__ = ("_host", "call", "dialog", "from_caller", "request", "session", "token")
+
+    def __init__(
+        self,
+        host: Host,
+        token: CallToken,
+        request: Request,
+        call: Call | None,
+        dialog: Dialog | None,
+        from_caller: bool,
+        session: SessionRequest | None,
+    ) -> None:
+        self._host = host
+        self.token = token
+        self.request = request
+        self.call = call
+        """None where another worker holds it."""
+        self.dialog = dialog
+        self.from_caller = from_caller
+        self.session = session
+
+    def may_pass(
+        self, target: Target, flow: Flow | None, response: Response, cancelled: bool, now: float
+    ) -> bool:
+        """A 2xx to a target refresh: whoever holds the call hears of it."""
+        if 200 <= response.status < 300 and self.request.method in TARGET_REFRESHES:
+            self._refreshed(response, now)
+        return True
+
+    def _refreshed(self, response: Response, now: float) -> None:
+        host, request, token = self._host, self.request, self.token
+        interval_s = -1
+        if request.method in REFRESH_METHODS:
+            interval_s = session_interval(response, self.session)
+        caller, callee = contact_of(request), contact_of(response)
+        if not self.from_caller:
+            caller, callee = callee, caller
+        if self.dialog is not None and self.call is not None:
+            self.dialog.refresh(caller, callee, interval_s, now)
+            host.calls.refreshed(self.call, now)
+        elif self.call is None and token.home != host.home:
+            tag = request.to_tag if self.from_caller else request.from_tag
+            host.note(token.home, refreshed_note(token.context, tag, caller, callee, interval_s))
+
+
+class InDialogRouter:
+    """Routes what comes inside calls. Services of ours may be the other side."""
+
+    __slots__ = ("_agents", "_host", "_sender")
+
+    def __init__(self, host: Host, agents: Agents, sender: InCallSender) -> None:
+        self._host = host
+        self._agents = agents
+        self._sender = sender
+
+    def _token_of(self, own: OwnRoute, request: Request) -> CallToken | None:
+        return self._host.tokens.check(own.token, request.call_id) if own.token else None
+
+    def handle(
+        self, tx: ServerTransaction, request: Request, flow: Flow, own: OwnRoute, now: float
+    ) -> None:
+        """A request with a To tag: routed by its token, else refused; a tag alone opens nothing."""
+        host = self._host
+        token = self._token_of(own, request)
+        if token is None:
+            if not self._agents.offer(tx, request, flow, now):
+                tx.respond(request.respond(481, to_tag=host.new_tag()), now)
+            return
+        refused = self._refusal(request, token)
+        if refused is not None:
+            tx.respond(refused, now)
+            return
+        if request.method in REFRESH_METHODS and refused_session(host, tx, request, now):
+            return
+        relay = self._account(token, request, now)
+        dialog, from_caller = relay.dialog, relay.from_caller
+        if dialog is not None and not (dialog.callee if from_caller else dialog.caller).contact:
+            # The other side is a service of ours.
+            if not self._agents.offer(tx, request, flow, now):
+                tx.respond(request.respond(481), now)
+            return
+        groups = (Group((self._next_target(request, token, from_caller),)),)
+        realm = host.directory.realm
+        ResponseContext(host, tx, request, groups, relay, own_realm=realm).start(now)
+
+    def _refusal(self, request: Request, token: CallToken) -> Response | None:
+        """Why a request with a valid token is none of its call.
+
+        Who was in a call keeps its token for ever. It opens that call alone, while it goes on and a
+        little longer, and nobody says in it to be another one of us.
+        """
+        host = self._host
+        call: Call | EndedCall | None = host.calls.get(token.context)
+        if call is None and request.method in AFTER_THE_CALL:
+            call = host.calls.lately_over(token.context, host.now)
+        if call is None:
+            is_elsewhere = token.home != host.home and (
+                token.from_caller(request.from_tag) or token.from_caller(request.to_tag)
+            )
+            return None if is_elsewhere else request.respond(481)
+        if call.caller_tag not in (request.from_tag, request.to_tag):
+            return request.respond(481)
+        uri = request.from_.uri
+        domain = host.own.domain_of(uri)
+        if domain is not None:
+            account = host.directory.resolve(uri.user_decoded, domain)
+            if account is not None and account.id in (call.caller_line, call.callee_line):
+                return None
+        elif uri.scheme in ("sip", "sips"):
+            return None
+        if uri.text in call.parties:
+            return None
+        return request.respond(403, "From Not Yours")
+
+    def _account(self, token: CallToken, request: Request, now: float) -> InDialogRelay:
+        """A request with a valid token passes: note CSeq and the end of the call."""
+        host = self._host
+        from_caller = token.from_caller(request.from_tag)
+        call = host.calls.get(token.context)
+        dialog = None
+        if call is not None:
+            dialog = call.dialog_of(request.from_tag, request.to_tag, from_caller)
+        if dialog is not None:
+            (dialog.caller if from_caller else dialog.callee).seen(request.cseq_number)
+        session = None
+        if request.method == "BYE":
+            self._hung_up(token, call, dialog, from_caller, now)
+        else:
+            if call is None and token.home != host.home:
+                tag = request.to_tag if from_caller else request.from_tag
+                note = seen_note(token.context, tag, from_caller, request.cseq_number)
+                host.note(token.home, note)
+            if request.method in REFRESH_METHODS:
+                session = ask_for_timer(request, host.config.sessions)
+        return InDialogRelay(host, token, request, call, dialog, from_caller, session)
+
+    def _hung_up(
+        self,
+        token: CallToken,
+        call: Call | None,
+        dialog: Dialog | None,
+        from_caller: bool,
+        now: float,
+    ) -> None:
+        host = self._host
+        by = Side.CALLER if from_caller else Side.CALLEE
+        if call is not None and dialog is not None:
+            host.calls.hang_up(call, dialog.callee_tag, by, now, host.at)
+        elif call is None and token.home != host.home:
+            # The call is held where it was minted; its record is written here, where the end was seen.
+            host.calls.end_not_held(token.context, by, host.at)
+            host.note(token.home, ended_note(token.context))
+
+    def _next_target(self, request: Request, token: CallToken, from_caller: bool) -> Target:
+        """The other side: by what is left of the Route, its flow, or the Request-URI.
+
+        Of a pinned call by its flow alone, or a stranger in a call could send to anywhere.
+        """
+        flow = None
+        if token.pinned or request.first("route") is None:
+            flow = token.callee_flow if from_caller else token.caller_flow
+            if flow is not None:
+                flow = self._host.bindings.flow_now(flow, self._host.at)
+        return Target(request.uri_text, flow)
+
+    def handle_ack(self, request: Request, own: OwnRoute | None, now: float) -> None:
+        """The ACK of a 2xx; `own` is what its Route of ours said, if it had any."""
+        host = self._host
+        token = None if own is None else self._token_of(own, request)
+        if token is None:
+            if not self._agents.offer_ack(request, now):
+                host.count("stray ack")
+            return
+        if self._refusal(request, token) is not None:
+            host.count("ack of somebody else")
+            return
+        from_caller = token.from_caller(request.from_tag)
+        target = self._next_target(request, token, from_caller)
+        self._sender.forward_ack(request, target, now, host.directory.realm)

@@ -1,0 +1,44 @@
+"""A request that is being dealt with: what every step of it needs."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sipcore.directory import Account, Device
+from sipcore.message import Request
+from sipcore.transaction import ServerTransaction
+from sipcore.transport.flow import Flow
+
+
+class Caller:
+    """The party that sent a request; `account` is None for a stranger and for a trusted peer."""
+
+    __slots__ = ("account", "device", "peer")
+
+    def __init__(self, account: Account | None, device: Device | None, peer: str = "") -> None:
+        self.account = account
+        self.device = device
+        self.peer = peer
+        """The domain of the trusted peer it is, or ""."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is one of us, or a trusted peer."""
+        return self.account is not None or bool(self.peer)
+
+
+STRANGER: Final = Caller(None, None)
+
+
+class Incoming:
+    """A request with its server transaction, the flow it came by and the party that sent it."""
+
+    __slots__ = ("caller", "flow", "request", "tx")
+
+    def __init__(
+        self, tx: ServerTransaction, request: Request, flow: Flow, caller: Caller = STRANGER
+    ) -> None:
+        self.tx = tx
+        self.request = request
+        self.flow = flow
+        self.caller = caller

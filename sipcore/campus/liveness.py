@@ -1,0 +1,106 @@
+"""Calls whose ends vanished: an OPTIONS inside the dialog asks each end whether it is still there.
+
+A phone that crashed, or lost its network for good, sends no BYE. 481 says that it knows nothing of
+the call; no answer twice in a row, that nobody is there: the other side gets a BYE and the call its
+record. Dialogs with a session timer (RFC 4028) are not asked: they are over when the interval lapses
+without a refresh, and a proxy sends no BYE then (§8.3).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sipcore.apps.host import Host
+from sipcore.calls import Call, Dialog, bye_request, probe_request
+from sipcore.campus.call_control import CallControl
+from sipcore.campus.in_call import InCallSender
+from sipcore.eventlog import Cause, Side
+from sipcore.message import Response
+
+MISSES: Final = 2
+"""So many probes in a row without an answer, and an end is gone."""
+GONE_REASON: Final = 'SIP;cause=480;text="The other phone is gone"'
+
+
+class Liveness:
+    """Looks after the answered calls of a worker; each comes here from the timer heap."""
+
+    def __init__(self, host: Host, control: CallControl, sender: InCallSender) -> None:
+        self._host = host
+        self._control = control
+        self._sender = sender
+
+    def look(self, call: Call, now: float) -> None:
+        """A call is due: end the sessions that lapsed, ask the ends that have none."""
+        for dialog in list(call.dialogs.values()):
+            if not dialog.session_until:
+                self._ask(call, dialog, Side.CALLER, now)
+                self._ask(call, dialog, Side.CALLEE, now)
+            elif dialog.session_until <= now:
+                self.end(call, dialog, "session not refreshed", now)
+        self._host.calls.plan_next(call, now)
+
+    def _ask(self, call: Call, dialog: Dialog, side: Side, now: float) -> None:
+        request = probe_request(call, dialog, side)
+        probe = Probe(self, self._host, call, dialog, side)
+        self._sender.send(request, dialog.leg(side).flow, probe, now)
+
+    def gone(self, call: Call, dialog: Dialog, side: Side, why: str, now: float) -> None:
+        """One end is not there any more: tell the other."""
+        if call.call_ended or call.dialogs.get(dialog.callee_tag) is not dialog:
+            return
+        other = Side.CALLER if side is Side.CALLEE else Side.CALLEE
+        bye = bye_request(call, dialog, other, GONE_REASON)
+        self._sender.send(bye, dialog.leg(other).flow, None, now)
+        self.end(call, dialog, f"{side} {why}", now)
+
+    def end(self, call: Call, dialog: Dialog, reason: str, now: float) -> None:
+        """A dialog is over, and nobody has said so."""
+        host = self._host
+        self._control.forget_dialog(call, dialog)
+        host.calls.hang_up(
+            call, dialog.callee_tag, Side.SYSTEM, now, host.at, Cause.VANISHED, reason
+        )
+
+
+class Probe:
+    """One OPTIONS on its way; the owner of its client transaction."""
+
+    __slots__ = ("_call", "_dialog", "_host", "_liveness", "_side")
+
+    def __init__(
+        self, liveness: Liveness, host: Host, call: Call, dialog: Dialog, side: Side
+    ) -> None:
+        self._liveness = liveness
+        self._host = host
+        self._call = call
+        self._dialog = dialog
+        self._side = side
+
+    def on_response(self, tx: object, response: Response, now: float) -> None:
+        """Any answer but 481 comes from somebody who is there, 408 from whoever found nobody."""
+        if response.status == 481:
+            self._gone("does not know the call", now)
+        elif response.status == 408:
+            self.on_timeout(tx, now)
+        elif response.status >= 200:
+            self._dialog.leg(self._side).misses = 0
+
+    def on_timeout(self, tx: object, now: float) -> None:
+        """No answer at all."""
+        leg = self._dialog.leg(self._side)
+        leg.misses += 1
+        if leg.misses >= MISSES:
+            self._gone("does not answer", now)
+
+    def on_transport_failure(self, tx: object, now: float) -> None:
+        """The connection is gone. A phone that has registered by another may still talk."""
+        host, call = self._host, self._call
+        line_id = call.callee_line if self._side is Side.CALLEE else call.caller_line
+        flow = self._dialog.leg(self._side).flow
+        live = host.bindings.bindings(line_id, host.at) if line_id else []
+        if all(binding.flow == flow for binding in live):
+            self.on_timeout(tx, now)
+
+    def _gone(self, why: str, now: float) -> None:
+        self._liveness.gone(self._call, self._dialog, self._side, why, now)

@@ -1,0 +1,151 @@
+"""A call that is being placed: what its INVITE's responses say about its life."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sipcore.apps.host import Host
+from sipcore.calls import Call, Dialog, Leg
+from sipcore.calls.token import PARAMETER
+from sipcore.campus.agents import Agents
+from sipcore.campus.call_control import CallControl
+from sipcore.campus.causes import end_unanswered
+from sipcore.campus.dialog_parts import (
+    MAX_KEPT,
+    contact_of,
+    is_too_much_to_keep,
+    routes_above_ours,
+)
+from sipcore.errors import MalformedMessage
+from sipcore.message import Request, Response, is_sips, parse_name_addr
+from sipcore.proxy import Purpose, SessionRequest, session_interval
+from sipcore.routing import Target
+from sipcore.transport.flow import Flow
+
+TOKEN: Final = f";{PARAMETER}="
+
+
+class PlacedCall(Purpose):
+    """An initial INVITE on its way to one of us or to a foreign domain."""
+
+    __slots__ = (
+        "_agents",
+        "_control",
+        "_host",
+        "call",
+        "caller_flow",
+        "is_own",
+        "pinned",
+        "request",
+        "session",
+    )
+
+    def __init__(
+        self,
+        host: Host,
+        control: CallControl,
+        agents: Agents,
+        call: Call,
+        request: Request,
+        caller_flow: Flow | None,
+        *,
+        pinned: bool = False,
+        is_own: bool = False,
+    ) -> None:
+        self._host = host
+        self._control = control
+        self._agents = agents
+        self.call = call
+        self.request = request
+        self.caller_flow = caller_flow
+        """Where the caller is reached when its Contact cannot be."""
+        self.session: SessionRequest | None = None
+        """The session timer asked for, if any."""
+        self.pinned = pinned
+        """Whether a side of this call is a stranger: the two reach one another and nobody else."""
+        self.is_own = is_own
+        """Whether a service of ours is the caller."""
+
+    def record_route(self, target: Target, incoming: Flow, outgoing: Flow) -> str:
+        """Stay on the path of the call; its token names the flows that contacts do not."""
+        host, call = self._host, self.call
+        token = host.tokens.make(
+            call.context,
+            call.call_id,
+            call.caller_tag,
+            caller_flow=self.caller_flow,
+            callee_flow=outgoing if self.pinned else target.flow,
+            pinned=self.pinned,
+            caller_line=call.caller_line if self.pinned else None,
+        )
+        secure = is_sips(target.uri_text)
+        return host.own.record_routes(
+            incoming,
+            outgoing,
+            parameters=TOKEN + token,
+            secure=secure,
+            leaves_secure=secure or (bool(target.path) and _is_sips_route(target.path[0])),
+        )
+
+    def may_pass(
+        self, target: Target, flow: Flow | None, response: Response, cancelled: bool, now: float
+    ) -> bool:
+        """Account for a response; False: it is one answer too many."""
+        host, call, status = self._host, self.call, response.status
+        is_late = False
+        if status < 200:
+            if status != 100:
+                host.calls.ring(call, now, host.at)
+        elif status < 300:
+            tag = response.to_tag
+            if call.has_all_answers(tag):
+                host.count("one answer too many")
+                return False
+            is_late = call.is_late(tag)
+            host.calls.answer(call, self._dialog(target, flow, response, now), target.line_id)
+        else:
+            if status == 487 and not cancelled:
+                status = 408  # it was our CANCEL, of what rang too long: the caller gave nothing up
+            end_unanswered(host, call, status, now, response.first("reason") or "")
+        self._agents.on_response(call, response)
+        if status >= 200:
+            self._control.rings_no_more(call)
+            if is_late or (call.terminated and status < 300):
+                self._control.end_late_answer(call, now)
+        return True
+
+    def _dialog(
+        self, target: Target, flow: Flow | None, response: Response, now: float
+    ) -> Dialog:
+        """The dialog that a 2xx makes, as seen from the middle."""
+        request = self.request
+        above = routes_above_ours(request, response)
+        if is_too_much_to_keep(response, 2 * MAX_KEPT):  # it gives back what the request had
+            raise MalformedMessage("too much to be kept", header="record-route")
+        caller_contact = "" if self.is_own else contact_of(request) or request.from_.uri_text
+        dialog = Dialog(
+            callee_tag=response.to_tag,
+            caller=Leg(
+                caller_contact, list(request.record_routes), request.cseq_number, self.caller_flow
+            ),
+            callee=Leg(
+                contact_of(response) or target.uri_text,
+                list(reversed(above)),
+                0,
+                flow if self.pinned else target.flow,
+            ),
+            answered_now=now,
+            answered_at=self._host.at,
+        )
+        interval_s = session_interval(response, self.session)
+        if interval_s:
+            dialog.refresh("", "", interval_s, now)
+        return dialog
+
+    def ended(self, now: float) -> None:
+        self._control.rings_no_more(self.call)
+
+
+def _is_sips_route(value: str) -> bool:
+    """Whether a Route value is a sips URI."""
+    return is_sips(parse_name_addr(value).uri_text)

@@ -1,0 +1,249 @@
+"""The campus service: what becomes of a request that no transaction absorbed.
+
+In this order: our own Route (§16.4), validity (§16.3), the flow token of an edge, requests inside a
+call, our own methods (REGISTER, OPTIONS), and admission for all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from sipcore.apps.bodies import NO_ENCODING, is_required, type_of_body
+from sipcore.apps.host import Host, ResponseWaiter
+from sipcore.apps.own_call import SDP
+from sipcore.apps.user_agent import UserAgent
+from sipcore.bindings import StoreResult
+from sipcore.calls import Call
+from sipcore.calls.token import PARAMETER
+from sipcore.campus.admission import Admission, Admissions, plan_at_once
+from sipcore.campus.agents import Agents
+from sipcore.campus.call_control import CallControl
+from sipcore.campus.causes import end_unanswered
+from sipcore.campus.edge import Edge
+from sipcore.campus.identity import Identity
+from sipcore.campus.in_call import InCallSender
+from sipcore.campus.in_dialog import InDialogRouter
+from sipcore.campus.incoming import Incoming
+from sipcore.campus.liveness import Liveness
+from sipcore.campus.registrations import Lost, Registrations
+from sipcore.campus.rights import RightsSweep
+from sipcore.directory import Account, AccountState
+from sipcore.message import Request, is_sips
+from sipcore.proxy import OwnRoute, refusal, strip_own_maddr, take_own_routes
+from sipcore.routing import Plan, Query, Target
+from sipcore.transaction import ClientOwner, MergedRequests, ServerTransaction
+from sipcore.transport.flow import Flow
+
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, REFER, INFO, UPDATE, PRACK"
+
+
+class CampusService:
+    """Registrar, proxy and accounting for the accounts of the directory."""
+
+    def __init__(self, host: Host, agents: Sequence[type[UserAgent]] = ()) -> None:
+        self._host = host
+        self._identity = Identity(host)
+        self._merged = MergedRequests()
+        self._registrations = Registrations(host, self._identity, self._merged)
+        self._edge = Edge(host)
+        self.agents = Agents(host, self, agents)
+        self._sender = InCallSender(host)
+        self.control = CallControl(host, self.agents, self._sender)
+        self._liveness = Liveness(host, self.control, self._sender)
+        self._in_dialog = InDialogRouter(host, self.agents, self._sender)
+        self._admissions = Admissions(
+            host, self._identity, self._merged, self.agents, self.control
+        )
+        self._rights = RightsSweep(host, self._take_back)
+        self._usual_routes = host.own.usual_routes(f";{PARAMETER}=")
+
+    @property
+    def idle(self) -> bool:
+        """Whether no call is being placed and no registration waits for the store."""
+        return not len(self.control) and not len(self._registrations)
+
+    # --- requests ----------------------------------------------------------------------------
+    def answer_without_state(self, request: Request, back: Flow) -> bool:
+        """Challenge what carries no credentials at all, keeping nothing (RFC 3261 §26.3.2.4).
+
+        A retransmission is challenged again; the ACK of a 407 finds nothing and is dropped.
+        """
+        method = request.method
+        if method in ("ACK", "CANCEL", "OPTIONS"):
+            return False
+        if method == "REGISTER":
+            if request.has("authorization"):
+                return False
+        elif request.has("proxy-authorization") or request.to_tag:
+            return False
+        if is_sips(request.uri_text) and not back.secure:
+            return False  # refused, and asked for no credentials
+        if self._edge.carries_token(request):
+            return False
+        response = self._identity.plain_challenge(request, back)
+        if response is None:
+            return False
+        self._host.send(back, response.to_bytes())
+        return True
+
+    def handle(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
+        """A new request other than ACK and CANCEL."""
+        host = self._host
+        own = self._take_own_routes(request)
+        if "maddr" in request.uri.params:
+            strip_own_maddr(request, host.own.listens_at)
+        # As it will be sent on, or a loop through a Route of ours would never be seen.
+        refused = refusal(request, host.own.own_branch, host.new_tag)
+        if refused is not None:
+            names_flow = own.uri is not None and own.uri.user
+            if refused.status != 483 or names_flow or not self._ends_here(request):
+                tx.respond(refused, now)
+                return
+        if request.uri.scheme == "sips" and not flow.secure:
+            tx.respond(request.respond(400, "SIPS Needs TLS", to_tag=host.new_tag()), now)
+            return
+        if own.uri is not None and self._edge.take(tx, request, flow, own, now):
+            return
+        if request.to_tag:
+            self._in_dialog.handle(tx, request, flow, own, now)
+        elif self._edge.serves(request):
+            self._edge.relay(tx, request, flow, now)
+        elif request.first("route") is not None:
+            # Where a request goes is decided here; a Route of the sender's own opens nothing.
+            tx.respond(request.respond(403, "Route Not Allowed", to_tag=host.new_tag()), now)
+        else:
+            self._handle_new(Incoming(tx, request, flow), now)
+
+    def _handle_new(self, incoming: Incoming, now: float) -> None:
+        """A request outside of any call: for this server itself, or to be admitted."""
+        request, admissions = incoming.request, self._admissions
+        ends_here = self._ends_here(request)
+        # Merged requests are refused before their credentials are taken for replayed ones.
+        if (ends_here or self._is_for_service(request)) and admissions.refuse_merged(incoming, now):
+            return
+        if not ends_here:
+            Admission(admissions, incoming).begin(now)
+        elif request.method == "REGISTER":
+            self._registrations.handle(incoming.tx, request, incoming.flow, now)
+        else:
+            self._answer_options(incoming.tx, request, now)
+
+    def _ends_here(self, request: Request) -> bool:
+        """Whether a new request is for this server itself."""
+        if request.method not in ("REGISTER", "OPTIONS") or request.to_tag:
+            return False
+        is_ours = self._host.own.is_ours(request.uri)
+        return is_ours and (request.method == "REGISTER" or not request.uri.user)
+
+    def _is_for_service(self, request: Request) -> bool:
+        uri = request.uri
+        return uri.user_decoded in self.agents.names and self._host.own.is_ours(uri)
+
+    def _answer_options(self, tx: ServerTransaction, request: Request, now: float) -> None:
+        """What this server can do (RFC 3261 §11.2)."""
+        host = self._host
+        tags = host.config.registrar.option_tags
+        missing = [tag for tag in request.require if tag not in tags]
+        if missing:
+            status, headers = 420, [("Unsupported", ", ".join(missing))]
+        elif is_required(request) and type_of_body(request) != SDP:
+            status, headers = 415, [("Accept", SDP), NO_ENCODING]
+        else:
+            status = 200
+            headers = [("Allow", ALLOW), ("Accept", SDP)]
+            headers.append(("Supported", ", ".join(tags)))
+        tx.respond(request.respond(status, to_tag=host.new_tag(), headers=headers), now)
+
+    def _take_own_routes(self, request: Request) -> OwnRoute:
+        return take_own_routes(request, self._host.own.is_ours, PARAMETER, self._usual_routes)
+
+    def handle_ack(self, request: Request, flow: Flow, now: float) -> None:
+        """The ACK of a 2xx: forwarded without state when its token is ours (§16.11), else dropped."""
+        host = self._host
+        own = None
+        if request.has("route"):
+            own = self._take_own_routes(request)
+            if refusal(request, host.own.own_branch, host.new_tag) is not None:
+                return
+            to = self._edge.ack_target(request, flow, own)
+            if to is not None:
+                self._sender.forward_ack(request, to, now)
+                return
+        self._in_dialog.handle_ack(request, own, now)
+
+    # --- what our services ask (`sipcore.apps.host.Campus`) --------------------------------------
+    def decide(self, query: Query) -> Plan:
+        """The plan for a query, before any service has changed it."""
+        return plan_at_once(self._admissions.decide(query))
+
+    def originate(
+        self, request: Request, waiter: ResponseWaiter, account: Account | None, now: float
+    ) -> None:
+        """Send a request of a service to a user of ours; an `OutgoingCall` makes it a call."""
+        self._admissions.originate(request, waiter, account, now)
+
+    def call_refused(self, call: Call, status: int, now: float) -> None:
+        """A service refused a call with this status."""
+        end_unanswered(self._host, call, status, now)
+
+    def give_up(self, call: Call, now: float) -> None:
+        """Cancel a call of a service that was not answered yet."""
+        self.control.give_up(call, now)
+
+    def send_inside(
+        self, request: Request, flow: Flow | None, owner: ClientOwner | None, now: float
+    ) -> None:
+        """Send a request of ours into a call; `owner` hears what comes of it."""
+        self._sender.send(request, flow, owner, now)
+
+    def send_ack(self, ack: Request, flow: Flow | None, branch: str, now: float) -> None:
+        """Send an ACK of ours for a 2xx, without Via."""
+        self._sender.send_ack(ack, flow, branch, now)
+
+    # --- what others tell us -------------------------------------------------------------------
+    def stored(self, line_id: int, result: StoreResult, now: float) -> None:
+        """The binding store answered."""
+        self._registrations.stored(line_id, result, now)
+
+    def call_due(self, call: Call, now: float) -> None:
+        """The timer of an answered call."""
+        if not self.control.end_if_due(call, now):
+            self._liveness.look(call, now)
+
+    def end_old_calls(self, older_than: float, now: float) -> None:
+        """End the calls that began before this time and nobody has answered."""
+        self.control.end_old_calls(older_than, now)
+
+    def flow_lost(self, flow: Flow, now: float) -> None:
+        """A connection is gone: nobody is reached by it."""
+        self._registrations.connection_lost(flow, now)
+
+    def flow_failed(self, target: Target, now: float) -> None:
+        """A contact's flow is gone, as its edge proxy says or as we have found ourselves."""
+        if target.line_id is not None:
+            self._registrations.remove_lost(target.line_id, Lost(target.flow, target.path), now)
+
+    def directory_changed(self, changed: Iterable[int] | None, now: float) -> None:
+        """Take back what suspended accounts and revoked devices still hold."""
+        host = self._host
+        if changed is None:
+            ids = set(host.bindings.line_ids())
+            for call in host.calls:
+                ids.update([i for i in (call.caller_line, call.callee_line) if i is not None])
+        else:
+            ids = set(changed)
+        self._rights.add(ids, now)
+
+    def _take_back(self, account_ids: Sequence[int], now: float) -> None:
+        self._registrations.drop_lost_rights(account_ids, now)
+        losing = set()
+        for line_id in account_ids:
+            account = self._host.directory.account(line_id)
+            if account is None or (account.state is not AccountState.ACTIVE and account.end_calls):
+                losing.add(line_id)
+        if losing:
+            self.control.end_calls_of(losing, now)
+
+
+__all__ = ["CampusService"]

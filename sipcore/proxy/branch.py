@@ -1,0 +1,345 @@
+"""One branch of a fork: one target, from launch to final response (RFC 3261 §16.6, RFC 3263 §4.3).
+
+It is one client transaction, or where the target is named several, one server after another. What
+its response means for the whole request is for the fork to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sipcore.errors import MalformedMessage
+from sipcore.locate import Candidate, Search
+from sipcore.message import Request, Response, is_sips
+from sipcore.proxy.forward import forwarded_request, next_hop_text
+from sipcore.proxy.host import ProxyHost
+from sipcore.proxy.purpose import Purpose
+from sipcore.routing.plan import SIPS_NOT_ALLOWED, Target
+from sipcore.transaction import ClientTransaction
+from sipcore.transport.flow import Flow
+
+TIMER_C_S: Final = 185.0
+"""A ringing branch without news is given up after this time (RFC 3261 §16.6 step 11: > 3 min)."""
+NO_CLIENT_S: Final = 64.0
+"""Twice 64*T1: whoever sent a request other than INVITE has long given it up (RFC 4321 §1)."""
+FLOW_FAILED: Final = 430
+"""The flow is gone, the phone may be reached by another (RFC 5626 §11.5). No phone is told so."""
+CANCEL_WAIT_S: Final = 32.0
+"""64*T1: how long a cancelled branch may take to send its final response (RFC 3261 §9.1)."""
+
+
+class Forking:
+    """What the branches of one request share, and to whom they report: a response context."""
+
+    __slots__ = (
+        "cancelled",
+        "done",
+        "host",
+        "incoming",
+        "is_invite",
+        "loop",
+        "own_realm",
+        "purpose",
+        "request",
+    )
+
+    def __init__(
+        self,
+        host: ProxyHost,
+        request: Request,
+        incoming: Flow,
+        purpose: Purpose,
+        own_realm: str,
+        loop: str,
+    ) -> None:
+        self.host = host
+        self.request = request
+        """As it was received."""
+        self.incoming = incoming
+        """Where its responses go."""
+        self.purpose = purpose
+        self.own_realm = own_realm
+        """Credentials for it are meant for us, and go no further."""
+        self.loop = loop
+        """The loop hash of the request (RFC 5393 §4.2)."""
+        self.is_invite = request.method == "INVITE"
+        self.cancelled = False
+        """Whether the attempt was given up, by the caller or by us."""
+        self.done = False
+        """Whether nothing more is started."""
+
+    def branch_answered(self, branch: Branch, response: Response, now: float) -> None:
+        """A response of a branch, our Via taken off, another one below."""
+        raise NotImplementedError
+
+    def branch_failed(self, branch: Branch, response: Response, now: float) -> None:
+        """A branch has come to its end with this failure, of its own or of ours."""
+        raise NotImplementedError
+
+    def cancel_reasons(self) -> Sequence[str]:
+        """Reason values of our CANCELs (RFC 3326)."""
+        raise NotImplementedError
+
+    def wake_at_latest(self, deadline: float) -> None:
+        """A branch has to be looked at by then."""
+        raise NotImplementedError
+
+
+class Branch:
+    """One target of a fork. It owns its client transactions."""
+
+    __slots__ = (
+        "breadth",
+        "cancel_sent",
+        "cancel_wanted",
+        "datagram",
+        "deadline",
+        "failure",
+        "final",
+        "flow",
+        "fork",
+        "provisional",
+        "request",
+        "search",
+        "target",
+        "tx",
+    )
+
+    def __init__(self, fork: Forking, target: Target, now: float) -> None:
+        self.fork = fork
+        self.target = target
+        self.deadline = now + TIMER_C_S
+        self.breadth = 0
+        """How many branches this one may become further on (RFC 5393 §5.3)."""
+        self.tx: ClientTransaction | None = None
+        self.request: Request | None = None
+        self.flow: Flow | None = None
+        self.final: Response | None = None
+        self.provisional = False
+        self.cancel_wanted = False
+        self.cancel_sent = False
+        self.search: Search | None = None
+        """The servers of its next hop, where that is named."""
+        self.failure: Response | None = None
+        """Of the server before, for when there is no other."""
+        self.datagram: Flow | None = None
+        """The flow of a request that was too large for it."""
+
+    # --- sending -----------------------------------------------------------------------------
+    def launch(self, now: float) -> None:
+        """Send the request to the target, or look for the servers of its name."""
+        try:
+            self._launch(now)
+        except MalformedMessage:  # a Path, say: that one phone cannot be reached
+            self.fail(480, now)
+
+    def _launch(self, now: float) -> None:
+        target = self.target
+        copy = self.request = self._copy()
+        if target.flow is not None and not target.path:
+            self._send(copy, target.flow, now)
+            return
+        next_hop = next_hop_text(copy) if target.path or not target.hop else target.hop
+        hops = self.fork.host.next_hops
+        flow = hops.flow_to(next_hop)
+        if flow is None:
+            self.search = hops.search_for(next_hop)
+            hops.seek(self.search, self, now)
+        else:
+            self._send(copy, flow, now)
+
+    def _copy(self) -> Request:
+        target, fork = self.target, self.fork
+        return forwarded_request(
+            fork.request,
+            uri_text=target.uri_text,
+            record_route=None,
+            path=target.path,
+            own_realm=fork.own_realm,
+        )
+
+    def found(self, server: Candidate | None, now: float) -> None:
+        """The next server of a named next hop, None when there is none left."""
+        fork = self.fork
+        if self.final is not None or fork.done:
+            return
+        if fork.cancelled or self.cancel_wanted:
+            self.fail(487, now)
+        elif server is not None:
+            self._send_again(fork.host.next_hops.flow_of(server), now)
+        elif self.failure is not None:
+            fork.branch_failed(self, self.failure, now)
+        else:
+            # That there is nobody to be reached by TLS is no overload (RFC 5630 §3.3).
+            self.fail(480 if is_sips(self.target.uri_text) else 503, now)
+
+    def _try_next(self, failure: Response, now: float) -> bool:
+        """Go on to the next server of a name (RFC 3263 §4.3); False where that is not to be."""
+        if self.search is None or self.fork.cancelled or self.cancel_wanted:
+            return False
+        if not self.fork.is_invite and now - (self.deadline - TIMER_C_S) >= NO_CLIENT_S:
+            return False  # nobody waits for it any more
+        self.failure = failure
+        self.tx = self.request = None  # what its transaction has to say now is of no account
+        self.provisional = False
+        self.datagram = None
+        self.fork.host.next_hops.seek(self.search, self, now)
+        return True
+
+    def _send_again(self, flow: Flow, now: float) -> None:
+        """A new request, the same but for its branch and what depends on the flow."""
+        if self.fork.is_invite:
+            self.deadline = now + TIMER_C_S  # one for each client transaction
+        copy = self.request
+        if copy is None:
+            copy = self.request = self._copy()
+        self._send(copy, flow, now)
+
+    def _send(self, copy: Request, flow: Flow, now: float) -> None:
+        fork, target = self.fork, self.target
+        if is_sips(copy.uri_text) and not flow.secure:
+            self.fail(480, now, [("Warning", SIPS_NOT_ALLOWED)])
+            return
+        self.flow = flow
+        host = fork.host
+        record_route = fork.purpose.record_route(target, fork.incoming, flow)
+        if record_route is not None:
+            copy.push("Record-Route", record_route)
+        copy.set("Max-Breadth", str(self.breadth))
+        copy.push("Via", host.own.via_value(flow, host.new_branch(fork.loop)))
+        transactions = host.transactions
+        if flow.transport != "UDP" or target.flow is not None or self.datagram is not None:
+            self.tx = transactions.request(copy, flow, now, self)
+            return
+        tx = transactions.request_within(host.max_datagram_bytes, copy, flow, now, self)
+        if tx is None:
+            self._send_large(copy, flow, now)
+        else:
+            self.tx = tx
+
+    def _send_large(self, copy: Request, flow: Flow, now: float) -> None:
+        """What is too large for a datagram goes by TCP where the peer takes that (§18.1.1)."""
+        self.datagram = flow
+        host = self.fork.host
+        stream = host.next_hops.stream_instead(flow, now)
+        if stream is None:
+            self.tx = host.transactions.request(copy, flow, now, self)
+            return
+        copy = self.request = self._copy()
+        self._send(copy, stream, now)
+
+    # --- owner of its client transactions ------------------------------------------------------
+    def on_response(self, tx: object, response: Response, now: float) -> None:
+        """A response of its client transaction, its Via still on top (§16.7)."""
+        response.pop("Via")
+        fork, status = self.fork, response.status
+        if self.search is not None:
+            fork.host.next_hops.note_answer(self.search, response, now)
+        if status < 200:
+            # Its transaction waits for us now, whatever the rest is worth.
+            self.provisional = True
+            if self.cancel_wanted and not self.cancel_sent:
+                self._send_cancel(now)
+        if not response.has("via"):  # ours was the only one: never forwarded (§16.7 step 3)
+            if status >= 200 and self.final is None and not fork.done:
+                self.fail(502, now)
+            return
+        if status == 503 and self.final is None and not fork.done and self._try_next(response, now):
+            return
+        fork.branch_answered(self, response, now)
+
+    def on_timeout(self, tx: object, now: float) -> None:
+        """Timer B or F: as if it had answered 408 (§16.9)."""
+        fork = self.fork
+        if self.final is not None or fork.done:
+            return
+        response = self._own_response(487 if fork.cancelled else 408)
+        if self.search is not None and not self.provisional:
+            fork.host.next_hops.note_silence(self.search, now)
+            if self._try_next(response, now):
+                return
+        fork.branch_failed(self, response, now)
+
+    def on_transport_failure(self, tx: object, now: float) -> None:
+        """It could not be sent: as if it had answered 503 (§16.9).
+
+        Where the phone was to be reached on the connection it registered from, and that is gone,
+        it may be there by another (430); else it is simply not there, and the caller hears 480.
+        """
+        fork = self.fork
+        if tx is not self.tx or self.final is not None or fork.done:
+            return  # perhaps the ACK to a server that was left
+        flow, datagram = self.flow, self.datagram
+        is_stream = flow is not None and flow.transport != "UDP"
+        hops = fork.host.next_hops
+        if flow is not None and is_stream and datagram is not None and not self.provisional:
+            hops.stream_refused(flow, now)
+            if not fork.cancelled and not self.cancel_wanted:
+                self.request = None
+                self._send_again(datagram, now)
+                return
+        response = self._own_response(503 if self.target.flow is None else FLOW_FAILED)
+        if self.search is not None:
+            hops.note_silence(self.search, now)
+            if self._try_next(response, now):
+                return
+        fork.branch_failed(self, response, now)
+
+    # --- failing and cancelling ----------------------------------------------------------------
+    def _own_response(self, status: int, headers: Sequence[tuple[str, str]] = ()) -> Response:
+        fork = self.fork
+        return fork.request.respond(status, to_tag=fork.host.new_tag(), headers=headers)
+
+    def fail(self, status: int, now: float, headers: Sequence[tuple[str, str]] = ()) -> None:
+        """End it with a failure of our own."""
+        self.fork.branch_failed(self, self._own_response(status, headers), now)
+
+    def cancel(self, now: float) -> None:
+        """Have it stop ringing: at once, or as soon as a CANCEL may be sent (§9.1)."""
+        if self.final is None and not self.cancel_wanted:
+            self.cancel_wanted = True
+            if self.provisional:
+                self._send_cancel(now)
+
+    def overdue(self, now: float) -> None:
+        """Timer C, or the end of the wait after a CANCEL."""
+        if self.cancel_sent or not self.provisional:
+            self.fail(487 if self.fork.cancelled else 408, now)
+        else:
+            self.cancel_wanted = True
+            self._send_cancel(now)
+
+    def _send_cancel(self, now: float) -> None:
+        self.cancel_sent = True
+        self.deadline = now + CANCEL_WAIT_S
+        if self.request is None or self.flow is None:
+            return
+        fork = self.fork
+        request = cancel_request(self.request, fork.cancel_reasons())
+        fork.host.transactions.request(request, self.flow, now, None)
+        if fork.done:
+            self.request = None
+        else:
+            fork.wake_at_latest(self.deadline)
+
+    def let_go(self) -> None:
+        """What comes late is a 2xx or nothing: keep nothing else for the 32 s it may take."""
+        self.final = None
+        if not self.cancel_wanted or self.cancel_sent:
+            self.request = None  # else it is needed for the CANCEL, should a phone ring late
+
+
+def cancel_request(invite: Request, reasons: Sequence[str]) -> Request:
+    """The CANCEL for a request that was sent with this INVITE (RFC 3261 §9.1)."""
+    headers = [("Via", invite.values("via")[0])]
+    headers += [("Route", value) for value in invite.rows("route")]
+    headers += [
+        ("Max-Forwards", "70"),
+        ("From", invite.first("from") or ""),
+        ("To", invite.first("to") or ""),
+        ("Call-ID", invite.call_id),
+        ("CSeq", f"{invite.cseq_number} CANCEL"),
+    ]
+    headers += [("Reason", value) for value in reasons]
+    return Request.build("CANCEL", invite.uri_text, headers)

@@ -1,0 +1,38 @@
+"""What a proxied request is for: the one seam between forwarding and what is made of it.
+
+The response context asks its purpose before it sends, before a response passes, and tells it the end.
+It knows nothing of calls, dialogs or edges; a purpose knows nothing of branches.
+"""
+
+from __future__ import annotations
+
+from sipcore.message import Response
+from sipcore.routing.plan import Target
+from sipcore.transport.flow import Flow
+
+
+class Purpose:
+    """A request that nothing is made of: no Record-Route, and every response passes."""
+
+    __slots__ = ()
+
+    def record_route(self, target: Target, incoming: Flow, outgoing: Flow) -> str | None:
+        """Our Record-Route value for one branch, None when we need not stay on the path (§16.6)."""
+        return None
+
+    def may_pass(
+        self, target: Target, flow: Flow | None, response: Response, cancelled: bool, now: float
+    ) -> bool:
+        """Account for a response other than 100 of this target that is about to go upstream.
+
+        `flow` is the one that the target was sent to by, `cancelled` whether the caller gave up.
+        False: the response must not be forwarded.
+        """
+        return True
+
+    def ended(self, now: float) -> None:
+        """Nothing more is started for the request; further 2xx of a fork may still pass."""
+
+
+JUST_FORWARD = Purpose()
+"""For a request outside of any call."""

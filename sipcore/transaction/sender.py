@@ -1,0 +1,92 @@
+"""How a worker sends: its names, its transactions, fresh branches and tags, and its timers."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sipcore.message import Request
+from sipcore.random_source import RandomSource
+from sipcore.transaction.base import Transaction
+from sipcore.transaction.table import TransactionTable
+from sipcore.transaction.timers import TimerHeap, Timers
+from sipcore.transport.flow import Flow
+from sipcore.transport.own_addresses import OwnAddresses
+
+
+class Sleeper(Protocol):
+    """Something that wants to be woken at a time."""
+
+    def advance(self, now: float) -> None:
+        """It is time."""
+
+
+class Sender:
+    """What all that sends has in common; a worker is one. It is the transactions' user (§17)."""
+
+    def __init__(
+        self,
+        own: OwnAddresses,
+        random: RandomSource,
+        timers: Timers,
+        max_transactions: int,
+    ) -> None:
+        self.own = own
+        self.random = random
+        self.now = 0.0
+        """Monotonic, in seconds: the time of this turn."""
+        self.at = 0.0
+        """UTC, in seconds."""
+        self.dropped: dict[str, int] = {}
+        self.transactions = TransactionTable(self, timers, max_transactions)
+        self.wakes = TimerHeap()
+        self._sleepers: dict[int, Sleeper] = {}
+        self._branches = 0
+        self._branch_prefix = f"z9hG4bK{random.getrandbits(40):010x}"
+
+    # --- the way out: a worker's ---------------------------------------------------------------
+    def send(self, flow: Flow, data: bytes) -> None:
+        """Leave a message for the node to send at the end of this turn."""
+        raise NotImplementedError
+
+    def ack_received(self, request: Request, flow: Flow, now: float) -> None:
+        """An ACK that no INVITE server transaction absorbs: that of a 2xx."""
+        raise NotImplementedError
+
+    def server_ended(self, tx: Transaction, now: float) -> None:
+        """Nothing to do: what a request has begun ends by itself."""
+
+    # --- fresh values --------------------------------------------------------------------------
+    def new_branch(self, loop: str) -> str:
+        """A fresh branch parameter that ends with the loop hash (RFC 5393 §4.2)."""
+        self._branches += 1
+        return f"{self._branch_prefix}{self._branches:x}.{loop}"
+
+    def new_tag(self) -> str:
+        """A fresh tag."""
+        return f"{self.random.getrandbits(48):012x}"
+
+    # --- time ----------------------------------------------------------------------------------
+    def wake(self, sleeper: Sleeper, deadline: float) -> None:
+        """Call `sleeper.advance` at `deadline`, and keep it until `sleep`."""
+        key = id(sleeper)
+        self._sleepers[key] = sleeper
+        self.wakes.schedule(deadline, key)
+
+    def sleep(self, sleeper: Sleeper) -> None:
+        """No more wake-ups for this one."""
+        self._sleepers.pop(id(sleeper), None)
+
+    @property
+    def has_sleepers(self) -> bool:
+        return bool(self._sleepers)
+
+    def wake_one(self, key: object, now: float) -> None:
+        """An entry of `wakes` that `wake` has put there is due."""
+        if isinstance(key, int):
+            sleeper = self._sleepers.get(key)
+            if sleeper is not None:
+                sleeper.advance(now)
+
+    def count(self, what: str) -> None:
+        """Count something that is dropped rather than recorded."""
+        self.dropped[what] = self.dropped.get(what, 0) + 1
