@@ -12,7 +12,6 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Callable
-from ipaddress import IPv6Address
 from typing import Final, cast
 
 from sipcore.errors import MalformedMessage
@@ -21,6 +20,7 @@ from sipcore.node.config import Listener, StreamLimits
 from sipcore.node.tls import Certificates, TlsLayer
 from sipcore.transport.flow import Address, Flow
 from sipcore.transport.identity import sip_identities, speaks_for
+from sipcore.transport.networks import SINGLE_SOURCES, network_of
 from sipcore.transport.reach import Reach
 
 log = logging.getLogger("sipcore.node")
@@ -475,7 +475,4 @@ class StreamConnection(asyncio.Protocol):
 
 def source_of(host: str) -> str:
     """What is counted as one source: an IPv4 address, or the network an IPv6 address is of."""
-    if ":" not in host:
-        return host
-    groups = IPv6Address(host.partition("%")[0]).exploded.split(":")
-    return ":".join(groups[:4])
+    return network_of(host, SINGLE_SOURCES)
