@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from sipcore.errors import MalformedMessage
+from sipcore.eventlog import Counter
 from sipcore.locate import Answer, Candidate, Locator, Question, Search, destination
 from sipcore.locate.destination import DEFAULT_PORTS, way_back_of
 from sipcore.message import (
@@ -207,7 +208,7 @@ class OwnRequest:
             return
         flow = worker.servers.flow_of(server)
         if is_sips(self._request.uri_text) and not flow.secure:
-            worker.count("request not to be sent in the open")
+            worker.count(Counter.REQUEST_INSECURE)
             self._give_up(now)
             return
         copy = self._request.copy()
@@ -267,11 +268,11 @@ class _Stateless:
     def found(self, server: Candidate | None, now: float) -> None:
         worker = self._worker
         if server is None:
-            worker.count("ack to nowhere")
+            worker.count(Counter.ACK_UNROUTABLE)
             return
         flow = worker.servers.flow_of(server)
         if is_sips(self._message.uri_text) and not flow.secure:
-            worker.count("ack not to be sent in the open")
+            worker.count(Counter.ACK_INSECURE)
             return
         self._message.push("Via", worker.via_value(flow, self._branch))
         worker.send(flow, self._message.to_bytes())

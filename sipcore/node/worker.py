@@ -17,7 +17,7 @@ from sipcore.bindings import BindingChange, BindingTable, StoreResult
 from sipcore.calls import Call, CallTable, TokenMaker
 from sipcore.directory import Directory
 from sipcore.errors import MalformedMessage
-from sipcore.eventlog import Record, context_from_bits
+from sipcore.eventlog import Counter, Counts, Record, context_from_bits
 from sipcore.locate import Answer, Question, destination
 from sipcore.locate.destination import DEFAULT_PORTS
 from sipcore.message import (
@@ -140,7 +140,7 @@ class Worker:
         self.now = 0.0
         self.at = 0.0
         self.out = Outputs()
-        self.dropped: dict[str, int] = {}
+        self.counts = Counts()
         self.home = (config.node_number, config.slot)
         self.transactions = TransactionTable(self, config.timers, config.max_transactions)
         self.tokens = TokenMaker(config.cluster_keys, home=self.home)
@@ -203,7 +203,7 @@ class Worker:
         count = self._stun_answers.get(source, 0)
         answer = binding_answer(data, flow.remote)
         if answer is None or count >= MAX_STUN_PER_SOURCE:
-            self.count("stun")
+            self.count(Counter.STUN)
         elif count or len(self._stun_answers) < MAX_STUN_SOURCES:
             self._stun_answers[source] = count + 1
             self.keep_alives.heard(flow, now)
@@ -232,6 +232,10 @@ class Worker:
             self._calls_swept = now
             self.calls.forget_over(now)
             self.application.end_old_calls(now - self.config.max_call_s, now)
+        self.counts.total[Counter.TOO_BUSY] = self.transactions.refused
+        counted = self.counts.advance(now, at)
+        if counted is not None:
+            self.record(counted)
 
     def _has_flow(self, line_id: int, flow: Flow) -> bool:
         return any(b.flow == flow for b in self.bindings.bindings(line_id, self.at))
@@ -372,9 +376,9 @@ class Worker:
         if self.config.slots > 1 and not self._is_mine(response, flow, data):
             return
         if not self._is_to_us(response):
-            self.count("response to somebody else")  # RFC 3261 §18.1.2: discarded silently
+            self.count(Counter.FOREIGN_RESPONSE)  # RFC 3261 §18.1.2: discarded silently
         elif not self.transactions.receive_response(response, now):
-            self.count("stray response")  # RFC 6026 §7.3: never forwarded
+            self.count(Counter.STRAY_RESPONSE)  # RFC 6026 §7.3: never forwarded
 
     def _is_to_us(self, response: Response) -> bool:
         """Whether the sent-by of the topmost Via is one that we write."""
@@ -415,13 +419,14 @@ class Worker:
     def _answer_malformed(self, error: MalformedMessage, flow: Flow) -> None:
         request = error.partial
         if request is None or request.method == "ACK":
-            self.count("malformed")
+            self.count(Counter.MALFORMED)
             return
         back = flow
         with contextlib.suppress(MalformedMessage):  # an unreadable Via: back to the source
             stamp_source(request, flow)
             back = response_flow(request, flow)
         response = request.respond(error.status, error.reason, to_tag=request.stateless_tag)
+        self.count(Counter.MALFORMED_ANSWERED)
         self.send(back, response.to_bytes())
 
     # --- who we are ------------------------------------------------------------------------
@@ -538,9 +543,9 @@ class Worker:
         """Have a binding change made durable; `Application.stored` gets the answer."""
         self.out.writes.append(change)
 
-    def count(self, what: str) -> None:
+    def count(self, counter: Counter) -> None:
         """Count something that is dropped rather than recorded."""
-        self.dropped[what] = self.dropped.get(what, 0) + 1
+        self.counts.total[counter] += 1
 
     def new_context(self) -> str:
         """A fresh call context."""

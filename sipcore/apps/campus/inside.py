@@ -10,6 +10,7 @@ from sipcore.apps.user_agent import UserAgent
 from sipcore.calls import Call, CallToken
 from sipcore.calls.call import EndedCall
 from sipcore.errors import MalformedMessage
+from sipcore.eventlog import Counter
 from sipcore.message import Request, Response, is_sips
 from sipcore.proxy import (
     REFRESH_METHODS,
@@ -140,10 +141,10 @@ class InsideCalls:
         token = None if own is None else self._token_of(own, request)
         if token is None:
             if not any(s.handle_ack(request, now) for s in self._services):
-                worker.count("stray ack")
+                worker.count(Counter.STRAY_ACK)
             return
         if self._refusal(request, token) is not None:
-            worker.count("ack of somebody else")
+            worker.count(Counter.FOREIGN_ACK)
             return
         from_caller = token.from_caller(request.from_tag)
         target = self._next_target(request, token, from_caller)
@@ -176,7 +177,7 @@ class InsideCalls:
                 worker.servers.send_ack(ack, next_hop, branch, now)
                 return
         if is_sips(ack.uri_text) and not flow.secure:
-            worker.count("ack not to be sent in the open")
+            worker.count(Counter.ACK_INSECURE)
             return
         ack.push("Via", worker.via_value(flow, branch))
         worker.send(flow, ack.to_bytes())

@@ -37,7 +37,7 @@ from sipcore.calls import Call, Dialog, bye_requests
 from sipcore.calls.token import PARAMETER
 from sipcore.directory import Account, AccountState
 from sipcore.errors import MalformedMessage
-from sipcore.eventlog import Cause, Side
+from sipcore.eventlog import Cause, Counter, Side
 from sipcore.message import Request, Response, Uri, is_sips, parse_name_addr, parse_uri
 from sipcore.message.grammar import split_top
 from sipcore.proxy import (
@@ -406,7 +406,7 @@ class CampusService:
             return
         if caller.account is None and isinstance(plan, Refuse):
             # Refused to strangers: counted, never one record each.
-            worker.count("refused to a stranger")
+            worker.count(Counter.STRANGER_REFUSED)
             self._refuse(tx, request, plan, None, now)
             return
         callee = plan.callee if isinstance(plan, Fork | Refuse) else None
@@ -509,7 +509,7 @@ class CampusService:
         if 200 <= response.status < 300 and isinstance(attempt, Attempt):
             tag = response.to_tag
             if attempt.call.has_all_answers(tag):
-                self._worker.count("one answer too many")
+                self._worker.count(Counter.EXTRA_ANSWER)
                 return False
             is_late = attempt.call.is_late(tag)
         account_response(self._worker, context, branch, response, now)
