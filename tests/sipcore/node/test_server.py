@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from sipcore.node.journal import Journal
 from sipcore.node.server import Node
 from sipcore.node.spool import Spool
 from sipcore.node.worker import Worker
+from sipcore.transport.flow import Flow
 from tests.sipcore.simulation.world import KEY, make_directory
 from tests.support.ports import free_port
 
@@ -69,3 +71,41 @@ async def test_calls_that_were_lost_are_on_disk_before_the_journal_forgets_them(
     assert [(r["k"], r["c"], r["cause"]) for r in records(tmp_path)] == [
         ("call.end", "AAAAAAAAAAAAAAAA", "lost")
     ]
+
+
+async def test_what_was_counted_before_the_stop_is_recorded(tmp_path: Path) -> None:
+    port = free_port()
+    node = make_node(tmp_path, port, "first")
+    await node.start()
+    node._spool.dropped = 3
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.sendto(b"this is no SIP, whatever it is", ("127.0.0.1", port))
+        async with asyncio.timeout(5):
+            while not node.worker.counts.since_start():  # noqa: ASYNC110 (nothing tells of it)
+                await asyncio.sleep(0.01)
+    await node.stop()
+    [record] = records(tmp_path)
+    assert (record["k"], record["c"], record["seconds"] < 60) == ("node.counts", "", True)
+    assert record["counts"] == {"malformed": 1, "record_dropped": 3}
+
+
+async def test_a_fault_of_ours_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = make_node(tmp_path, free_port(), "first")
+
+    def fails(*args: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("sipcore.node.worker.parse_message", fails)
+    await node.start()
+    node._receive(b"OPTIONS sip:x SIP/2.0\r\n\r\n", Flow("UDP", ("127.0.0.1", 1), ("127.0.0.1", 2)))
+    assert node.worker.counts.since_start() == {"internal_error": 1}
+    await node.stop()
+
+
+async def test_a_datagram_for_no_socket_of_ours_is_counted(tmp_path: Path) -> None:
+    node = make_node(tmp_path, free_port(), "first")
+    await node.start()
+    node.worker.send(Flow("UDP", ("192.0.2.1", 5060), ("192.0.2.2", 5060)), b"x")
+    node.flush()
+    assert node.worker.counts.since_start() == {"no_socket": 1}
+    await node.stop()
