@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from sipcore.node.worker import Worker
     from sipcore.transaction import ServerTransaction
 
+STRAY_ACK: Final = Counter.STRAY_ACK
+"""Of nearly every call, whose challenge is acknowledged: looked up once."""
 AFTER_THE_CALL: Final = frozenset({"BYE", "NOTIFY", "ACK"})
 """What may still come when a call is over: the other side's BYE, news of a transfer, and the ACK of a
 2xx that a BYE has overtaken."""
@@ -141,7 +143,7 @@ class InsideCalls:
         token = None if own is None else self._token_of(own, request)
         if token is None:
             if not any(s.handle_ack(request, now) for s in self._services):
-                worker.count(Counter.STRAY_ACK)
+                worker.count(STRAY_ACK)
             return
         if self._refusal(request, token) is not None:
             worker.count(Counter.FOREIGN_ACK)

@@ -123,6 +123,6 @@ def test_values_are_stable() -> None:
 def test_every_counter_is_counted_somewhere(counter: Counter) -> None:
     root = Path(next(iter(sipcore.__path__)))
     sources = [path for path in root.rglob("*.py") if path.name != "counters.py"]
-    used = re.compile(rf"(count\(|total\[)Counter\.{counter.name}[)\]]")
+    used = re.compile(rf"(count\(|total\[|: Final = )Counter\.{counter.name}\b")
     assert any(used.search(path.read_text()) for path in sources), f"{counter!r} is dead"
     assert re.fullmatch("[a-z_]{1,32}", counter.value)

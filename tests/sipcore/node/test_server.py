@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Final, cast
 
 import pytest
 
@@ -24,6 +24,11 @@ from sipcore.node.worker import Worker
 from sipcore.transport.flow import Flow
 from tests.sipcore.simulation.world import KEY, make_directory
 from tests.support.ports import free_port
+
+OPTIONS: Final = (
+    b"OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:2;branch=z9hG4bK1\r\n"
+    b"From: <sip:a@b>;tag=1\r\nTo: <sip:127.0.0.1>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\n\r\n"
+)
 
 
 class NoStore:
@@ -89,16 +94,16 @@ async def test_what_was_counted_before_the_stop_is_recorded(tmp_path: Path) -> N
     assert record["counts"] == {"malformed": 1, "record_dropped": 3}
 
 
-async def test_a_fault_of_ours_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = make_node(tmp_path, free_port(), "first")
-
-    def fails(*args: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr("sipcore.node.worker.parse_message", fails)
+async def test_a_fault_of_ours_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    port = free_port()
+    node = make_node(tmp_path, port, "first")
     await node.start()
-    node._receive(b"OPTIONS sip:x SIP/2.0\r\n\r\n", Flow("UDP", ("127.0.0.1", 1), ("127.0.0.1", 2)))
+    whole, broken = node.worker.application, cast("Any", None)
+    node.worker.application = broken
+    node._receive(OPTIONS, Flow("UDP", ("127.0.0.1", port), ("127.0.0.1", 2)))
+    node.worker.application = whole
     assert node.worker.counts.since_start() == {"internal_error": 1}
+    assert "not handled" in caplog.text
     await node.stop()
 
 
