@@ -23,7 +23,7 @@ from sipcore.calls import Call
 from sipcore.dialog import OwnDialog
 from sipcore.directory import Account
 from sipcore.errors import MalformedMessage
-from sipcore.eventlog import Side
+from sipcore.eventlog import Counter, Side
 from sipcore.message import Request, Response, is_sips
 from sipcore.routing import Plan, Query
 from sipcore.transaction import ServerTransaction
@@ -273,7 +273,7 @@ class UserAgent:
         if worker.own.domain_of(cause.from_.uri) is None and not flow.reliable:
             return
         if is_sips(cause.from_.uri_text) and not flow.secure:
-            worker.count("message not to be sent in the open")
+            worker.count(Counter.MESSAGE_INSECURE)
             return
         request = self._request("MESSAGE", cause.from_.uri_text, [], body, content_type, None)
         request.push("Via", worker.own.via_value(flow, worker.new_branch("0")))
@@ -288,10 +288,10 @@ class UserAgent:
         """
         peer = request.uri_text
         if peer in self._unanswered or len(self._unanswered) >= MAX_UNANSWERED:
-            self.worker.count("message while one was on its way")
+            self.worker.count(Counter.MESSAGE_PENDING)
             return None
         if not reliable and len(request.to_bytes()) + added > MAX_MESSAGE_BYTES:
-            self.worker.count("message too large for UDP")
+            self.worker.count(Counter.MESSAGE_TOO_LARGE)
             return None
         self._unanswered.add(peer)
         return _Sent(self, peer)

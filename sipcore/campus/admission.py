@@ -24,6 +24,7 @@ from sipcore.campus.placed_call import PlacedCall
 from sipcore.campus.session_refusal import refused_session
 from sipcore.directory import Account, AccountState
 from sipcore.errors import MalformedMessage
+from sipcore.eventlog import Counter
 from sipcore.locate import Answer
 from sipcore.message import Request, Uri
 from sipcore.proxy import ResponseContext, ask_for_timer
@@ -126,7 +127,7 @@ class Admissions:
             return
         if caller.account is None and isinstance(plan, Refuse):
             # Refused to strangers: counted, never one record each.
-            host.count("refused to a stranger")
+            host.count(Counter.STRANGER_REFUSED)
             self._refuse(incoming, plan, now)
             return
         callee = plan.callee if isinstance(plan, Fork | Refuse) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sipcore.apps.host import Host
 from sipcore.errors import MalformedMessage
+from sipcore.eventlog import Counter
 from sipcore.message import Request, is_sips
 from sipcore.proxy import forwarded_request
 from sipcore.proxy.forward import (
@@ -77,7 +78,7 @@ class InCallSender:
                 host.next_hops.send_ack(ack, next_hop, branch, now)
                 return
         if is_sips(ack.uri_text) and not flow.secure:
-            host.count("ack not to be sent in the open")
+            host.count(Counter.ACK_INSECURE)
             return
         ack.push("Via", host.own.via_value(flow, branch))
         host.send(flow, ack.to_bytes())

@@ -11,7 +11,7 @@ from sipcore.campus.agents import Agents
 from sipcore.campus.dialog_parts import contact_of
 from sipcore.campus.in_call import InCallSender
 from sipcore.campus.session_refusal import refused_session
-from sipcore.eventlog import Side
+from sipcore.eventlog import Counter, Side
 from sipcore.message import Request, Response
 from sipcore.proxy import (
     REFRESH_METHODS,
@@ -26,6 +26,8 @@ from sipcore.routing import Group, Target
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Flow
 
+STRAY_ACK: Final = Counter.STRAY_ACK
+"""Of nearly every call, whose challenge is acknowledged: looked up once."""
 AFTER_THE_CALL: Final = frozenset({"BYE", "NOTIFY", "ACK"})
 """What may still come when a call is over: the other side's BYE, news of a transfer, and the ACK of a
 2xx that a BYE has overtaken."""
@@ -206,10 +208,10 @@ class InDialogRouter:
         token = None if own is None else self._token_of(own, request)
         if token is None:
             if not self._agents.offer_ack(request, now):
-                host.count("stray ack")
+                host.count(STRAY_ACK)
             return
         if self._refusal(request, token) is not None:
-            host.count("ack of somebody else")
+            host.count(Counter.FOREIGN_ACK)
             return
         from_caller = token.from_caller(request.from_tag)
         target = self._next_target(request, token, from_caller)

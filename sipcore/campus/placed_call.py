@@ -17,6 +17,7 @@ from sipcore.campus.dialog_parts import (
     routes_above_ours,
 )
 from sipcore.errors import MalformedMessage
+from sipcore.eventlog import Counter
 from sipcore.message import Request, Response, is_sips, parse_name_addr
 from sipcore.proxy import Purpose, SessionRequest, session_interval
 from sipcore.routing import Target
@@ -99,7 +100,7 @@ class PlacedCall(Purpose):
         elif status < 300:
             tag = response.to_tag
             if call.has_all_answers(tag):
-                host.count("one answer too many")
+                host.count(Counter.EXTRA_ANSWER)
                 return False
             is_late = call.is_late(tag)
             host.calls.answer(call, self._dialog(target, flow, response, now), target.line_id)

@@ -1,11 +1,14 @@
 """Call contexts and the vocabulary of records (the external event log)."""
 
 from sipcore.eventlog.context import context_from_bits, context_from_bytes, context_to_bytes
+from sipcore.eventlog.counters import Counter, Counts
 from sipcore.eventlog.json_line import json_line
 from sipcore.eventlog.record import Cause, Kind, Record, Side, encode_line
 
 __all__ = [
     "Cause",
+    "Counter",
+    "Counts",
     "Kind",
     "Record",
     "Side",

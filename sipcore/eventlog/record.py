@@ -23,6 +23,8 @@ class Kind(StrEnum):
     REGISTER_NEW = "register.new"
     REGISTER_GONE = "register.gone"
     AUTH_REFUSED = "auth.refused"
+    NODE_COUNTS = "node.counts"
+    """What was counted rather than recorded in an interval (`sipcore.eventlog.counters`)."""
 
 
 class Cause(StrEnum):

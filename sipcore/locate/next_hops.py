@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sipcore.errors import MalformedMessage
+from sipcore.eventlog import Counter
 from sipcore.locate.answers import Answer, Question
 from sipcore.locate.destination import Candidate, destination, way_back_of
 from sipcore.locate.locator import Locator, Seeker
@@ -238,7 +239,7 @@ class OwnRequest:
             return
         flow = self._hops.flow_of(server)
         if is_sips(self._request.uri_text) and not flow.secure:
-            sender.count("request not to be sent in the open")
+            sender.count(Counter.REQUEST_INSECURE)
             self._give_up(now)
             return
         copy = self._request.copy()
@@ -301,11 +302,11 @@ class _Stateless:
     def found(self, server: Candidate | None, now: float) -> None:
         sender = self._sender
         if server is None:
-            sender.count("ack to nowhere")
+            sender.count(Counter.ACK_UNROUTABLE)
             return
         flow = self._hops.flow_of(server)
         if is_sips(self._message.uri_text) and not flow.secure:
-            sender.count("ack not to be sent in the open")
+            sender.count(Counter.ACK_INSECURE)
             return
         self._message.push("Via", sender.own.via_value(flow, self._branch))
         sender.send(flow, self._message.to_bytes())

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from sipcore.bindings import BindingChange, StoreResult
 from sipcore.calls import journal_row
 from sipcore.directory import Directory
+from sipcore.eventlog import Counter
 from sipcore.locate import Answer, Question
 from sipcore.node.datagrams import DatagramSocket
 from sipcore.node.journal import Journal
@@ -86,6 +87,7 @@ class Node:
             certificates=self._certificates,
             on_peer=worker.peer_known,
             on_lost=self._connection_lost,
+            count=worker.count,
         )
         self._flush_wanted = False
         self._timer: asyncio.TimerHandle | None = None
@@ -131,6 +133,10 @@ class Node:
     async def stop(self) -> None:
         """Send what is left, then close sockets and files."""
         self._closing = True
+        self._take_counts()
+        counted = self.worker.counts.close(self._clock(), self._wall())
+        if counted is not None:
+            self.worker.record(counted)
         self.flush()
         for datagrams in self._datagrams.values():
             datagrams.close()
@@ -147,6 +153,7 @@ class Node:
         try:
             self.worker.receive(data, flow, self._clock(), self._wall())
         except Exception:  # the loop's one outermost guard: one bad packet, one line
+            self.worker.count(Counter.INTERNAL_ERROR)
             log.exception("message from %s %s not handled", flow.transport, flow.remote)
 
     def _stream_message(self, data: bytes, flow: Flow) -> None:
@@ -188,6 +195,7 @@ class Node:
         if self._closing:
             return
         self._loop.call_later(TICK_S, self._tick)
+        self._take_counts()
         self.worker.sweep(self._clock(), self._wall())
         self.want_flush()
         self._ticks += 1
@@ -199,6 +207,12 @@ class Node:
             self.flush()  # the records of calls that just ended
             if not self._spool.waiting:
                 self._rewrite_journal()
+
+    def _take_counts(self) -> None:
+        """What the spool has counted by itself."""
+        total = self.worker.counts.total
+        total[Counter.RECORD_DROPPED] = self._spool.dropped
+        total[Counter.RECORD_LOST] = self._spool.lost
 
     def _rewrite_journal(self) -> None:
         try:
@@ -237,9 +251,9 @@ class Node:
     def _send_datagram(self, flow: Flow, data: bytes) -> None:
         datagrams = self._datagrams.get(flow.local)
         if datagrams is None:
-            self.worker.count("no socket")
+            self.worker.count(Counter.NO_SOCKET)
         elif not datagrams.send(data, flow.remote):
-            self.worker.count("datagram not sent")
+            self.worker.count(Counter.DATAGRAM_NOT_SENT)
             self.worker.send_failed(data, self._clock(), self._wall())
             self.want_flush()
 

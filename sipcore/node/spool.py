@@ -40,6 +40,8 @@ class Spool:
         """Whether it has reached its size: only milestones are written."""
         self.dropped = 0
         """Records that were not written for that."""
+        self.lost = 0
+        """Records for which there was no more room in memory while the disk was full."""
         self.path = folder / spool_id
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.written = 0
@@ -114,6 +116,7 @@ class Spool:
                 error,
             )
         self._is_full = True
+        self.lost += max(0, lost)
         del self.waiting[MAX_WAITING:]
         if self._fd >= 0:
             with contextlib.suppress(OSError):  # the half of a line that had room

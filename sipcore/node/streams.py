@@ -12,14 +12,15 @@ import contextlib
 import logging
 import ssl
 from collections.abc import Callable
-from ipaddress import IPv6Address
 from typing import Final, cast
 
 from sipcore.errors import MalformedMessage
+from sipcore.eventlog import Counter
 from sipcore.message import PING, StreamFramer
 from sipcore.node.tls import Certificates, TlsLayer
 from sipcore.transport.flow import Address, Flow
 from sipcore.transport.identity import sip_identities, speaks_for
+from sipcore.transport.networks import SINGLE_SOURCES, network_of
 from sipcore.transport.own_addresses import Listener
 from sipcore.transport.reach import Reach
 from sipcore.transport.stream_limits import StreamLimits
@@ -35,6 +36,7 @@ OnMessage = Callable[[bytes, Flow], None]
 OnFailure = Callable[[bytes], None]
 OnPeer = Callable[[Flow, tuple[str, ...]], None]
 OnLost = Callable[[Flow], None]
+Count = Callable[[Counter], None]
 Way = tuple[str, Address, str]
 """Where a connection leads: transport, remote address, and over TLS one domain it speaks for."""
 
@@ -52,11 +54,13 @@ class StreamSet:
         certificates: Certificates | None = None,
         on_peer: OnPeer = lambda flow, identities: None,
         on_lost: OnLost = lambda flow: None,
+        count: Count = lambda counter: None,
     ) -> None:
         self._on_message = on_message
         self._on_failure = on_failure
         self._on_peer = on_peer
         self._on_lost = on_lost
+        self.count = count
         self._certificates = certificates
         self._reach = reach or Reach()
         self.limits = limits
@@ -133,6 +137,7 @@ class StreamSet:
             return
         if not self._reach.includes(flow):
             log.info("no connection is opened into the network of %s", flow.remote[0])
+            self.count(Counter.CONNECTION_OUT_OF_REACH)
             loop.call_soon(self._on_failure, data)
             return
         self._opening[key] = [data]
@@ -165,15 +170,18 @@ class StreamSet:
         `own` is the address of its own end.
         """
         if len(self._connections) >= self.limits.connections:
+            self.count(Counter.CONNECTION_REFUSED)
             return None
         way = Flow(connection.kind, connection.local, remote)
         if not connection.accepted and not self._reach.may_keep(way, own):
             log.info("no connection is kept to port %d of this machine", remote[1])
+            self.count(Counter.CONNECTION_OUT_OF_REACH)
             return None
         if connection.accepted:
             source = source_of(remote[0])
             count = self._by_source.get(source, 0)
             if count >= self.limits.connections_per_source:
+                self.count(Counter.CONNECTION_REFUSED)
                 return None
             self._by_source[source] = count + 1
         self._last_number += 1
@@ -191,6 +199,7 @@ class StreamSet:
         """The TLS of a connection that has just been made; None where there can be none."""
         contexts = self._certificates.contexts if self._certificates is not None else None
         if contexts is None:
+            self.count(Counter.HANDSHAKE_REFUSED)
             return None
         if not connection.accepted:
             return TlsLayer(contexts.client, server_side=False, server_name=peer)
@@ -198,6 +207,7 @@ class StreamSet:
         count = self._handshakes.get(source, 0)
         limits = self.limits
         if count >= limits.handshakes_per_source or self._handshakes_now >= limits.handshakes:
+            self.count(Counter.HANDSHAKE_REFUSED)
             return None
         self._handshakes[source] = count + 1
         self._handshakes_now += 1
@@ -220,6 +230,7 @@ class StreamSet:
         if not connection.accepted:
             if not speaks_for(identities, peer):
                 log.warning("%s %s is not %s but %s", flow.transport, flow.remote, peer, identities)
+                self.count(Counter.HANDSHAKE_FAILED)
                 return False
             for name in identities:
                 self._lead(connection, (flow.transport, flow.remote, name))
@@ -351,6 +362,7 @@ class StreamConnection(asyncio.Protocol):
             plain = tls.receive(data)
         except ssl.SSLError as error:
             log.info("closing TLS %s: %s", self.remote, error)
+            self._owner.count(Counter.HANDSHAKE_FAILED)
             self._broken = True
         answer = tls.take()
         if answer:
@@ -408,6 +420,7 @@ class StreamConnection(asyncio.Protocol):
         assert self._flow is not None
         assert self._transport is not None
         log.info("closing %s %s: %s", self.kind, self._flow.remote, error)
+        self._owner.count(Counter.STREAM_MALFORMED)
         request = error.partial
         if request is not None and request.method != "ACK":
             response = request.respond(error.status, error.reason, to_tag="malformed")
@@ -469,6 +482,7 @@ class StreamConnection(asyncio.Protocol):
         if self._shaking_hands:
             self._handshake_s += seconds
             if self._handshake_s > limits.handshake_s:
+                self._owner.count(Counter.HANDSHAKE_FAILED)
                 transport.abort()
         if self._unfinished_s > limits.message_s or self._silent_s > limits.idle_s:
             transport.abort()
@@ -476,7 +490,4 @@ class StreamConnection(asyncio.Protocol):
 
 def source_of(host: str) -> str:
     """What is counted as one source: an IPv4 address, or the network an IPv6 address is of."""
-    if ":" not in host:
-        return host
-    groups = IPv6Address(host.partition("%")[0]).exploded.split(":")
-    return ":".join(groups[:4])
+    return network_of(host, SINGLE_SOURCES)

@@ -17,6 +17,7 @@ from sipcore.bindings import BindingChange, BindingTable, StoreResult
 from sipcore.calls import Call
 from sipcore.directory import Directory
 from sipcore.errors import MalformedMessage
+from sipcore.eventlog import Counter
 from sipcore.locate import Answer, Question
 from sipcore.locate.next_hops import branch_of_datagram
 from sipcore.message import Request, Response, parse_message
@@ -117,7 +118,7 @@ class Worker(Host):
         count = self._stun_answers.get(source, 0)
         answer = binding_answer(data, flow.remote)
         if answer is None or count >= MAX_STUN_PER_SOURCE:
-            self.count("stun")
+            self.count(Counter.STUN)
         elif count or len(self._stun_answers) < MAX_STUN_SOURCES:
             self._stun_answers[source] = count + 1
             self.keep_alives.heard(flow, now)
@@ -144,6 +145,10 @@ class Worker(Host):
             self._calls_swept = now
             self.calls.forget_over(now)
             self.application.end_old_calls(now - self.config.max_call_s, now)
+        self.counts.total[Counter.TOO_BUSY] = self.transactions.refused
+        counted = self.counts.advance(now, at)
+        if counted is not None:
+            self.record(counted)
 
     def _has_flow(self, line_id: int, flow: Flow) -> bool:
         return any(b.flow == flow for b in self.bindings.bindings(line_id, self.at))
@@ -284,9 +289,9 @@ class Worker(Host):
         if self.config.slots > 1 and not self._is_mine(response, flow, data):
             return
         if not self.own.is_to_us(response):
-            self.count("response to somebody else")  # RFC 3261 §18.1.2: discarded silently
+            self.count(Counter.FOREIGN_RESPONSE)  # RFC 3261 §18.1.2: discarded silently
         elif not self.transactions.receive_response(response, now):
-            self.count("stray response")  # RFC 6026 §7.3: never forwarded
+            self.count(Counter.STRAY_RESPONSE)  # RFC 6026 §7.3: never forwarded
 
     def _is_mine(self, message: Request | Response, flow: Flow, data: bytes) -> bool:
         slot = self.owner_of(message)
@@ -308,13 +313,14 @@ class Worker(Host):
     def _answer_malformed(self, error: MalformedMessage, flow: Flow) -> None:
         request = error.partial
         if not isinstance(request, Request) or request.method == "ACK":
-            self.count("malformed")
+            self.count(Counter.MALFORMED)
             return
         back = flow
         with contextlib.suppress(MalformedMessage):  # an unreadable Via: back to the source
             stamp_source(request, flow)
             back = response_flow(request, flow)
         response = request.respond(error.status, error.reason, to_tag=request.stateless_tag)
+        self.count(Counter.MALFORMED_ANSWERED)
         self.send(back, response.to_bytes())
 
     # --- what the layers below want of us ------------------------------------------------------

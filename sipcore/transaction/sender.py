@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from sipcore.eventlog import Counter, Counts
 from sipcore.message import Request
 from sipcore.random_source import RandomSource
 from sipcore.transaction.base import Transaction
@@ -36,7 +37,7 @@ class Sender:
         """Monotonic, in seconds: the time of this turn."""
         self.at = 0.0
         """UTC, in seconds."""
-        self.dropped: dict[str, int] = {}
+        self.counts = Counts()
         self.transactions = TransactionTable(self, timers, max_transactions)
         self.wakes = TimerHeap()
         self._sleepers: dict[int, Sleeper] = {}
@@ -87,6 +88,6 @@ class Sender:
             if sleeper is not None:
                 sleeper.advance(now)
 
-    def count(self, what: str) -> None:
+    def count(self, counter: Counter) -> None:
         """Count something that is dropped rather than recorded."""
-        self.dropped[what] = self.dropped.get(what, 0) + 1
+        self.counts.total[counter] += 1

@@ -7,6 +7,7 @@ from typing import Final
 
 from sipcore.message import BLANKS, Request
 from sipcore.transport.flow import Flow, is_address
+from sipcore.transport.networks import network_of
 
 DEFAULT_PORT: Final = 5060
 
@@ -83,11 +84,8 @@ def response_flow(request: Request, flow: Flow) -> Flow:
 
 def _is_neighbour(host: str, source: str) -> bool:
     """Whether two addresses are of one network: /24 of IPv4, /64 of IPv6; broadcast is none."""
-    if not is_address(host):
+    if not is_address(host) or (":" in host) != (":" in source):
         return False
-    one, other = ip_address(host), ip_address(source)
-    if one.version != other.version or one.is_multicast:
-        return False
-    shift = 8 if one.version == 4 else 64
-    ends = one.version == 4 and int(one) & 0xFF in (0, 0xFF)
-    return int(one) >> shift == int(other) >> shift and not ends
+    address = ip_address(host)
+    ends = address.version == 4 and int(address) & 0xFF in (0, 0xFF)
+    return network_of(host) == network_of(source) and not address.is_multicast and not ends

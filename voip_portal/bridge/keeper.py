@@ -7,6 +7,7 @@ good directory stays and the reason is reported.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -25,15 +26,17 @@ HEARTBEAT_S = 5.0
 RETRY_S = 1.0
 
 OnDirectory = Callable[[Delta], None]
-Figures = Callable[[], dict[str, int]]
+Figures = Callable[[], dict[str, Any]]
 
 _HEARTBEAT = (
     "INSERT INTO nodes_node (name, started_at, heartbeat_at, directory_version, refused_version,"
-    " refused_why, calls_now, registrations, spool_backlog) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)"
+    " refused_why, calls_now, registrations, counts, spool_backlog)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
     " ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at,"
     " heartbeat_at = excluded.heartbeat_at, directory_version = excluded.directory_version,"
     " refused_version = excluded.refused_version, refused_why = excluded.refused_why,"
-    " calls_now = excluded.calls_now, registrations = excluded.registrations"
+    " calls_now = excluded.calls_now, registrations = excluded.registrations,"
+    " counts = excluded.counts"
 )
 
 
@@ -127,6 +130,7 @@ class Keeper(threading.Thread):
             *self._refused,
             figures["calls_now"],
             figures["registrations"],
+            json.dumps(figures["counts"]),
         )
         self._database.execute(_HEARTBEAT, values)
 

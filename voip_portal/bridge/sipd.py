@@ -184,9 +184,14 @@ class Sipd:
     def _set_policy(self, policy: RegistrarPolicy) -> None:
         self.worker.config = replace(self.worker.config, registrar=policy)
 
-    def _figures(self) -> dict[str, int]:
-        """What the keeper reports; read from its thread, so only lengths."""
-        return {"calls_now": len(self.worker.calls), "registrations": self.worker.bindings.count}
+    def _figures(self) -> dict[str, Any]:
+        """What the keeper reports; read from its thread, so only lengths and copies."""
+        counts = self.worker.counts
+        return {
+            "calls_now": len(self.worker.calls),
+            "registrations": self.worker.bindings.count,
+            "counts": {"latest": counts.latest, "total": counts.since_start()},
+        }
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ KINDS = tuple(
         "register.new",
         "register.gone",
         "auth.refused",
+        "node.counts",
         "unreadable",
     )
 )

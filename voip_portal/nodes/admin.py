@@ -27,6 +27,10 @@ class NodeAdmin(ReadOnlyAdmin):
         "heartbeat_at",
     )
     ordering = ("name",)
+    change_form_outer_after_template = "admin/nodes/counts.html"
+
+    class Media:
+        css = {"all": ["bridge/operations.css"]}
 
     @admin.display(description=_("state"))
     def alive(self, node: Node) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from voip_portal.nodes.counters import Count, counted
+
 
 class Deployment(models.Model):
     """One row. The realm never changes: every device's HA1 was made for it."""
@@ -35,6 +37,8 @@ class Node(models.Model):
     calls_now = models.IntegerField(_("calls now"), default=0)
     registrations = models.IntegerField(_("registrations"), default=0)
     spool_backlog = models.BigIntegerField(_("records waiting"), default=0)
+    counts = models.JSONField(_("dropped or refused"), default=dict, db_default={}, editable=False)
+    """By reason, without zeros: `latest` in the last whole minute, `total` since start."""
 
     class Meta:
         verbose_name = _("node")
@@ -42,3 +46,8 @@ class Node(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def counted(self) -> list[Count]:
+        """What it has dropped or refused, as staff read it."""
+        return counted(self.counts)

@@ -103,6 +103,7 @@ def test_what_waits_is_bounded_and_the_loss_is_said(
     spool.append([])
     assert rows(spool.path) == [(1, "one"), (2, "two"), (3, "three")]
     assert "1 are lost" in caplog.text
+    assert spool.lost == 1
 
 
 def test_a_journal_that_missed_rows_asks_to_be_written_anew(disk: Disk, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from sipcore.apps.config import Listener, StreamLimits
+from sipcore.eventlog import Counter
 from sipcore.node.streams import StreamSet, source_of
 from sipcore.transport.flow import Flow
 from sipcore.transport.reach import Reach
@@ -26,10 +27,14 @@ class Served:
     def __init__(self, limits: StreamLimits) -> None:
         self.messages: list[tuple[bytes, Flow]] = []
         self.failures: list[bytes] = []
+        self.counted: list[Counter] = []
         self.port = free_port()
         self.local = ("127.0.0.1", self.port)
         self.streams = StreamSet(
-            lambda data, flow: self.messages.append((data, flow)), self.failures.append, limits
+            lambda data, flow: self.messages.append((data, flow)),
+            self.failures.append,
+            limits,
+            count=self.counted.append,
         )
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -119,6 +124,7 @@ async def test_one_source_has_its_share_and_gets_it_back() -> None:
         await served.until(lambda: len(served.messages) == 3)
         reader, fourth = await served.connect()
         assert await closed_after(reader) < QUICK.message_s
+        assert served.counted == [Counter.CONNECTION_REFUSED]
         held[0][1].close()
         await served.until(lambda: len(served.streams) == 2)
         _, fifth = await served.connect()
@@ -191,6 +197,8 @@ async def test_a_number_of_an_earlier_life_is_nobodys_connection() -> None:
         ("2001:db8::1", "2001:db8:0:0:ffff::2", True),
         ("2001:db8::1", "2001:db8:0:1::1", False),
         ("fe80::1%eth0", "fe80::2", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
     ],
 )
 def test_a_source_is_an_address_or_a_network(one: str, other: str, same: bool) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sipcore.apps.config import Listener, StreamLimits
+from sipcore.eventlog import Counter
 from sipcore.node.streams import StreamSet
 from sipcore.node.tls import Certificates
 from sipcore.transport.flow import Address, Flow
@@ -35,6 +36,7 @@ class Side:
         self.messages: list[tuple[bytes, Flow]] = []
         self.failures: list[bytes] = []
         self.peers: dict[int, tuple[str, ...]] = {}
+        self.counted: list[Counter] = []
         self.local: Address = (host, free_port())
         self.certificates = Certificates(folder)
         self.loop = asyncio.get_running_loop()
@@ -44,6 +46,7 @@ class Side:
             limits or StreamLimits(sweep_s=0.05),
             certificates=self.certificates,
             on_peer=self._know,
+            count=self.counted.append,
         )
 
     def _know(self, flow: Flow, identities: tuple[str, ...]) -> None:
@@ -191,6 +194,7 @@ async def test_what_is_no_tls_ends_its_connection(tmp_path: Path, data: bytes) -
             while await reader.read(4096):
                 pass
         assert server.messages == []
+        assert server.counted == [Counter.HANDSHAKE_FAILED]
         writer.close()
         await server.until(lambda: len(server.streams) == 0)
 
@@ -220,6 +224,7 @@ async def test_handshakes_of_one_source_are_bounded_and_given_back(tmp_path: Pat
         await server.until(lambda: len(server.streams) == 3)
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await connect(server)
+        assert server.counted == [Counter.HANDSHAKE_REFUSED]
         begun[0][1].close()
         await server.until(lambda: len(server.streams) == 2)
         established = [await connect(server) for _ in range(5)]  # who is through is not counted
@@ -251,6 +256,7 @@ async def test_a_handshake_that_takes_too_long_is_ended(tmp_path: Path, drip: by
                 while await reader.read(4096):
                     pass
         assert 0.1 < time.monotonic() - begun < 2
+        assert server.counted == [Counter.HANDSHAKE_FAILED]
         writer.close()
 
 

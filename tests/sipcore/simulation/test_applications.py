@@ -14,7 +14,7 @@ from sipcore.apps.sdp import HOLD
 from sipcore.apps.user_agent import IncomingCall, OutgoingCall, UserAgent
 from sipcore.calls import Call
 from sipcore.campus import CampusService
-from sipcore.eventlog import Kind
+from sipcore.eventlog import Counter, Kind
 from sipcore.message import Request, Response
 from sipcore.routing import Fork, Group, Plan, Query
 from sipcore.transport.flow import Address
@@ -417,7 +417,7 @@ def test_messages_of_a_service_wait_for_each_other_and_are_small(size: Size) -> 
     flush(world)
     world.run(3)
     assert anna.messages == [b"one", b"three"]
-    assert not world.workers[0].dropped.get("stray response")
+    assert not world.workers[0].counts.total[Counter.STRAY_RESPONSE]
     at_rest(world)
 
 

@@ -84,3 +84,32 @@ def test_blanks_change_nothing_of_a_via(via: str) -> None:
     except MalformedMessage:
         got = ()
     assert got == expected
+
+
+@pytest.mark.parametrize(
+    ("maddr", "source", "counts"),
+    [
+        ("192.0.2.200", "192.0.2.7", True),
+        ("192.0.3.7", "192.0.2.7", False),
+        ("192.0.2.0", "192.0.2.7", False),
+        ("192.0.2.255", "192.0.2.7", False),
+        ("224.0.0.5", "224.0.0.7", False),
+        ("neighbour.example", "192.0.2.7", False),
+        ("192.0.2", "192.0.2.7", False),
+        ("", "192.0.2.7", False),
+        ("[2001:db8::9]", "2001:db8::7", True),
+        ("[2001:db8:0:1::9]", "2001:db8::7", False),
+        ("[ff02::1]", "ff02::7", False),
+        ("[2001:db8::9]", "192.0.2.7", False),
+        # An IPv4 socket sends to no IPv6 address, however it is written.
+        ("[::ffff:192.0.2.9]", "192.0.2.7", False),
+        ("192.0.2.9", "::ffff:192.0.2.7", False),
+    ],
+)
+def test_a_maddr_counts_within_the_network_of_the_sender(
+    maddr: str, source: str, counts: bool
+) -> None:
+    request = request_with(f"SIP/2.0/UDP phone;branch=z9hG4bK1;maddr={maddr}")
+    flow = Flow("UDP", ("10.0.0.1", 5060), (source, 4321))
+    back = response_flow(request, flow).remote[0]
+    assert back == (maddr.strip("[]") if counts else source)

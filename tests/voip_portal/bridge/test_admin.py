@@ -248,6 +248,31 @@ def test_home_page_tells_of_a_silent_node_and_a_refused_version(operator: Client
     assert "0 of 0 at" in page
 
 
+@pytest.mark.parametrize("role", ["operator", "help desk", "auditor"])
+def test_a_nodes_page_tells_what_was_dropped_or_refused(
+    domain: Domain, as_user: AsUser, role: str
+) -> None:
+    user = make_person("Olga", is_staff=True)
+    user.groups.add(Group.objects.get(name=role))
+    counts = {"latest": {"malformed": 12_345}, "total": {"stun": 6, "malformed": 67_890}}
+    node = Node.objects.create(name="n1", counts=counts)
+    page = text_of(as_user(user), f"nodes/node/{node.pk}/change/")
+    cells = [
+        re.sub(r"<[^>]*>", " ", row).split() for row in re.findall(r"(?s)<tr.*?</tr>", page)
+    ]
+    rows = [(*words[-3:-2], *words[-2:]) for words in cells if words[-1].isdigit()]
+    assert rows == [("malformed", "12345", "67890"), ("stun", "0", "6")]
+    assert "Messages that are no SIP, dropped" in page
+    assert "ops-quiet" in page
+    assert "{&quot;" not in page  # nor as the database has it
+
+
+def test_a_nodes_page_says_that_nothing_was_dropped(operator: Client) -> None:
+    node = Node.objects.create(name="n1")
+    page = text_of(operator, f"nodes/node/{node.pk}/change/")
+    assert "Nothing since the node started." in page
+
+
 def test_home_page_of_an_empty_service(operator: Client) -> None:
     assert "is sipd running?" in text_of(operator, "")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from tests.voip_portal.bridge.daemon import Deployment, Phone, stop, until
+from voip_portal.bridge.keeper import HEARTBEAT_S
 
 pytestmark = [pytest.mark.sql, pytest.mark.xdist_group("daemon")]
 IN_FORCE_S = 1.0
@@ -76,6 +79,23 @@ def test_what_makes_no_sense_is_refused_whole_and_told(
     until(lambda: deployment.in_force() == deployment.version(), 2)
     assert refused() == (None, "")
     assert phone.register("clara", "secret 3") != 200  # and now the revoked device is
+
+
+@pytest.mark.usefixtures("sipd")
+def test_what_is_dropped_is_counted_in_the_heartbeat(deployment: Deployment) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _ in range(20):
+            sock.sendto(b"this is no SIP, whatever it is", ("127.0.0.1", deployment.port))
+
+    def malformed() -> int:
+        [(counts,)] = deployment.database.query(
+            "SELECT counts FROM nodes_node WHERE name = 'node1'"
+        )
+        told = json.loads(counts) if isinstance(counts, str) else counts
+        assert set(told) == {"latest", "total"}
+        return int(told["total"].get("malformed", 0))
+
+    until(lambda: malformed() == 20, 2 * HEARTBEAT_S)
 
 
 def test_missing_trigger_stops_the_start(deployment: Deployment) -> None:

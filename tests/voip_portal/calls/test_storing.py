@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from django.db import DatabaseError
 
-from tests.voip_portal.calls.conftest import Tape
+from tests.voip_portal.calls.conftest import START, Tape
 from voip_portal.calls import storing
 from voip_portal.calls.models import Call, Record, SpoolPosition
+from voip_portal.calls.retention import forget_old
 from voip_portal.calls.services import refold_all
 from voip_portal.calls.tasks import store_records
 
@@ -163,6 +164,17 @@ def test_records_of_no_call_make_no_call(tape: Tape) -> None:
     store_records(SPOOL, 1, [line])
     assert Record.objects.get().data["username"] == "anna"
     assert not Call.objects.exists()
+
+
+def test_what_a_node_counted_is_stored_and_is_no_call(tape: Tape) -> None:
+    counts = tape.line("node.counts", at=START, seconds=60, counts={"malformed": 9000})
+    store_records(SPOOL, 1, [counts, *tape.call("c1")])
+    record = Record.objects.get(kind="node.counts")
+    assert record.data == {"seconds": 60, "counts": {"malformed": 9000}}
+    assert [call.context for call in Call.objects.all()] == ["c1"]
+    assert refold_all() == 1
+    assert forget_old(START + 1000 * 86_400) > 0
+    assert not Record.objects.exists()
 
 
 def test_folding_again_from_scratch_gives_the_same(tape: Tape) -> None:

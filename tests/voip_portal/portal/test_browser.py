@@ -22,6 +22,7 @@ from voip_portal.changes.models import Change
 from voip_portal.lines.models import Device, Line
 from voip_portal.lines.services import add_device
 from voip_portal.location.models import Binding
+from voip_portal.nodes.counters import REASONS
 from voip_portal.nodes.models import Node
 from voip_portal.nodes.services import ensure_deployment
 from voip_portal.numbers import services as numbers
@@ -346,7 +347,14 @@ def test_axe_finds_nothing_serious_in_the_admin_and_nothing_is_cut_off(
         name="Anna-Maria Oberhauser-Schwarzenberger von und zu Hohenfels-Lindqvist the Third"
     )
     Device.objects.update(label="The telephone that stands beside the window of room 1")
-    Node.objects.create(name="one", started_at=now(), heartbeat_at=now(), refused_why="no realm")
+    counts = dict.fromkeys(REASONS, 123_456_789)
+    node = Node.objects.create(
+        name="one",
+        started_at=now(),
+        heartbeat_at=now(),
+        refused_why="no realm",
+        counts={"latest": {"malformed": 12_345}, "total": counts},
+    )
     page = new_page(width)
     log_in(page, root)
     line = Line.objects.get()
@@ -360,6 +368,7 @@ def test_axe_finds_nothing_serious_in_the_admin_and_nothing_is_cut_off(
         f"changes/change/{Change.objects.order_by('pk')[0].pk}/change/",
         "location/binding/",
         "nodes/node/",
+        f"nodes/node/{node.pk}/change/",
         "lines/line/",
         f"lines/line/{line.pk}/change/",
         "lines/device/",
