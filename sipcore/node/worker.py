@@ -33,6 +33,7 @@ from sipcore.message import (
 from sipcore.message.uri import CACHED_LENGTH
 from sipcore.node.config import Listener, WorkerConfig
 from sipcore.node.servers import OwnRequest, ServerFinder, branch_of_datagram
+from sipcore.node.turn import Outputs
 from sipcore.proxy import Branch, ResponseContext
 from sipcore.routing import Target
 from sipcore.transaction import ClientTransaction, ServerTransaction, TimerHeap, TransactionTable
@@ -100,26 +101,6 @@ class Application(Protocol):
 
     def directory_changed(self, changed: Iterable[int] | None, now: float) -> None:
         """The worker decides by a new directory; `changed` account ids, None for all."""
-
-
-class Outputs:
-    """What one turn of the worker asks the node to do, in this order."""
-
-    __slots__ = ("aliases", "handed", "journal", "notes", "questions", "records", "sends", "writes")
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.journal: list[dict[str, Any]] = []
-        self.writes: list[BindingChange] = []
-        self.sends: list[tuple[Flow, bytes]] = []
-        self.handed: list[tuple[int, Flow, bytes]] = []
-        """(slot of the owner, flow, message)."""
-        self.notes: list[tuple[tuple[int, int], dict[str, Any]]] = []
-        """((node number, slot), note) for another worker, perhaps of another node."""
-        self.aliases: list[tuple[int, int]] = []
-        """(TLS connection, port): requests for the peer at that port may use it (RFC 5923)."""
-        self.questions: list[Question] = []
-        """For the DNS; each is to be answered in a few seconds."""
 
 
 class Worker:

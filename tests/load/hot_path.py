@@ -19,7 +19,8 @@ from sipcore.bindings import BindingTable, MemoryBindingStore
 from sipcore.directory import Account, Device, Directory, Domain, DomainAddress
 from sipcore.message import parse_auth_params, parse_message
 from sipcore.node.config import Listener, WorkerConfig
-from sipcore.node.worker import Outputs, Worker
+from sipcore.node.turn import Outputs
+from sipcore.node.worker import Worker
 from sipcore.transport.flow import Flow
 
 DOMAIN = "bench.example"
