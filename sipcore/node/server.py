@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 from sipcore.bindings import BindingChange, StoreResult
 from sipcore.calls.call import journal_row
 from sipcore.directory import Directory
+from sipcore.errors import LocalProtocolError
 from sipcore.locate import Answer, Question
 from sipcore.node.datagrams import DatagramSocket
 from sipcore.node.journal import Journal
@@ -67,6 +68,10 @@ class Node:
         wall: Callable[[], float] = time.time,
     ) -> None:
         """`dns_servers` are asked for names; without any those of the system."""
+        if worker.config.slots != 1:
+            raise LocalProtocolError(
+                f"{worker.config.slots} worker slots: without a bus between them a node has one"
+            )
         self.worker = worker
         self._writer = writer
         self._spool = spool
@@ -249,9 +254,11 @@ class Node:
 
     def hand_over(self, messages: list[tuple[int, Flow, bytes]]) -> None:
         """Nobody is there to take them: there is one slot."""
+        raise LocalProtocolError(f"{len(messages)} messages for other slots: there is no bus yet")
 
     def note(self, notes: list[tuple[tuple[int, int], dict[str, Any]]]) -> None:
-        """Nobody is there to take them: there is no bus yet."""
+        """Say that notes are lost: they are of calls that another node with our keys has begun."""
+        log.error("%d notes for other nodes are lost: there is no bus yet", len(notes))
 
     def ask(self, questions: list[Question]) -> None:
         """Ask the DNS."""

@@ -19,6 +19,7 @@ from sipcore.apps.campus import CampusService
 from sipcore.bindings import BindingChange, BindingTable, StoreResult
 from sipcore.calls import Call
 from sipcore.calls.call import journal_row
+from sipcore.errors import LocalProtocolError
 from sipcore.eventlog import Kind, Record
 from sipcore.node.config import Listener, WorkerConfig
 from sipcore.node.journal import Journal
@@ -47,12 +48,13 @@ def make_node(
     port: int,
     life: str,
     *,
+    slots: int = 1,
     spool: type[Spool] = Spool,
     journal: type[Journal] = Journal,
 ) -> Node:
     address = ("127.0.0.1", port)
     config = WorkerConfig(
-        node="n1", cluster_keys=(KEY,), listeners=(Listener("UDP", address, address),)
+        node="n1", cluster_keys=(KEY,), listeners=(Listener("UDP", address, address),), slots=slots
     )
     worker = Worker(config, make_directory(["anna"]), BindingTable(), Random(1), CampusService)
     return Node(
@@ -246,3 +248,26 @@ async def test_a_message_that_cannot_be_sent_is_counted_and_the_others_go(
         node.flush()
         assert peer.has_heard
         assert node.worker.dropped == {"no socket": 1, "datagram not sent": 1}
+
+
+# --- one slot ------------------------------------------------------------------------------------
+def test_a_node_of_several_slots_is_not_made_while_there_is_no_bus(tmp_path: Path) -> None:
+    with pytest.raises(LocalProtocolError, match="2 worker slots: without a bus"):
+        make_node(tmp_path, free_port(), "life", slots=2)
+
+
+async def test_what_is_handed_to_another_slot_does_not_vanish(tmp_path: Path, peer: Peer) -> None:
+    async with started(make_node(tmp_path, free_port(), "life")) as node:
+        flow = Flow("UDP", ("127.0.0.1", 1), peer.socket.getsockname())
+        node.worker.out.handed.append((1, flow, b"of another"))
+        with pytest.raises(LocalProtocolError, match="no bus"):
+            node.flush()
+
+
+async def test_a_note_for_another_node_is_said_to_be_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with started(make_node(tmp_path, free_port(), "life")) as node:
+        node.worker.note((1, 0), {"op": "ended", "c": "AAAAAAAAAAAAAAAA"})
+        node.flush()
+    assert "1 notes for other nodes are lost" in caplog.text
