@@ -29,7 +29,7 @@ from sipcore.transport.own_addresses import OwnAddresses
 
 
 class Outputs:
-    """What one turn of the worker asks the node to do, in this order."""
+    """What one turn of the worker asks the node to do; `sipcore.node.turn` has the order."""
 
     __slots__ = ("aliases", "handed", "journal", "notes", "questions", "records", "sends", "writes")
 

@@ -1,8 +1,8 @@
-"""A node's event loop side: sockets, the end of each turn, one timer.
+"""A node's event loop side: sockets, files, one timer.
 
 Every input is handled synchronously where it arrives. What the worker asked for during one loop
-turn is done at the turn's end: records, journal, then messages, so that no message leaves before
-what it means is on disk.
+turn is done at the turn's end, in the order that `turn.py` has: no message leaves before what it
+means is on disk.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from sipcore.bindings import BindingChange, StoreResult
 from sipcore.calls import journal_row
 from sipcore.directory import Directory
+from sipcore.errors import LocalProtocolError
 from sipcore.eventlog import Counter
 from sipcore.locate import Answer, Question
 from sipcore.node.datagrams import DatagramSocket
@@ -25,6 +26,7 @@ from sipcore.node.resolver import Resolver
 from sipcore.node.spool import Spool
 from sipcore.node.streams import StreamSet
 from sipcore.node.tls import Certificates
+from sipcore.node.turn import Turn
 from sipcore.node.worker import Worker
 from sipcore.transport.flow import Address, Flow, bracketed
 from sipcore.transport.identity import speaks_for
@@ -67,6 +69,10 @@ class Node:
         wall: Callable[[], float] = time.time,
     ) -> None:
         """`dns_servers` are asked for names; without any those of the system."""
+        if worker.config.slots != 1:
+            raise LocalProtocolError(
+                f"{worker.config.slots} worker slots: without a bus between them a node has one"
+            )
         self.worker = worker
         self._writer = writer
         self._spool = spool
@@ -89,9 +95,9 @@ class Node:
             on_lost=self._connection_lost,
             count=worker.count,
         )
+        self._turn = Turn(worker, spool, journal, self)
         self._flush_wanted = False
         self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = 0.0
         self._closing = False
 
     # --- life ------------------------------------------------------------------------------
@@ -188,6 +194,7 @@ class Node:
 
     def _on_timer(self) -> None:
         self._timer = None
+        self._turn.woken()
         self.want_flush()  # whatever happens: it is there that the next timer is set
         self.worker.advance(self._clock(), self._wall())
 
@@ -228,25 +235,27 @@ class Node:
             self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Records, journal, then messages and writes; then set the timer."""
+        """Do what the worker asked for now; called at the end of each turn."""
         self._flush_wanted = False
-        out = self.worker.take()
-        if out.records:
-            self._spool.append(out.records)
-        if out.journal:
-            self._journal.append(out.journal)
-        if out.writes:
-            self._writer.submit(out.writes, self._stored_from_thread)
-        for connection, own_port in out.aliases:
+        self._turn.end()
+
+    # --- TurnHost ----------------------------------------------------------------------------
+    def store(self, changes: list[BindingChange]) -> None:
+        """Have binding changes written, off the event loop."""
+        self._writer.submit(changes, self._stored_from_thread)
+
+    def alias(self, aliases: list[tuple[int, int]]) -> None:
+        """Let requests for a peer use the TLS connection it has opened (RFC 5923)."""
+        for connection, own_port in aliases:
             self._streams.alias(connection, own_port)
-        for flow, data in out.sends:
+
+    def send(self, messages: list[tuple[Flow, bytes]]) -> None:
+        """Send the messages of a turn, each by its flow."""
+        for flow, data in messages:
             if flow.transport == "UDP":
                 self._send_datagram(flow, data)
             else:
                 self._streams.send(flow, data, self._loop)
-        for question in out.questions:
-            self._resolver.ask(question, self._loop)
-        self._set_timer()
 
     def _send_datagram(self, flow: Flow, data: bytes) -> None:
         datagrams = self._datagrams.get(flow.local)
@@ -257,15 +266,25 @@ class Node:
             self.worker.send_failed(data, self._clock(), self._wall())
             self.want_flush()
 
-    def _set_timer(self) -> None:
-        deadline = self.worker.next_deadline()
-        if deadline is None or self._closing:
+    def hand_over(self, messages: list[tuple[int, Flow, bytes]]) -> None:
+        """Nobody is there to take them: there is one slot."""
+        raise LocalProtocolError(f"{len(messages)} messages for other slots: there is no bus yet")
+
+    def note(self, notes: list[tuple[tuple[int, int], dict[str, Any]]]) -> None:
+        """Say that notes are lost: they are of calls that another node with our keys has begun."""
+        log.error("%d notes for other nodes are lost: there is no bus yet", len(notes))
+
+    def ask(self, questions: list[Question]) -> None:
+        """Ask the DNS."""
+        for question in questions:
+            self._resolver.ask(question, self._loop)
+
+    def set_timer(self, deadline: float) -> None:
+        """Wake the worker at this time, not at a later one."""
+        if self._closing:
             return
         if self._timer is not None:
-            if self._timer_at <= deadline:
-                return
             self._timer.cancel()
-        self._timer_at = deadline
         self._timer = self._loop.call_later(
             max(MIN_TIMER_S, deadline - self._clock()), self._on_timer
         )

@@ -1,11 +1,14 @@
-"""A node on real sockets and files: what is on disk when it cannot go on."""
+"""A node on real sockets and files: what is on disk when it cannot go on, and when others hear of it."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import select
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any, Final, cast
@@ -16,11 +19,14 @@ from sipcore.apps.config import Listener, WorkerConfig
 from sipcore.bindings import BindingChange, BindingTable, StoreResult
 from sipcore.calls import Call, journal_row
 from sipcore.campus import CampusService
+from sipcore.errors import LocalProtocolError
+from sipcore.eventlog import Kind, Record
 from sipcore.node.journal import Journal
 from sipcore.node.server import Node
 from sipcore.node.spool import Spool
 from sipcore.node.worker import Worker
 from sipcore.transport.flow import Flow
+from tests.sipcore.conformance.served import serving
 from tests.sipcore.simulation.world import KEY, make_directory
 from tests.support.ports import free_port
 
@@ -41,14 +47,26 @@ class NoStore:
         raise AssertionError
 
 
-def make_node(folder: Path, port: int, life: str) -> Node:
+def make_node(
+    folder: Path,
+    port: int,
+    life: str,
+    *,
+    slots: int = 1,
+    spool: type[Spool] = Spool,
+    journal: type[Journal] = Journal,
+) -> Node:
     address = ("127.0.0.1", port)
     config = WorkerConfig(
-        node="n1", cluster_keys=(KEY,), listeners=(Listener("UDP", address, address),)
+        node="n1", cluster_keys=(KEY,), listeners=(Listener("UDP", address, address),), slots=slots
     )
     worker = Worker(config, make_directory(["anna"]), BindingTable(), Random(1), CampusService)
-    journal = Journal(folder / "journal.jsonl")
-    return Node(worker, writer=NoStore(), spool=Spool(folder / "spool", life), journal=journal)
+    return Node(
+        worker,
+        writer=NoStore(),
+        spool=spool(folder / "spool", life),
+        journal=journal(folder / "journal.jsonl"),
+    )
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
@@ -113,3 +131,183 @@ async def test_a_datagram_for_no_socket_of_ours_is_counted(tmp_path: Path) -> No
     node.flush()
     assert node.worker.counts.since_start() == {"no_socket": 1}
     await node.stop()
+# --- what is on disk when a peer hears of it -----------------------------------------------------
+ROW = {"op": "end", "c": "AAAAAAAAAAAAAAAA"}
+RECORD = Record(Kind.CALL_RING, "AAAAAAAAAAAAAAAA", 1.0, {})
+
+
+class Peer:
+    """A socket that a node sends to."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.setblocking(False)
+
+    @property
+    def has_heard(self) -> bool:
+        return bool(select.select([self.socket], [], [], 0)[0])
+
+
+@pytest.fixture
+def peer() -> Iterable[Peer]:
+    made = Peer()
+    with made.socket:
+        yield made
+
+
+@asynccontextmanager
+async def started(node: Node) -> AsyncIterator[Node]:
+    await node.start()
+    try:
+        yield node
+    finally:
+        await node.stop()
+
+
+def ask_for_all(node: Node, peer: Peer) -> None:
+    """A record, a journal row and a datagram, in one turn."""
+    [listener] = node.worker.config.listeners
+    node.worker.send(Flow("UDP", listener.local, peer.socket.getsockname()), b"heard")
+    node.worker.out.journal.append(ROW)
+    node.worker.record(RECORD)
+
+
+async def test_what_a_peer_has_heard_is_on_disk(tmp_path: Path, peer: Peer) -> None:
+    async with started(make_node(tmp_path, free_port(), "life")) as node:
+        ask_for_all(node, peer)
+        node.want_flush()
+        heard = await asyncio.get_running_loop().sock_recv(peer.socket, 100)
+        assert heard == b"heard"
+        assert [(r["k"], r["c"]) for r in records(tmp_path)] == [("call.ring", ROW["c"])]
+        assert Journal(tmp_path / "journal.jsonl").read() == [ROW]
+
+
+@pytest.mark.parametrize("log", ["spool", "journal"])
+async def test_a_peer_has_heard_nothing_while_rows_are_written(
+    tmp_path: Path, peer: Peer, log: str
+) -> None:
+    heard: list[tuple[str, bool]] = []
+
+    class WatchedSpool(Spool):
+        def append(self, records: Iterable[Record]) -> None:
+            heard.append(("spool", peer.has_heard))
+            super().append(records)
+
+    class WatchedJournal(Journal):
+        def append(self, rows: Iterable[dict[str, Any]]) -> None:
+            heard.append(("journal", peer.has_heard))
+            super().append(rows)
+
+    node = make_node(tmp_path, free_port(), "life", spool=WatchedSpool, journal=WatchedJournal)
+    async with started(node):
+        ask_for_all(node, peer)
+        node.flush()
+        assert [h for h in heard if h[0] == log] == [(log, False)]
+        assert peer.has_heard
+
+
+@pytest.mark.parametrize("log", ["spool", "journal"])
+async def test_a_node_that_dies_before_its_rows_are_written_has_told_nobody(
+    tmp_path: Path, peer: Peer, log: str
+) -> None:
+    class Died(Exception):
+        pass
+
+    def die(*_: object) -> None:
+        raise Died
+
+    node = make_node(
+        tmp_path,
+        free_port(),
+        "life",
+        spool=type("Deadly", (Spool,), {"append": die}) if log == "spool" else Spool,
+        journal=type("Deadly", (Journal,), {"append": die}) if log == "journal" else Journal,
+    )
+    async with started(node):
+        ask_for_all(node, peer)
+        with pytest.raises(Died):
+            node.flush()
+        assert not peer.has_heard
+
+
+def test_the_phones_of_a_call_have_heard_nothing_that_is_not_on_disk(tmp_path: Path) -> None:
+    def kinds() -> set[str]:
+        return {r["k"] for r in records(tmp_path)}
+
+    def last_row() -> dict[str, Any]:
+        return Journal(tmp_path / "journal.jsonl").read()[-1]
+
+    with serving(tmp_path) as served:
+        anna, bob = served.agent("anna"), served.agent("bob")
+        anna.register()
+        bob.register()
+        assert "register.new" in kinds()
+        calling = anna.invite(served.uri("bob"))
+        called = bob.ringing()
+        assert "call.begin" in kinds()
+        assert (last_row()["op"], last_row()["dialogs"]) == ("open", [])
+        ended = called.answer()
+        calling.answered()
+        assert "call.answer" in kinds()
+        assert [dialog[0] for dialog in last_row()["dialogs"]] == [called.tag]
+        calling.dialog.send("BYE")
+        bye = bob.expect("BYE")
+        assert "call.end" in kinds()
+        assert last_row()["op"] == "end"
+        bob.respond(bye, 200)
+        assert ended.call_id == calling.call_id
+
+
+# --- when something cannot be done ---------------------------------------------------------------
+async def test_a_full_disk_keeps_no_message_back(
+    tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(fd: int, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    async with started(make_node(tmp_path, free_port(), "life")) as node:
+        for module in ("spool", "journal"):
+            monkeypatch.setattr(f"sipcore.node.{module}.write_all", no_room)
+        ask_for_all(node, peer)
+        node.flush()
+        assert peer.has_heard
+        monkeypatch.undo()
+    assert records(tmp_path) == []
+    assert Journal(tmp_path / "journal.jsonl").read() == []
+
+
+async def test_a_message_that_cannot_be_sent_is_counted_and_the_others_go(
+    tmp_path: Path, peer: Peer
+) -> None:
+    async with started(make_node(tmp_path, free_port(), "life")) as node:
+        [listener] = node.worker.config.listeners
+        node.worker.send(Flow("UDP", ("127.0.0.1", 1), peer.socket.getsockname()), b"no socket")
+        node.worker.send(Flow("UDP", listener.local, ("127.0.0.1", 0)), b"no port")
+        ask_for_all(node, peer)
+        node.flush()
+        assert peer.has_heard
+        assert node.worker.counts.since_start() == {"no_socket": 1, "datagram_not_sent": 1}
+
+
+# --- one slot ------------------------------------------------------------------------------------
+def test_a_node_of_several_slots_is_not_made_while_there_is_no_bus(tmp_path: Path) -> None:
+    with pytest.raises(LocalProtocolError, match="2 worker slots: without a bus"):
+        make_node(tmp_path, free_port(), "life", slots=2)
+
+
+async def test_what_is_handed_to_another_slot_does_not_vanish(tmp_path: Path, peer: Peer) -> None:
+    async with started(make_node(tmp_path, free_port(), "life")) as node:
+        flow = Flow("UDP", ("127.0.0.1", 1), peer.socket.getsockname())
+        node.worker.out.handed.append((1, flow, b"of another"))
+        with pytest.raises(LocalProtocolError, match="no bus"):
+            node.flush()
+
+
+async def test_a_note_for_another_node_is_said_to_be_lost(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with started(make_node(tmp_path, free_port(), "life")) as node:
+        node.worker.note((1, 0), {"op": "ended", "c": "AAAAAAAAAAAAAAAA"})
+        node.flush()
+    assert "1 notes for other nodes are lost" in caplog.text

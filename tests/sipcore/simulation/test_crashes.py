@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipcore.eventlog import Kind
-from tests.sipcore.simulation.phone import Phone, answer_after, ring_forever
+from tests.sipcore.simulation.phone import Outgoing, Phone, answer_after, ring_forever
 from tests.sipcore.simulation.test_calls import make_world, registered, talked_for
 from tests.sipcore.simulation.world import SIZES, Size, World
 
@@ -108,6 +108,92 @@ def test_killed_at_a_random_moment_of_a_call_nothing_is_missing_or_double(
     assert contexts - answered <= ended, f"{world}: an unanswered call has no end"
     if call.dialogs:
         assert answered <= ended, f"{world}: an answered call has no end"
+
+
+class ShortCall:
+    """Anna calls bob and hangs up; the worker that does the `fatal`th thing of it dies of that."""
+
+    def __init__(self, size: Size, fatal: int) -> None:
+        self.world = world = make_world(size)
+        self.anna = registered(world, "anna", "10.1.0.1")
+        self.bob = registered(world, "bob", "10.1.0.2")
+        world.outage_s = 5.0
+        world.done, world.fatal = 0, fatal
+        self.bye: Outgoing | None = None
+        self.call = self.anna.call("bob")
+        world.network.after(0.5, self.hang_up)
+
+    def hang_up(self, now: float) -> None:
+        for dialog in self.call.dialogs.values():
+            self.bye = self.anna.hang_up(dialog)
+
+    @property
+    def heard(self) -> set[str]:
+        """What the phones have heard that must be known of the call, by its kind of record."""
+        heard: set[str] = set()
+        bob_heard = {request.method for request in self.bob.received}
+        if "INVITE" in bob_heard:
+            heard.add(Kind.CALL_BEGIN)
+        if self.call.dialogs:
+            heard.add(Kind.CALL_ANSWER)
+        if "BYE" in bob_heard or (self.bye is not None and self.bye.status == 200):
+            heard.add(Kind.CALL_END)
+        return heard
+
+    @property
+    def recorded(self) -> set[str]:
+        return {r.kind for r in self.world.records if r.kind.startswith("call.")}
+
+    @property
+    def journaled(self) -> set[str]:
+        """What the journals say of the call, in the same words."""
+        said: set[str] = set()
+        for row in (row for node in self.world.nodes for p in node.slots for row in p.journal):
+            if row["op"] == "end":
+                said.add(Kind.CALL_END)
+            else:
+                said |= {Kind.CALL_BEGIN, Kind.CALL_ANSWER} if row["dialogs"] else {Kind.CALL_BEGIN}
+        return said
+
+
+def things_done(size: Size) -> range:
+    """The numbers of all that workers do at the ends of their turns in such a call."""
+    whole = ShortCall(size, 0)
+    whole.world.run(3.0)
+    assert whole.heard == {Kind.CALL_BEGIN, Kind.CALL_ANSWER, Kind.CALL_END}
+    return range(1, whole.world.done + 1)
+
+
+def test_whatever_a_worker_does_last_the_records_have_what_phones_have_heard(size: Size) -> None:
+    for fatal in things_done(size):
+        call = ShortCall(size, fatal)
+        call.world.run(3.0)
+        assert call.world.kills == 1
+        assert call.heard <= call.recorded, f"killed by thing {fatal}"
+
+
+def test_whatever_a_worker_does_last_the_journal_has_what_phones_have_heard(size: Size) -> None:
+    for fatal in things_done(size):
+        call = ShortCall(size, fatal)
+        call.world.run(3.0)
+        heard = call.heard
+        if len(call.world.nodes) > 1:  # a BYE ends it where it comes; a note tells the holder
+            heard.discard(Kind.CALL_END)
+        assert heard <= call.journaled, f"killed by thing {fatal}"
+
+
+def test_whatever_a_worker_does_last_a_call_that_was_heard_of_ends(size: Size) -> None:
+    """Of one that no phone has heard of the beginning alone may be recorded, by the last write."""
+    for fatal in things_done(size):
+        call = ShortCall(size, fatal)
+        call.world.run(3.0)
+        heard = call.heard
+        call.world.run(7.0)
+        call.hang_up(0.0)
+        call.world.run(700.0)
+        if heard:
+            call.world.check_calls()
+        call.world.check_nothing_left()
 
 
 def phones_of_one_account(world: World, count: int) -> list[Phone]:

@@ -1,15 +1,17 @@
 """A whole service in virtual time: nodes of several workers, phones, a shared binding store.
 
 Each datagram for a node arrives at a random worker of it; hand-overs, notes and store answers travel
-with a delay of their own. A worker may be killed at any time: what it had not flushed is gone, its
-spool, its journal and the store stay. One seed replays it all.
+with a delay of their own. A worker may be killed at any time, also between two things that it does at
+the end of a turn: what it had not come to is gone, its spool, its journal and the store stay. One
+seed replays it all.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import md5, sha256
 from random import Random
@@ -17,7 +19,6 @@ from typing import Any
 
 from sipcore.apps.config import Listener, WorkerConfig
 from sipcore.apps.echo import Echo
-from sipcore.apps.host import Outputs
 from sipcore.apps.user_agent import UserAgent
 from sipcore.bindings import BindingChange, BindingTable, MemoryBindingStore
 from sipcore.calls import journal_row
@@ -25,6 +26,7 @@ from sipcore.campus import CampusService
 from sipcore.directory import Account, Device, Directory, Domain, DomainAddress
 from sipcore.eventlog import Kind, Record, encode_line
 from sipcore.locate import Answer, Question
+from sipcore.node.turn import Turn
 from sipcore.node.worker import Worker
 from sipcore.registrar import RegistrarPolicy
 from sipcore.transport.flow import Address, Flow
@@ -85,10 +87,11 @@ class Slot:
     """One worker slot of a node: what survives its workers."""
 
     worker: Worker | None = None
+    turn: Turn | None = None
+    """The end of that worker's turns."""
     spools: list[list[Record]] = field(default_factory=list)
     journal: list[dict[str, Any]] = field(default_factory=list)
     incarnation: int = 0
-    wake_at: float | None = None
 
 
 def node_address(number: int) -> Address:
@@ -104,6 +107,90 @@ def ipv6_address(number: int) -> Address:
 def tls_address(number: int) -> Address:
     """Where a node listens for TLS (or for TCP: `World.stream`), in a world that has it."""
     return (f"10.0.0.{number + 1}", 5061)
+
+
+class Killed(Exception):
+    """A worker died while it ended a turn: it does nothing more."""
+
+
+class Log:
+    """The spool or the journal of a worker: rows in a list, of JSON as on disk."""
+
+    def __init__(self, host: Host, keep: Callable[[Any], None]) -> None:
+        self._host = host
+        self._keep = keep
+
+    def append(self, rows: Sequence[Any]) -> None:
+        for row in rows:
+            self._keep(row)
+        self._host.did()
+
+
+class Host:
+    """Does for one worker what a real node does with sockets and resolver, after a delay."""
+
+    def __init__(self, node: Node, slot: int, worker: Worker) -> None:
+        self._node = node
+        self._slot = slot
+        self._worker = worker
+        self._world = node.world
+        self._wake_at = 0.0
+
+    def did(self) -> None:
+        """One more thing is done; the worker may die of it."""
+        world = self._world
+        world.done += 1
+        if world.done == world.fatal:
+            self._node.kill_worker(self._slot, world.outage_s)
+            raise Killed
+
+    def store(self, changes: list[BindingChange]) -> None:
+        node, slot, worker = self._node, self._slot, self._worker
+        self._world.network.after(
+            STORE_DELAY_S, lambda now: node.commit(slot, worker, changes, now)
+        )
+        self.did()
+
+    def alias(self, aliases: list[tuple[int, int]]) -> None:
+        """Connections that carry more requests than before are not simulated."""
+
+    def send(self, messages: list[tuple[Flow, bytes]]) -> None:
+        for flow, data in messages:
+            self._world.sent.append(flow)
+            self._node._send(self._slot, self._worker, flow, data)
+            self.did()
+
+    def hand_over(self, messages: list[tuple[int, Flow, bytes]]) -> None:
+        for target, flow, data in messages:
+            self._world.network.after(
+                BUS_DELAY_S,
+                lambda now, t=target, d=data, f=flow: self._node._give(t, d, f, now),  # type: ignore[misc]
+            )
+            self.did()
+
+    def note(self, notes: list[tuple[tuple[int, int], dict[str, Any]]]) -> None:
+        world = self._world
+        for home, note in notes:
+            world.network.after(BUS_DELAY_S, lambda now, h=home, n=note: world.note(h, n, now))  # type: ignore[misc]
+            self.did()
+
+    def ask(self, questions: list[Question]) -> None:
+        for question in questions:
+            self._node._ask(self._slot, self._worker, question)
+            self.did()
+
+    def set_timer(self, deadline: float) -> None:
+        self._wake_at = deadline
+        self._world.network.at_time(deadline, lambda now: self._on_timer(deadline, now))
+
+    def _on_timer(self, deadline: float, now: float) -> None:
+        place = self._node.slots[self._slot]
+        if self._wake_at != deadline or place.worker is not self._worker or place.turn is None:
+            return  # taken back, or of a worker that was killed
+        self._wake_at = 0.0
+        place.turn.woken()
+        self._worker.advance(now, self._world.network.at)
+        self._node.flush(self._slot)
 
 
 class Node:
@@ -160,17 +247,28 @@ class Node:
             Random(world.network.random.getrandbits(64)),
             lambda w: CampusService(w, world.services),
         )
-        place.worker = worker
-        place.spools.append([])
-        now, at = world.network.now, world.network.at
-        worker.calls.adopt(place.journal, now, at)
+        spool: list[Record] = []
+        place.spools.append(spool)
+
+        def keep_record(record: Record) -> None:
+            json.loads(encode_line(len(spool) + 1, record))
+            spool.append(record)
+
+        def keep_row(row: dict[str, Any]) -> None:
+            place.journal.append(json.loads(json.dumps(row)))
+
+        worker.calls.adopt(place.journal, world.network.now, world.network.at)
+        for lost in worker.take().records:
+            keep_record(lost)
         place.journal[:] = [journal_row(c) for c in worker.calls]
-        worker.out.journal.clear()
+        host = Host(self, slot, worker)
+        place.worker = worker
+        place.turn = Turn(worker, Log(host, keep_record), Log(host, keep_row), host)
         self.flush(slot)
 
     def kill_worker(self, slot: int, restart_after_s: float) -> None:
         """kill -9: memory is gone; another takes over after a while."""
-        self.slots[slot].worker = None
+        self.slots[slot].worker = self.slots[slot].turn = None
         self.world.kills += 1
         self.world.network.after(restart_after_s, lambda now: self.start_worker(slot))
 
@@ -228,38 +326,12 @@ class Node:
 
     def flush(self, slot: int) -> None:
         """Do what a worker asked for in this turn, in the order a real node does it."""
-        place = self.slots[slot]
-        worker = place.worker
-        if worker is None:
-            return
-        out = worker.take()
-        self._keep(place, out)
-        network = self.world.network
-        for flow, data in out.sends:
-            self.world.sent.append(flow)
-            self._send(slot, worker, flow, data)
-        for target, flow, data in out.handed:
-            network.after(
-                BUS_DELAY_S,
-                lambda now, t=target, d=data, f=flow: self._give(t, d, f, now),  # type: ignore[misc]
-            )
-        for home, note in out.notes:
-            network.after(BUS_DELAY_S, lambda now, h=home, n=note: self.world.note(h, n, now))  # type: ignore[misc]
-        for question in out.questions:
-            self._ask(slot, worker, question)
-        if out.writes:
-            changes = list(out.writes)
-            network.after(STORE_DELAY_S, lambda now: self._commit(slot, worker, changes, now))
-        self._set_timer(slot)
+        turn = self.slots[slot].turn
+        if turn is not None:
+            with contextlib.suppress(Killed):
+                turn.end()
 
-    def _keep(self, place: Slot, out: Outputs) -> None:
-        for record in out.records:
-            line = encode_line(len(place.spools[-1]) + 1, record)
-            json.loads(line)
-            place.spools[-1].append(record)
-        place.journal += [json.loads(json.dumps(row)) for row in out.journal]
-
-    def _commit(self, slot: int, worker: Worker, changes: list[BindingChange], now: float) -> None:
+    def commit(self, slot: int, worker: Worker, changes: list[BindingChange], now: float) -> None:
         world = self.world
         results = world.store.commit(changes)
         for change, result in zip(changes, results, strict=True):
@@ -316,24 +388,6 @@ class Node:
 
         network.after(BUS_DELAY_S, tell)
 
-    def _set_timer(self, slot: int) -> None:
-        place = self.slots[slot]
-        worker = place.worker
-        deadline = worker.next_deadline() if worker is not None else None
-        if deadline is None or (place.wake_at is not None and place.wake_at <= deadline):
-            return
-        place.wake_at = deadline
-        self.world.network.at_time(deadline, lambda now: self._on_timer(slot, now))
-
-    def _on_timer(self, slot: int, now: float) -> None:
-        place = self.slots[slot]
-        if place.wake_at is not None and place.wake_at > now:
-            return
-        place.wake_at = None
-        if place.worker is not None:
-            place.worker.advance(now, self.world.network.at)
-            self.flush(slot)
-
 
 class World:
     """Everything: the network, the nodes, the store, the directory."""
@@ -382,6 +436,12 @@ class World:
         self.config = config
         """What differs from the worker's usual configuration."""
         self.kills = 0
+        self.done = 0
+        """How many things all workers have done at the ends of their turns."""
+        self.fatal = 0
+        """The worker that does this one of them dies of it."""
+        self.outage_s = 0.5
+        """After which another takes its place."""
         self.nodes: list[Node] = []
         for number in range(size.nodes):
             self.nodes.append(Node(self, number, size.workers))
