@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.voip_portal.bridge.daemon import Deployment, Phone, stop, until
+from voip_portal.lines.services import ha1
 
 pytestmark = [pytest.mark.sql, pytest.mark.xdist_group("daemon")]
 IN_FORCE_S = 1.0
@@ -76,6 +77,23 @@ def test_what_makes_no_sense_is_refused_whole_and_told(
     until(lambda: deployment.in_force() == deployment.version(), 2)
     assert refused() == (None, "")
     assert phone.register("clara", "secret 3") != 200  # and now the revoked device is
+
+
+@pytest.mark.usefixtures("sipd")
+def test_new_secret_takes_the_place_of_the_old_within_a_second(
+    deployment: Deployment, phone: Phone
+) -> None:
+    db = deployment.database
+    deployment.add_line("dora", "secret 4", "20004")
+    until(lambda: phone.register("dora", "secret 4") == 200, 5)
+    realm = db.query("SELECT realm FROM nodes_deployment")[0][0]
+    db.execute(
+        "UPDATE lines_devicesecret SET ha1_md5 = ? WHERE id = (SELECT d.id FROM lines_device d"
+        " JOIN lines_line l ON l.id = d.line_id WHERE l.username = 'dora')",
+        (ha1("md5", "dora", realm, "secret 5"),),
+    )
+    assert until(lambda: phone.register("dora", "secret 5") == 200, 5) < IN_FORCE_S
+    assert phone.register("dora", "secret 4") != 200
 
 
 def test_missing_trigger_stops_the_start(deployment: Deployment) -> None:
