@@ -12,7 +12,7 @@ import django
 
 django.setup()
 
-from voip_portal.lines.models import Device, Line  # noqa: E402
+from voip_portal.lines.models import Device, DeviceSecret, Line  # noqa: E402
 from voip_portal.nodes.services import ensure_deployment  # noqa: E402
 from voip_portal.numbers.models import Address, Domain  # noqa: E402
 
@@ -24,10 +24,13 @@ def main(users_dir: str, domain_name: str) -> None:
     with open(pathlib.Path(users_dir) / "users_load.csv", newline="") as file:
         rows = [r for r in csv.reader(file) if len(r) == 5 and r[0] != "username"]
     lines = Line.objects.bulk_create([Line(username=r[0]) for r in rows], batch_size=500)
-    Device.objects.bulk_create(
+    devices = Device.objects.bulk_create(
+        [Device(line=line, label="bench") for line in lines], batch_size=500
+    )
+    DeviceSecret.objects.bulk_create(
         [
-            Device(line=line, label="bench", ha1_md5=r[3], ha1_sha256=r[4])
-            for line, r in zip(lines, rows, strict=True)
+            DeviceSecret(device=device, ha1_md5=r[3], ha1_sha256=r[4])
+            for device, r in zip(devices, rows, strict=True)
         ],
         batch_size=500,
     )

@@ -18,7 +18,7 @@ from django.db import connection, connections
 from django.test import Client
 
 from voip_portal.accounts.models import User
-from voip_portal.lines.models import Device, Line
+from voip_portal.lines.models import Device, DeviceSecret, Line
 from voip_portal.location.models import Binding
 from voip_portal.nodes.services import ensure_deployment
 from voip_portal.numbers.models import Address, AddressState, Domain, Kind
@@ -119,8 +119,11 @@ def fill_people() -> Line:
         BATCH,
     )
     devices = Device.objects.bulk_create(
-        (Device(line=line, label="Phone", ha1_md5="0" * 32, ha1_sha256="0" * 64) for line in lines),
+        (Device(line=line, label="Phone") for line in lines),
         BATCH,
+    )
+    DeviceSecret.objects.bulk_create(
+        (DeviceSecret(device=d, ha1_md5="0" * 32, ha1_sha256="0" * 64) for d in devices), BATCH
     )
     Address.objects.bulk_create(
         (

@@ -1,4 +1,4 @@
-"""Rows from before a migration that adds a constraint: the table as it was, then the migration."""
+"""Rows from before a migration: the tables as they were, then the migration."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from importlib import import_module
 
 from django.apps import apps
+from django.core.management import call_command
 from django.db import connection, migrations
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
@@ -31,6 +32,16 @@ def before_migration(
         _run(app, operations, earlier)
 
     yield migrate
+
+
+@contextmanager
+def taken_back_to(app: str, name: str) -> Iterator[None]:
+    """Take an app's later migrations back, as an operator would; afterwards run them again."""
+    call_command("migrate", app, name, verbosity=0)
+    try:
+        yield
+    finally:
+        call_command("migrate", app, verbosity=0)
 
 
 def _run(app: str, operations: Sequence[Operation], state: ProjectState) -> ProjectState:

@@ -14,7 +14,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from voip_portal.accounts.models import User
-from voip_portal.lines.models import Device, Line
+from voip_portal.lines.models import Device, DeviceSecret, Line
 from voip_portal.lines.services import add_device
 from voip_portal.nodes.services import ensure_deployment
 from voip_portal.numbers import services as numbers
@@ -57,6 +57,11 @@ def make_person(name: str, **extra: Any) -> User:
 def reread(user: User) -> User:
     """The person as the database has her now."""
     return User.objects.get(pk=user.pk)
+
+
+def kept_of(device: Device) -> DeviceSecret:
+    """What the database has of a device's secret now."""
+    return DeviceSecret.objects.get(device=device)
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from voip_portal.accounts.text import folded
+from voip_portal.changes.base_admin import BaseAdmin
 
 admin.site.unregister(Group)
 
@@ -29,5 +29,5 @@ class FindsNames:
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+class GroupAdmin(DjangoGroupAdmin, BaseAdmin):
     """Roles are made by `accounts.roles`; who has them is set at the person."""

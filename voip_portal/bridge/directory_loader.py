@@ -22,7 +22,12 @@ _CHUNK: Final = 1000
 _ALGORITHMS: Final = frozenset({"SHA-256", "MD5"})
 _HEX: Final = frozenset("0123456789abcdef")
 _LINES = "SELECT id, username, class_of_service, state, end_calls FROM lines_line"
-_DEVICES = "SELECT id, line_id, ha1_md5, ha1_sha256 FROM lines_device WHERE revoked_at IS NULL"
+_DEVICES = (
+    "SELECT d.id, d.line_id, s.ha1_md5, s.ha1_sha256 FROM lines_device d"
+    " JOIN lines_devicesecret s ON s.id = d.id WHERE d.revoked_at IS NULL"
+)
+"""A device without a secret is none here: nobody could register as it."""
+_OWNERS = "SELECT id, line_id FROM lines_device"
 _ADDRESSES = (
     "SELECT d.name, a.value, a.line_id FROM numbers_address a"
     " JOIN numbers_domain d ON d.id = a.domain_id WHERE a.line_id IS NOT NULL"
@@ -59,6 +64,8 @@ class _Named(NamedTuple):
     """What changes rows name."""
 
     lines: set[int]
+    devices: set[int]
+    """Ids of devices of which only the secret is said to have changed."""
     addresses: set[int]
     left: list[tuple[int, str]]
     """(domain id, value) of addresses that had a holder and are no longer what they were."""
@@ -113,7 +120,7 @@ def _is_forgotten(state: Any) -> bool:
 
 
 def _named(rows: Iterable[Row]) -> _Named:
-    named = _Named(set(), set(), [])
+    named = _Named(set(), set(), set(), [])
     for _, table, key, _, before, after in rows:
         was = _json(before)
         states = [state for state in (was, _json(after)) if state]
@@ -121,6 +128,8 @@ def _named(rows: Iterable[Row]) -> _Named:
             named.lines.update(int(state["id"]) for state in states)
         elif table == "lines_device":
             named.lines.update(int(state["line_id"]) for state in states)
+        elif table == "lines_devicesecret":
+            named.devices.update(int(state["id"]) for state in states)
         elif table == "numbers_address":
             named.addresses.add(int(key))
             # Only what somebody held can be in force: a reserved name takes nobody's away.
@@ -144,9 +153,13 @@ def _json(value: Any) -> dict[str, Any] | None:
 
 
 def _delta(database: Database, old: Directory, version: int, named: _Named) -> Delta:
-    lines = _where_in(database, _LINES, "WHERE id", named.lines)
-    devices = devices_by_line(_where_in(database, _DEVICES, "AND line_id", named.lines))
-    held = _where_in(database, _ADDRESSES, "AND a.id", named.addresses)
+    # Of a device that is gone, a row of its own names the line.
+    owners = _where_in(database, _OWNERS, "WHERE id", "id", named.devices)
+    named.lines.update(line_id for _, line_id in owners)
+    lines = _where_in(database, _LINES, "WHERE id", "id", named.lines)
+    secrets = _where_in(database, _DEVICES, "AND d.line_id", "d.id", named.lines)
+    devices = devices_by_line(secrets)
+    held = _where_in(database, _ADDRESSES, "AND a.id", "a.id", named.addresses)
     names: dict[int, str] = dict(database.query("SELECT id, name FROM numbers_domain"))
     accounts = [account_of(row, old.default_domain, devices.get(row[0], ())) for row in lines]
     new = old.changed(
@@ -159,14 +172,15 @@ def _delta(database: Database, old: Directory, version: int, named: _Named) -> D
     return Delta(new, [i for i in sorted(named.lines) if old.account(i) != new.account(i)])
 
 
-def _where_in(database: Database, select: str, column: str, ids: Collection[int]) -> list[Row]:
+def _where_in(
+    database: Database, select: str, column: str, order: str, ids: Collection[int]
+) -> list[Row]:
     """The rows of a SELECT whose column is one of these, oldest first."""
     rows: list[Row] = []
     ordered = sorted(ids)
     for start in range(0, len(ordered), _CHUNK):
         chunk = ordered[start : start + _CHUNK]
         marks = ", ".join("?" * len(chunk))
-        order = "a.id" if " a " in select else "id"
         rows += database.query(f"{select} {column} IN ({marks}) ORDER BY {order}", chunk)
     return rows
 
@@ -176,7 +190,7 @@ def _load(database: Database) -> Directory:
     realm = database.query("SELECT realm FROM nodes_deployment WHERE id = 1")
     domains = database.query(_DOMAINS)
     lines = database.query(_LINES)
-    devices = database.query(f"{_DEVICES} ORDER BY id")
+    devices = database.query(f"{_DEVICES} ORDER BY d.id")
     addresses = database.query(_ADDRESSES)
     if not realm or not realm[0][0]:
         raise BadDirectory("there is no realm: run manage.py first_start")

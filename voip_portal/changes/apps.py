@@ -15,8 +15,10 @@ class ChangesConfig(AppConfig):
 
     def ready(self) -> None:
         from voip_portal.changes import triggers
+        from voip_portal.changes.base_admin import check_admins
 
         connection_created.connect(triggers.prepare_connection)
         pre_migrate.connect(triggers.before_migrate, sender=self)
         post_migrate.connect(triggers.after_migrate, sender=self)
         register(triggers.check_triggers, Tags.database)
+        register(check_admins, Tags.admin)

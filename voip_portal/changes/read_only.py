@@ -11,7 +11,8 @@ from django.core.paginator import Paginator
 from django.http import HttpRequest
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
-from unfold.admin import ModelAdmin
+
+from voip_portal.changes.base_admin import BaseAdmin
 
 REACH: Final = 10_000
 """Rows a list can be paged through; further back one searches or filters."""
@@ -31,7 +32,7 @@ class ReachPaginator(Paginator):  # type: ignore[type-arg]
         return int(rows.order_by()[:REACH].count())
 
 
-class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
+class ReadOnlyAdmin(BaseAdmin):
     """Nobody adds, changes or deletes, whatever permissions somebody was given."""
 
     paginator = ReachPaginator

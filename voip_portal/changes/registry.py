@@ -37,8 +37,12 @@ REGISTRY: Final = (
     Watched(
         "lines_device",
         ("id", "line_id", "label", "created_at", "revoked_at"),
-        secret=("ha1_md5", "ha1_sha256"),
         times=frozenset({"created_at", "revoked_at"}),
+    ),
+    Watched(
+        "lines_devicesecret",
+        ("id",),  # the device's
+        secret=("ha1_md5", "ha1_sha256"),
     ),
     Watched(
         "numbers_domain",

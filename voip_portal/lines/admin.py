@@ -10,9 +10,10 @@ from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 
 from voip_portal.accounts.admin import FindsNames
+from voip_portal.changes.base_admin import BaseAdmin
 from voip_portal.changes.editing import EditedOnly
 from voip_portal.lines import services
 from voip_portal.lines.models import Device, Line, State
@@ -38,7 +39,7 @@ class DeviceInline(NoAddNoDelete, TabularInline):
 
 
 @admin.register(Line)
-class LineAdmin(EditedOnly, FindsNames, NoAddNoDelete, ModelAdmin):
+class LineAdmin(EditedOnly, FindsNames, NoAddNoDelete, BaseAdmin):
     """Lines. The user name never changes; the state changes by the actions."""
 
     list_display = ("username", "owner", "label", "class_of_service", "state", "device_count")
@@ -111,7 +112,7 @@ def tell(request: HttpRequest, text: str, rows: list[Any]) -> None:
 
 
 @admin.register(Device)
-class DeviceAdmin(EditedOnly, NoAddNoDelete, ModelAdmin):
+class DeviceAdmin(EditedOnly, NoAddNoDelete, BaseAdmin):
     """Devices: staff may rename and revoke."""
 
     list_display = ("label", "line", "created_at", "revoked_at")

@@ -1,7 +1,8 @@
 """A line is what rings and calls: a SIP user name, its devices, and what it may do.
 
 A device's secret is shown once and never stored. What is stored, HA1, equals a password for SIP:
-it is in no form, API, export, log or `changes` row.
+it is in no form, API, export, log or `changes` row. It has a table of its own (`DeviceSecret`), so
+that who reads devices, by whatever page or tool, does not read it by the way.
 """
 
 from __future__ import annotations
@@ -83,8 +84,6 @@ class Device(models.Model):
         Line, verbose_name=_("line"), on_delete=models.CASCADE, related_name="devices"
     )
     label = models.CharField(_("name"), max_length=60, validators=[visible])
-    ha1_md5 = models.CharField(max_length=32, editable=False)
-    ha1_sha256 = models.CharField(max_length=64, editable=False)
     created_at = models.DateTimeField(_("added"), default=now)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True)
 
@@ -96,3 +95,23 @@ class Device(models.Model):
 
     def __str__(self) -> str:
         return self.label
+
+
+class DeviceSecret(models.Model):
+    """What verifies a device's secret: HA1 of both algorithms. No admin, form or serializer has it.
+
+    Its key is the device's. A device has no attribute that leads here: who needs it asks for it.
+    Without a row, nobody can register as the device.
+    """
+
+    device = models.OneToOneField(
+        Device, primary_key=True, db_column="id", on_delete=models.CASCADE, related_name="+"
+    )
+    ha1_md5 = models.CharField(max_length=32, editable=False)
+    ha1_sha256 = models.CharField(max_length=64, editable=False)
+
+    class Meta:
+        default_permissions = ()  # there are none to give, so no role has one by oversight
+
+    def __str__(self) -> str:
+        return str(self.pk)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from voip_portal.accounts.models import User
 from voip_portal.accounts.services import end_sessions, locked
 from voip_portal.lines import names
-from voip_portal.lines.models import MAX_DEVICES, Device, Line, State
+from voip_portal.lines.models import MAX_DEVICES, Device, DeviceSecret, Line, State
 
 _ALPHABET: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 """No letter that is read as another."""
@@ -90,6 +90,14 @@ def ha1(algorithm: str, username: str, realm: str, secret: str) -> str:
     return hashlib.new(algorithm, f"{username}:{realm}:{secret}".encode()).hexdigest()
 
 
+def _verifiers(username: str, realm: str, secret: str) -> dict[str, str]:
+    """What is kept of a secret, by the columns of `DeviceSecret`."""
+    return {
+        "ha1_md5": ha1("md5", username, realm, secret),
+        "ha1_sha256": ha1("sha256", username, realm, secret),
+    }
+
+
 def add_device(line: Line, label: str, realm: str) -> tuple[Device, str]:
     """A new device and its secret, which exists nowhere else: show it once, then forget it."""
     with transaction.atomic():
@@ -99,12 +107,8 @@ def add_device(line: Line, label: str, realm: str) -> tuple[Device, str]:
         if locked.devices.active().count() >= MAX_DEVICES:
             raise TooManyDevices(locked.username)
         secret = new_secret()
-        device = Device.objects.create(
-            line=locked,
-            label=_clean_label(label),
-            ha1_md5=ha1("md5", locked.username, realm, secret),
-            ha1_sha256=ha1("sha256", locked.username, realm, secret),
-        )
+        device = Device.objects.create(line=locked, label=_clean_label(label))
+        DeviceSecret.objects.create(device=device, **_verifiers(locked.username, realm, secret))
     return device, secret
 
 
@@ -113,12 +117,14 @@ def renew_secret(device: Device, realm: str) -> str:
     if device.line.state != State.ACTIVE:
         raise LineNotActive(device.line.username)
     secret = new_secret()
-    active = Device.objects.active().filter(pk=device.pk)  # by what it is now, not when it was read
-    if not active.update(
-        ha1_md5=ha1("md5", device.line.username, realm, secret),
-        ha1_sha256=ha1("sha256", device.line.username, realm, secret),
-    ):
-        raise LineNotActive(device.label)
+    with transaction.atomic():
+        # By what it is now, not when it was read: revoking it waits, or was first.
+        active = Device.objects.active().select_for_update(no_key=True)
+        if active.filter(pk=device.pk).first() is None:
+            raise LineNotActive(device.label)
+        DeviceSecret.objects.update_or_create(
+            device_id=device.pk, defaults=_verifiers(device.line.username, realm, secret)
+        )
     return secret
 
 

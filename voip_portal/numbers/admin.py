@@ -10,19 +10,20 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ModelAdmin
 
+from voip_portal.changes.base_admin import BaseAdmin
 from voip_portal.changes.editing import EditedOnly
 from voip_portal.numbers import services
 from voip_portal.numbers.models import Address, AddressState, Domain, NumberRange
 
 
 @admin.register(Domain)
-class DomainAdmin(EditedOnly, ModelAdmin):
+class DomainAdmin(EditedOnly, BaseAdmin):
     """SIP domains. The realm of secrets is no domain, so renaming one breaks no phone."""
 
     list_display = ("name", "is_default", "algorithms")
     search_fields = ("name",)
+    ordering = ("-pk",)
     actions = ("make_default",)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
@@ -65,7 +66,7 @@ class NumberRangeForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(NumberRange)
-class NumberRangeAdmin(ModelAdmin):
+class NumberRangeAdmin(BaseAdmin):
     """Ranges and what is left of the pools. A row is written whole: first and last make a range."""
 
     form = NumberRangeForm
@@ -89,7 +90,7 @@ class NumberRangeAdmin(ModelAdmin):
 
 
 @admin.register(Address)
-class AddressAdmin(ModelAdmin):
+class AddressAdmin(BaseAdmin):
     """Who holds which name or number. Staff reserve addresses; students get theirs by themselves."""
 
     list_display = ("value", "domain", "kind", "state", "line", "until")

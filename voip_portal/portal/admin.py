@@ -12,12 +12,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.admin import ModelAdmin
 
 from voip_portal.accounts.admin import FindsNames
 from voip_portal.accounts.models import User
 from voip_portal.accounts.services import save_only
 from voip_portal.accounts.text import NameField
+from voip_portal.changes.base_admin import BaseAdmin
 from voip_portal.changes.editing import edited_columns
 from voip_portal.lines import services as lines
 from voip_portal.lines.admin import tell
@@ -37,7 +37,7 @@ class UserForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(User)
-class UserAdmin(FindsNames, ModelAdmin):
+class UserAdmin(FindsNames, BaseAdmin):
     """People. Passwords are neither shown nor set here: their owners reset them by mail."""
 
     form = UserForm

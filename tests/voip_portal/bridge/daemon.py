@@ -101,10 +101,16 @@ class Deployment:
                     (username, username, False, now),
                 )[0][0]
             )
+            device = int(
+                db.query(
+                    "INSERT INTO lines_device (line_id, label, created_at)"
+                    " VALUES (?, 'phone', ?) RETURNING id",
+                    (line, now),
+                )[0][0]
+            )
             db.execute(
-                "INSERT INTO lines_device (line_id, label, ha1_md5, ha1_sha256, created_at)"
-                " VALUES (?, 'phone', ?, ?, ?)",
-                (line, hashlib.md5(pair).hexdigest(), hashlib.sha256(pair).hexdigest(), now),  # noqa: S324
+                "INSERT INTO lines_devicesecret (id, ha1_md5, ha1_sha256) VALUES (?, ?, ?)",
+                (device, hashlib.md5(pair).hexdigest(), hashlib.sha256(pair).hexdigest()),  # noqa: S324
             )
             for kind, value in (("name", username), ("number", number)):
                 db.execute(

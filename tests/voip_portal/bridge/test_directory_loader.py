@@ -10,6 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from sipcore.directory import AccountState, Directory
+from tests.voip_portal.people import kept_of
 from voip_portal.accounts.models import User
 from voip_portal.bridge import directory_loader as loader
 from voip_portal.bridge.database import Database
@@ -81,6 +82,28 @@ def test_revoked_device_new_secret_and_state(
     Line.objects.filter(pk=annas_line.pk).update(state="suspended", end_calls=True)
     delta = caught_up(database, old, full_loads)
     assert delta.changed == [annas_line.pk]
+
+
+def test_new_secret_alone_changes_its_line(
+    database: Database, old: Directory, annas_line: Line, annas_device: Device, full_loads: Any
+) -> None:
+    lines.renew_secret(annas_device, "campus")
+    delta = caught_up(database, old, full_loads)
+    assert delta.changed == [annas_line.pk]
+    account = delta.directory.account(annas_line.pk)
+    assert account is not None
+    assert account.devices[0].ha1_md5.decode() == kept_of(annas_device).ha1_md5
+
+
+def test_device_without_a_secret_is_out_of_force(
+    database: Database, old: Directory, annas_line: Line, annas_device: Device, full_loads: Any
+) -> None:
+    database.execute("DELETE FROM lines_devicesecret")
+    delta = caught_up(database, old, full_loads)
+    assert delta.changed == [annas_line.pk]
+    account = delta.directory.account(annas_line.pk)
+    assert account is not None
+    assert account.devices == ()
 
 
 def test_line_whose_calls_are_to_end_stays_in_service(
@@ -264,7 +287,7 @@ def test_reload_row_is_read_with_everything(
     [
         ("UPDATE lines_line SET state = 'dancing'", "unknown state 'dancing'"),
         ("UPDATE lines_line SET username = ''", "no user name"),
-        ("UPDATE lines_device SET ha1_md5 = 'x'", "its HA1 is none"),
+        ("UPDATE lines_devicesecret SET ha1_md5 = 'x'", "its HA1 is none"),
         ("UPDATE numbers_domain SET is_default = (1 = 0)", "no default SIP domain"),
         ("UPDATE numbers_domain SET algorithms = 'ROT13'", "unknown digest algorithms"),
         ("UPDATE nodes_deployment SET realm = ''", "no realm"),

@@ -11,6 +11,7 @@ import pytest
 
 from tests.voip_portal.bridge.daemon import Deployment, Phone, stop, until
 from voip_portal.bridge.keeper import HEARTBEAT_S
+from voip_portal.lines.services import ha1
 
 pytestmark = [pytest.mark.sql, pytest.mark.xdist_group("daemon")]
 IN_FORCE_S = 1.0
@@ -96,6 +97,23 @@ def test_what_is_dropped_is_counted_in_the_heartbeat(deployment: Deployment) -> 
         return int(told["total"].get("malformed", 0))
 
     until(lambda: malformed() == 20, 2 * HEARTBEAT_S)
+
+
+@pytest.mark.usefixtures("sipd")
+def test_new_secret_takes_the_place_of_the_old_within_a_second(
+    deployment: Deployment, phone: Phone
+) -> None:
+    db = deployment.database
+    deployment.add_line("dora", "secret 4", "20004")
+    until(lambda: phone.register("dora", "secret 4") == 200, 5)
+    realm = db.query("SELECT realm FROM nodes_deployment")[0][0]
+    db.execute(
+        "UPDATE lines_devicesecret SET ha1_md5 = ? WHERE id = (SELECT d.id FROM lines_device d"
+        " JOIN lines_line l ON l.id = d.line_id WHERE l.username = 'dora')",
+        (ha1("md5", "dora", realm, "secret 5"),),
+    )
+    assert until(lambda: phone.register("dora", "secret 5") == 200, 5) < IN_FORCE_S
+    assert phone.register("dora", "secret 4") != 200
 
 
 def test_missing_trigger_stops_the_start(deployment: Deployment) -> None:

@@ -13,6 +13,7 @@ from django.db import connection, migrations, models, transaction
 from django.db.migrations.state import ProjectState
 from django.test import Client
 
+from tests.voip_portal.people import kept_of
 from voip_portal.accounts.models import User
 from voip_portal.changes import triggers
 from voip_portal.changes.actor import acting_as
@@ -101,14 +102,19 @@ def test_deleted_row_is_kept_as_it_was(domain: Domain, changes_since: Since) -> 
 
 def test_new_secret_is_told_without_the_secret(annas_line: Line, changes_since: Since) -> None:
     device, _ = lines.add_device(annas_line, "Laptop", "campus")
-    old = (device.ha1_md5, device.ha1_sha256)
+    old = kept_of(device)
     lines.renew_secret(device, "campus")
-    inserted, renewed = changes_since()
+    added, inserted, renewed = changes_since()
+    key = str(device.pk)
+    assert said(added) == ("lines_device", "insert", key)
+    assert said(inserted) == ("lines_devicesecret", "insert", key)
+    assert said(renewed) == ("lines_devicesecret", "update", key)
     assert "secret_changed" not in inserted.after
     assert renewed.after["secret_changed"] is True
-    device.refresh_from_db()
-    text = json.dumps([[c.before, c.after] for c in (inserted, renewed)])
-    for secret in (*old, device.ha1_md5, device.ha1_sha256):
+    new = kept_of(device)
+    assert new.ha1_md5 != old.ha1_md5
+    text = json.dumps([[c.before, c.after] for c in (added, inserted, renewed)])
+    for secret in (old.ha1_md5, old.ha1_sha256, new.ha1_md5, new.ha1_sha256):
         assert secret not in text
     assert not any(name in text for name in SECRETS)
 

@@ -7,12 +7,13 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
-from tests.voip_portal.migrating import before_migration
-from tests.voip_portal.people import reread
+from tests.voip_portal.migrating import before_migration, taken_back_to
+from tests.voip_portal.people import kept_of, reread
 from voip_portal.accounts.models import User
 from voip_portal.accounts.services import anonymise
+from voip_portal.changes import triggers
 from voip_portal.lines import services
-from voip_portal.lines.models import MAX_DEVICES, Device, Line, State
+from voip_portal.lines.models import MAX_DEVICES, Device, DeviceSecret, Line, State
 
 pytestmark = pytest.mark.django_db(databases="__all__")
 
@@ -21,9 +22,44 @@ def test_a_secret_is_kept_only_as_ha1_of_both_algorithms(annas_line: Line) -> No
     device, secret = services.add_device(annas_line, "  My   phone ", "campus")
     assert device.label == "My phone"
     text = f"anna:campus:{secret}".encode()
-    assert device.ha1_md5 == hashlib.md5(text, usedforsecurity=False).hexdigest()
-    assert device.ha1_sha256 == hashlib.sha256(text).hexdigest()
-    assert all(secret not in str(value) for value in Device.objects.values_list().get(pk=device.pk))
+    kept = kept_of(device)
+    assert kept.ha1_md5 == hashlib.md5(text, usedforsecurity=False).hexdigest()
+    assert kept.ha1_sha256 == hashlib.sha256(text).hexdigest()
+    for row in (Device.objects.values_list().get(), DeviceSecret.objects.values_list().get()):
+        assert all(secret not in str(value) for value in row)
+    assert not {kept.ha1_md5, kept.ha1_sha256} & set(Device.objects.values_list().get())
+
+
+@pytest.mark.django_db(transaction=True, databases="__all__")
+def test_secrets_go_to_their_own_table_and_back_by_migrating(
+    annas_device: Device, annas_line: Line
+) -> None:
+    revoked, _ = services.add_device(annas_line, "Lost", "campus")
+    services.revoke_device(revoked)
+    before = list(DeviceSecret.objects.order_by("pk").values_list())
+    among_devices = "SELECT id, ha1_md5, ha1_sha256 FROM lines_device ORDER BY id"
+    with taken_back_to("lines", "0004_suspended_with_owner"), connection.cursor() as cursor:
+        cursor.execute(among_devices)
+        assert cursor.fetchall() == before
+        cursor.execute("UPDATE lines_device SET ha1_md5 = %s WHERE id = %s", ["0" * 32, revoked.pk])
+    kept = list(DeviceSecret.objects.order_by("pk").values_list())
+    assert kept == [before[0], (revoked.pk, "0" * 32, before[1][2])]
+    assert triggers.problems() == []
+
+
+def test_a_deleted_device_leaves_no_secret(annas_device: Device, annas_line: Line) -> None:
+    other, _ = services.add_device(annas_line, "Desk", "campus")
+    Device.objects.filter(pk=annas_device.pk).delete()
+    assert list(DeviceSecret.objects.values_list("pk", flat=True)) == [other.pk]
+    annas_line.addresses.all().delete()
+    annas_line.delete()
+    assert not DeviceSecret.objects.exists()
+
+
+def test_a_device_has_no_attribute_that_leads_to_its_secret(annas_device: Device) -> None:
+    kept = kept_of(annas_device)
+    found = [getattr(annas_device, name, None) for name in dir(Device) if name != "objects"]
+    assert kept not in found
 
 
 def test_secrets_are_long_and_each_its_own() -> None:
@@ -41,11 +77,11 @@ def test_the_eleventh_device_is_refused_until_one_is_revoked(annas_line: Line) -
 
 
 def test_a_new_secret_replaces_the_old_one(annas_device: Device) -> None:
-    before = annas_device.ha1_sha256
+    before = kept_of(annas_device).ha1_sha256
     secret = services.renew_secret(annas_device, "campus")
-    annas_device.refresh_from_db()
-    assert annas_device.ha1_sha256 != before
-    assert annas_device.ha1_sha256 == services.ha1("sha256", "anna", "campus", secret)
+    after = kept_of(annas_device).ha1_sha256
+    assert after != before
+    assert after == services.ha1("sha256", "anna", "campus", secret)
 
 
 def test_a_revoked_device_gets_no_new_secret_and_keeps_its_first_date(annas_device: Device) -> None:
@@ -64,11 +100,14 @@ def test_who_read_a_device_before_it_was_revoked_changes_nothing_of_that(
     services.revoke_device(annas_device)
     services.revoke_device(stale)
     assert stale.revoked_at == annas_device.revoked_at
-    before = Device.objects.values().get(pk=stale.pk)
+    before = (Device.objects.values().get(pk=stale.pk), DeviceSecret.objects.values().get())
     stale.revoked_at = None
     with pytest.raises(services.LineNotActive):
         services.renew_secret(stale, "campus")
-    assert Device.objects.values().get(pk=stale.pk) == before
+    assert before == (
+        Device.objects.values().get(pk=stale.pk),
+        DeviceSecret.objects.values().get(),
+    )
 
 
 def test_a_closed_lines_devices_are_given_no_name_by_a_rename_under_way(
