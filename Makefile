@@ -6,7 +6,7 @@ PEERS ?= 1
 BIN := .venv/bin
 export PYTHON PEERS
 
-.PHONY: help run test test-long lint types cover bench bench-parse fuzz compile conformance programs requirements
+.PHONY: help run test test-long lint types cover bench bench-parse instructions fuzz compile conformance programs requirements
 
 help:
 	@echo "make run        start the whole service here (LAN=1: for the local network)"
@@ -20,6 +20,7 @@ help:
 	@echo "make fuzz       look for input that breaks the parser (SECONDS=60)"
 	@echo "make bench      CPU per operation beside Kamailio"
 	@echo "make bench-parse  CPU per byte of hostile input, from 10 KB to 10 MB"
+	@echo "make instructions  instructions per operation beside those kept (BASE=commit: beside its)"
 
 run: .venv/.runtime
 	@exec $(BIN)/python -m voip_portal.supervisor
@@ -60,6 +61,11 @@ bench: compile
 
 bench-parse: .venv/.tests
 	@$(BIN)/python -m tests.load.parse_cost
+
+# UPDATE=1 keeps what was counted as the figures that the next count is compared with.
+instructions: .venv/.tests
+	@$(PYTHON) scripts/programs.py instructions
+	@$(BIN)/python -m tests.load.instructions $(if $(BASE),--base $(BASE)) $(if $(UPDATE),--update)
 
 # Every program that the tests need and that is not a Python package, before the first test.
 programs:

@@ -1,4 +1,7 @@
-"""Are all programs there that the tests need? Names the missing ones, or installs them as root."""
+"""Are all programs there that the tests need? Names the missing ones, or installs them as root.
+
+`programs.py instructions` asks for those that `make instructions` needs instead.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,10 @@ class Program(NamedTuple):
         return shutil.which(self.command) is None
 
 
+COMPILER = (
+    Program("gcc", ("gcc",), "compiles sipcore"),
+    Program("Python.h", ("python3-dev",), "compiles sipcore", "usr/include/python3*/Python.h"),
+)
 PROGRAMS = (
     Program("sipp", ("sip-tester",), "plays SIP peers"),
     Program("baresip", ("baresip-core",), "is a softphone"),
@@ -34,27 +41,30 @@ PROGRAMS = (
     Program("nsd", ("nsd",), "is the DNS", "usr/sbin/nsd"),
     Program("ip", ("iproute2",), "makes networks", "*bin/ip"),
     Program("iptables", ("iptables",), "is the NAT", "usr/sbin/iptables"),
-    Program("gcc", ("gcc",), "compiles sipcore"),
-    Program("Python.h", ("python3-dev",), "compiles sipcore", "usr/include/python3*/Python.h"),
+    *COMPILER,
     Program("msgfmt", ("gettext",), "checks the translations"),
 )
+COUNTING = (Program("valgrind", ("valgrind",), "counts instructions"), *COMPILER)
 
 
 def main() -> int:
     """0: all there; 2: something is missing."""
-    if os.environ.get("PEERS") == "0":
+    is_counting = sys.argv[1:] == ["instructions"]
+    if os.environ.get("PEERS") == "0" and not is_counting:
         return 0
-    missing = [program for program in PROGRAMS if program.missing()]
+    wanted = COUNTING if is_counting else PROGRAMS
+    missing = [program for program in wanted if program.missing()]
     if missing and os.getuid() == 0:
         install(packages(missing))
-        missing = [program for program in PROGRAMS if program.missing()]
+        missing = [program for program in wanted if program.missing()]
     if not missing:
         return 0
     for program in missing:
         print(f"Missing: {program.command} ({program.why})", file=sys.stderr)
     line = " ".join(packages(missing))
     print(f"As root: apt-get install -y --no-install-recommends {line}", file=sys.stderr)
-    print("Or run the other tests: make test PEERS=0", file=sys.stderr)
+    if not is_counting:
+        print("Or run the other tests: make test PEERS=0", file=sys.stderr)
     return 2
 
 

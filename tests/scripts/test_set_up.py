@@ -22,10 +22,10 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout + done.stderr
 
 
-def look_for_programs(**env: str) -> subprocess.CompletedProcess[str]:
+def look_for_programs(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Where PATH leads nowhere, as somebody who may install nothing."""
     return subprocess.run(
-        [SYSTEM_PYTHON, "-"],
+        [SYSTEM_PYTHON, "-", *words],
         input=(SCRIPTS / "programs.py").read_text(),
         env={"PATH": "/nonexistent", **env},
         cwd="/",
@@ -49,6 +49,17 @@ def test_all_missing_programs_are_named_with_one_line_for_apt() -> None:
 def test_without_peers_no_program_is_asked_for() -> None:
     done = look_for_programs(PEERS="0")
     assert (done.returncode, said(done)) == (0, "")
+
+
+def test_what_counts_instructions_is_asked_for_where_they_are_counted_alone() -> None:
+    assert "valgrind" not in said(look_for_programs())
+    done = look_for_programs("instructions", PEERS="0")
+    assert done.returncode == 2
+    assert "Missing: valgrind (" in done.stderr
+    assert "make test" not in done.stderr
+    make = ["make", "-n", "instructions", "BASE=v1"]
+    lines = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert 0 < lines.index("programs.py instructions") < lines.index("--base v1")
 
 
 def test_programs_are_looked_for_before_the_first_test() -> None:
