@@ -9,7 +9,7 @@ not `expire` has come by.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from sys import intern
 from typing import Final
@@ -65,6 +65,14 @@ class BindingTable:
         if isinstance(held, Binding):
             return [held] if held.expires_at > at else []
         return [binding for binding in held if binding.expires_at > at]
+
+    def live(self, at: float) -> Callable[[int], list[Binding]]:
+        """What gives the live bindings of a line, as of one time."""
+
+        def of_line(line_id: int) -> list[Binding]:
+            return self.bindings(line_id, at)
+
+        return of_line
 
     def flow_now(self, flow: Flow, at: float) -> Flow:
         """Where the phone that had this flow is reached now; the same flow where none is known.

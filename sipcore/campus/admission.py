@@ -10,7 +10,6 @@ from typing import Final
 
 from sipcore.apps.host import Host, ResponseWaiter
 from sipcore.apps.own_call import OutgoingCall
-from sipcore.bindings import Binding
 from sipcore.calls import Call
 from sipcore.campus.agents import Agents
 from sipcore.campus.assertions import asserted_identities
@@ -21,14 +20,12 @@ from sipcore.campus.identity import Identity
 from sipcore.campus.incoming import Caller, Incoming
 from sipcore.campus.own_request import OwnTransaction
 from sipcore.campus.placed_call import PlacedCall
-from sipcore.campus.session_refusal import refused_session
 from sipcore.directory import Account, AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter
 from sipcore.locate import Answer
 from sipcore.message import Request, Uri
-from sipcore.proxy import ResponseContext, ask_for_timer
-from sipcore.proxy.purpose import JUST_FORWARD
+from sipcore.proxy import JUST_FORWARD, Purpose, ask_for_timer, check_interval, forward
 from sipcore.routing import Ask, Fork, Group, Plan, Query, Refuse, Relay, Service, decide
 from sipcore.transaction import MergedRequests
 
@@ -76,14 +73,12 @@ class Admissions:
 
     def decide(self, query: Query) -> Plan | Ask:
         """The plan for a query, before any service has changed it."""
-        return decide(self.host.directory, self._live_bindings, query)
+        host = self.host
+        return decide(host.directory, host.bindings.live(host.at), query)
 
     def plan(self, query: Query) -> Plan:
         """The plan for a query for which nothing is asked outside, as the services want it."""
         return self.agents.plan(query, plan_at_once(self.decide(query)))
-
-    def _live_bindings(self, line_id: int) -> list[Binding]:
-        return self.host.bindings.bindings(line_id, self.host.at)
 
     # --- limits --------------------------------------------------------------------------------
     def refuse_merged(self, incoming: Incoming, now: float) -> bool:
@@ -104,10 +99,14 @@ class Admissions:
                 return
         if request.method != "INVITE":
             self._carry_out(incoming, plan, None, now)
-        elif not refused_session(self.host, incoming.tx, request, now):
-            if self._has_too_many_calls(caller):
-                plan = TOO_MANY_CALLS
-            self._place_call(incoming, plan, now)
+            return
+        refused = check_interval(request, self.host.config.sessions, self.host.new_tag)
+        if refused is not None:
+            incoming.tx.respond(refused, now)
+            return
+        if self._has_too_many_calls(caller):
+            plan = TOO_MANY_CALLS
+        self._place_call(incoming, plan, now)
 
     def _has_too_many_calls(self, caller: Caller) -> bool:
         account, host = caller.account, self.host
@@ -231,19 +230,20 @@ class Admissions:
         if placed is not None:
             placed.session = ask_for_timer(request, host.config.sessions)
         identities = asserted_identities(host, self.identity, incoming, plan)
-        context = ResponseContext(
+        purpose: Purpose = JUST_FORWARD
+        if placed is not None:
+            purpose = placed
+            self.control.rings(placed.call, incoming.tx)
+        forward(
             host,
             incoming.tx,
             request,
             groups,
-            JUST_FORWARD if placed is None else placed,
+            purpose,
+            now,
             own_realm=host.directory.realm,
+            identities=identities,
         )
-        for value in identities:
-            request.append("P-Asserted-Identity", value)
-        if placed is not None:
-            self.control.rings(placed.call, context)
-        context.start(now)
 
     # --- requests of our services ----------------------------------------------------------------
     def originate(

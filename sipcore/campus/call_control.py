@@ -10,7 +10,7 @@ from sipcore.calls import Call, Dialog, bye_requests
 from sipcore.campus.agents import Agents
 from sipcore.campus.in_call import InCallSender
 from sipcore.eventlog import Cause, Side
-from sipcore.proxy import ResponseContext
+from sipcore.transaction import ServerTransaction
 
 TERMINATED_REASON: Final = 'SIP;cause=480;text="Ended by the service"'
 TOO_LONG_REASON: Final = 'SIP;cause=480;text="The longest time of a call is over"'
@@ -23,16 +23,16 @@ class CallControl:
         self._host = host
         self._agents = agents
         self._sender = sender
-        self._placed: dict[str, ResponseContext] = {}
-        """What rings, by call context."""
+        self._placed: dict[str, ServerTransaction] = {}
+        """The INVITEs of what rings, by call context."""
 
     def __len__(self) -> int:
         """How many calls ring."""
         return len(self._placed)
 
-    def rings(self, call: Call, context: ResponseContext) -> None:
-        """A call is being placed by this response context."""
-        self._placed[call.context] = context
+    def rings(self, call: Call, invite: ServerTransaction) -> None:
+        """A call is being placed; the owner of its INVITE's transaction can cancel it."""
+        self._placed[call.context] = invite
 
     def rings_no_more(self, call: Call) -> None:
         """Its INVITE has its final response."""
@@ -47,10 +47,11 @@ class CallControl:
     ) -> None:
         """End an ongoing call: cancel what rings, BYE to both sides of what was answered."""
         host = self._host
-        context = self._placed.get(call.context)
-        if context is not None:
+        invite = self._placed.get(call.context)
+        if invite is not None:
             call.terminated = True
-            context.cancel(now, [reason])
+            if invite.owner is not None:
+                invite.owner.cancel(now, [reason])
         dialogs = list(call.dialogs.values())
         for dialog in dialogs:
             call.dialog_over(dialog.callee_tag)
@@ -95,9 +96,9 @@ class CallControl:
 
     def give_up(self, call: Call, now: float) -> None:
         """Cancel a call of a service that was not answered yet."""
-        context = self._placed.get(call.context)
-        if context is not None:
-            context.cancel(now)
+        invite = self._placed.get(call.context)
+        if invite is not None and invite.owner is not None:
+            invite.owner.cancel(now)
 
     def forget_dialog(self, call: Call, dialog: Dialog) -> None:
         """A dialog is over: if one of our services holds it, it is to let it go."""

@@ -15,7 +15,7 @@ from sipcore.apps.host import Host
 from sipcore.bindings import FlowToken, FlowTokens
 from sipcore.errors import MalformedMessage
 from sipcore.message import Request, is_sips, parse_uri
-from sipcore.proxy import OwnRoute, Purpose, ResponseContext
+from sipcore.proxy import OwnRoute, Purpose, forward
 from sipcore.routing import Group, Target
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Flow
@@ -145,7 +145,4 @@ class Edge:
         tells_of_flows: bool = False,
     ) -> None:
         groups = (Group((target,)),)
-        context = ResponseContext(
-            self._host, tx, request, groups, relay, tells_of_flows=tells_of_flows
-        )
-        context.start(now)
+        forward(self._host, tx, request, groups, relay, now, tells_of_flows=tells_of_flows)

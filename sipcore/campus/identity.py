@@ -9,7 +9,7 @@ from sipcore.auth import Verdict, VerdictKind
 from sipcore.calls import CallToken
 from sipcore.campus.dialog_parts import token_in_route
 from sipcore.campus.incoming import STRANGER, Caller
-from sipcore.directory import Account, AccountState
+from sipcore.directory import AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Kind, Record
 from sipcore.message import Request, Response, Uri, parse_uri
@@ -33,11 +33,6 @@ class Identity:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._refused: dict[tuple[str, str], tuple[float, int]] = {}
-
-    def active_account(self, username: str) -> Account | None:
-        """The account of these credentials. A suspended one looks the same as an unknown one."""
-        account = self._host.directory.account_by_name(username)
-        return account if account is not None and account.state is AccountState.ACTIVE else None
 
     def caller(
         self, tx: ServerTransaction, request: Request, flow: Flow, now: float
@@ -114,7 +109,7 @@ class Identity:
         verdict = host.authenticator.verify(
             request,
             proxy,
-            self.active_account,
+            host.directory.active_account,
             host.directory.realm,
             bound_to,
             host.at,
@@ -216,7 +211,7 @@ class Identity:
         self._refused[key] = (host.now, 0)
         fields = {
             "username": key[1],
-            "known": self.active_account(username) is not None,
+            "known": host.directory.active_account(username) is not None,
             "source": key[0],
             "count": count + 1,
         }

@@ -10,16 +10,16 @@ from sipcore.calls.notes import ended_note, refreshed_note, seen_note
 from sipcore.campus.agents import Agents
 from sipcore.campus.dialog_parts import contact_of
 from sipcore.campus.in_call import InCallSender
-from sipcore.campus.session_refusal import refused_session
 from sipcore.eventlog import Counter, Side
 from sipcore.message import Request, Response
 from sipcore.proxy import (
     REFRESH_METHODS,
     OwnRoute,
     Purpose,
-    ResponseContext,
     SessionRequest,
     ask_for_timer,
+    check_interval,
+    forward,
     session_interval,
 )
 from sipcore.routing import Group, Target
@@ -109,8 +109,11 @@ class InDialogRouter:
         if refused is not None:
             tx.respond(refused, now)
             return
-        if request.method in REFRESH_METHODS and refused_session(host, tx, request, now):
-            return
+        if request.method in REFRESH_METHODS:
+            refused = check_interval(request, host.config.sessions, host.new_tag)
+            if refused is not None:
+                tx.respond(refused, now)
+                return
         relay = self._account(token, request, now)
         dialog, from_caller = relay.dialog, relay.from_caller
         if dialog is not None and not (dialog.callee if from_caller else dialog.caller).contact:
@@ -120,7 +123,7 @@ class InDialogRouter:
             return
         groups = (Group((self._next_target(request, token, from_caller),)),)
         realm = host.directory.realm
-        ResponseContext(host, tx, request, groups, relay, own_realm=realm).start(now)
+        forward(host, tx, request, groups, relay, now, own_realm=realm)
 
     def _refusal(self, request: Request, token: CallToken) -> Response | None:
         """Why a request with a valid token is none of its call.

@@ -122,6 +122,11 @@ class Directory:
         account_id = self._names.get(username)
         return None if account_id is None else self._accounts[account_id]
 
+    def active_account(self, username: str) -> Account | None:
+        """The account of these credentials. A suspended one looks the same as an unknown one."""
+        account = self.account_by_name(username)
+        return account if account is not None and account.state is AccountState.ACTIVE else None
+
     def resolve(self, user: str, domain: str) -> Account | None:
         """The account that holds this name or number in this domain, or None."""
         account_id = self._addresses.get(address_key(user, domain))
@@ -156,12 +161,12 @@ class Directory:
         new._addresses = dict(self._addresses)
         for account_id in removed_accounts:
             gone = new._accounts.pop(account_id, None)
-            if gone is not None:
-                new._names.pop(gone.username, None)
+            if gone is not None and new._names.get(gone.username) == account_id:
+                del new._names[gone.username]
         for account in accounts:
             before = new._accounts.get(account.id)
-            if before is not None and before.username != account.username:
-                new._names.pop(before.username, None)
+            if before is not None and new._names.get(before.username) == account.id:
+                del new._names[before.username]  # else it is another account's by now
             new._accounts[account.id] = account
             new._names[account.username] = account.id
         for value, domain in removed_addresses:

@@ -3,19 +3,21 @@
 from sipcore.proxy.best_response import best_response, merge_challenges
 from sipcore.proxy.forward import forwarded_request, wants_privacy
 from sipcore.proxy.host import ProxyHost
-from sipcore.proxy.purpose import Purpose
-from sipcore.proxy.response_context import ResponseContext
+from sipcore.proxy.purpose import JUST_FORWARD, Purpose
+from sipcore.proxy.response_context import ResponseContext, forward
 from sipcore.proxy.rules import OwnRoute, loop_hash, refusal, strip_own_maddr, take_own_routes
 from sipcore.proxy.session_timer import (
     REFRESH_METHODS,
     SessionPolicy,
     SessionRequest,
     ask_for_timer,
+    check_interval,
     session_interval,
     too_short,
 )
 
 __all__ = [
+    "JUST_FORWARD",
     "REFRESH_METHODS",
     "OwnRoute",
     "ProxyHost",
@@ -25,6 +27,8 @@ __all__ = [
     "SessionRequest",
     "ask_for_timer",
     "best_response",
+    "check_interval",
+    "forward",
     "forwarded_request",
     "loop_hash",
     "merge_challenges",

@@ -23,6 +23,33 @@ from sipcore.routing.plan import Group, Target
 from sipcore.transaction import ServerTransaction
 
 
+def forward(
+    host: ProxyHost,
+    tx: ServerTransaction,
+    request: Request,
+    groups: Sequence[Group],
+    purpose: Purpose,
+    now: float,
+    *,
+    own_realm: str = "",
+    identities: Sequence[str] = (),
+    tells_of_flows: bool = False,
+) -> None:
+    """Proxy a request: its response context is the owner of `tx` from here on.
+
+    `own_realm`: credentials for it go no further. `identities`: the P-Asserted-Identity values to
+    send in place of those it came with. `tells_of_flows`: 430 goes on as it is, to a proxy that asked
+    for this very flow.
+    """
+    remove_assertions(request)
+    for value in identities:
+        request.append("P-Asserted-Identity", value)
+    context = ResponseContext(
+        host, tx, request, groups, purpose, own_realm=own_realm, tells_of_flows=tells_of_flows
+    )
+    context.start(now)
+
+
 class ResponseContext(Forking):
     """One proxied request. `tx` is its server transaction, `request` what was received."""
 
@@ -42,7 +69,6 @@ class ResponseContext(Forking):
         super().__init__(host, request, tx.flow, purpose, own_realm, loop_hash(request))
         self.tx = tx
         self.walk = Walk(groups)
-        remove_assertions(request)
         self.branches: list[Branch] = []
         self.reasons: Sequence[str] = ()
         """Why the attempt was given up, for the CANCELs."""

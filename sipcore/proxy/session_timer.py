@@ -5,6 +5,7 @@ A call whose ends refresh their session needs no probes, and is over when they s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,6 +50,15 @@ def too_short(request: Request, policy: SessionPolicy) -> bool:
         return False
     interval = _seconds(request.first("session-expires"))
     return 0 <= interval < policy.min_s
+
+
+def check_interval(
+    request: Request, policy: SessionPolicy, new_tag: Callable[[], str]
+) -> Response | None:
+    """The 422 to an INVITE or UPDATE whose session interval is too short (§8.1), else None."""
+    if not too_short(request, policy):
+        return None
+    return request.respond(422, to_tag=new_tag(), headers=[("Min-SE", str(policy.min_s))])
 
 
 def ask_for_timer(request: Request, policy: SessionPolicy) -> SessionRequest | None:

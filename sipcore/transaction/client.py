@@ -49,6 +49,11 @@ class ClientTransaction(Transaction):
     def branch(self) -> str:
         return self.request.branch
 
+    def launch(self, now: float) -> None:
+        """Send the request, now that the table knows the transaction."""
+        self.reschedule()
+        self.send_wire()
+
     def let_go(self) -> None:
         self.owner = None
 

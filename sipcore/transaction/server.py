@@ -161,6 +161,7 @@ class InviteServerTransaction(ServerTransaction):
         self.to_tag = ""
         """Of the failure response; kept only where an ACK is matched by it (§17.2.3)."""
         self.resend_at = now + self.waits.invite_trying
+        self.reschedule()
 
     @property
     def is_old_style(self) -> bool:
@@ -218,6 +219,7 @@ class NonInviteServerTransaction(ServerTransaction):
         super().__init__(home, key, request, flow, TRYING)
         self.resend_at = now + self.waits.other_trying
         self.end_at = now + self.waits.abandon
+        self.reschedule()
 
     def respond(self, response: Response, now: float) -> None:
         """As for all, but what RFC 4320 forbids is quietly not sent.

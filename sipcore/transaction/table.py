@@ -80,7 +80,6 @@ class TransactionTable(TransactionHome):
         else:
             tx = NonInviteServerTransaction(self, key, request, flow, now)
         self._servers[key] = tx
-        tx.reschedule()
         return tx
 
     def _refuse(self, request: Request, flow: Flow) -> None:
@@ -160,8 +159,7 @@ class TransactionTable(TransactionHome):
 
     def _launch(self, tx: ClientTransaction, now: float) -> None:
         self._clients[tx.key] = tx
-        tx.reschedule()
-        tx.send_wire()
+        tx.launch(now)
         if tx.request.method == "CANCEL":
             invite = self._clients.get(tx.branch)
             if isinstance(invite, InviteClientTransaction):
