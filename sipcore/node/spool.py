@@ -139,6 +139,6 @@ class Spool:
 
 def write_all(fd: int, data: bytes) -> None:
     """`os.write` until all is written."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+    written = os.write(fd, data)
+    while written < len(data):
+        written += os.write(fd, data[written:])

@@ -82,6 +82,16 @@ def test_a_full_disk_is_tried_with_one_record(disk: Disk, tmp_path: Path) -> Non
     assert len(spool.waiting) == 1001
 
 
+def test_what_is_written_in_pieces_is_written_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:7]))
+    spool = Spool(tmp_path, "s")
+    spool.append([a_record("one"), a_record("two")])
+    assert rows(spool.path) == [(1, "one"), (2, "two")]
+
+
 def test_a_file_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
     spool = Spool(tmp_path, "s")
     spool.path.rmdir()
