@@ -28,6 +28,7 @@ def a_call(context: str = "ctx", **fields: Any) -> Call:
 
 
 def a_dialog(tag: str = "b", **fields: Any) -> Dialog:
+    """A dialog; `caller_…` and `callee_…` are what is known of its legs."""
     values: dict[str, Any] = {
         "caller_contact": "sip:anna@192.0.2.1",
         "callee_contact": "sip:bob@192.0.2.2",
@@ -39,10 +40,9 @@ def a_dialog(tag: str = "b", **fields: Any) -> Dialog:
         "callee_flow": FAR,
         "answered_now": 100.0,
         "answered_at": AT,
-    }
-    values |= fields
+    } | fields
     caller, callee = (
-        Leg(*[values.pop(f"{side}_{name}") for name in ("contact", "routes", "cseq", "flow")])
+        Leg(*(values.pop(f"{side}_{part}") for part in ("contact", "routes", "cseq", "flow")))
         for side in ("caller", "callee")
     )
-    return Dialog(callee_tag=tag, caller=caller, callee=callee, **values)
+    return Dialog(tag, caller, callee, **values)

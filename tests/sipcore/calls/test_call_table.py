@@ -459,6 +459,29 @@ def test_a_2xx_refreshes_a_dialog(
     assert (dialog.caller.contact, dialog.callee.contact, dialog.session_until) == outcome
 
 
+@pytest.mark.section("3261 12.2.2")
+@pytest.mark.parametrize(
+    ("from_tag", "to_tag", "from_caller", "found"),
+    [
+        ("a", "b", True, "b"),
+        ("b", "a", False, "b"),
+        ("a", "c", True, "c"),
+        ("a", "other", True, None),
+        ("other", "b", True, None),
+        ("b", "other", False, None),
+        ("a", "b", False, None),
+        ("a", "", True, None),
+    ],
+)
+def test_the_dialog_of_a_request_is_found_by_both_tags(
+    from_tag: str, to_tag: str, from_caller: bool, found: str | None
+) -> None:
+    call = a_call()
+    call.dialogs = {tag: a_dialog(tag) for tag in ("b", "c")}
+    dialog = call.dialog_of(from_tag, to_tag, from_caller)
+    assert (dialog and dialog.callee_tag) == found
+
+
 # --- what other workers see of a call ----------------------------------------------------------------
 @pytest.mark.parametrize(
     ("context", "tag", "cseq"), [("ctx", "b", 12), ("ctx", "other", 7), ("other", "b", 7)]

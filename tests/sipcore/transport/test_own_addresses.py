@@ -1,4 +1,4 @@
-"""Who we are, in Record-Route values: one, or two where the transport or the scheme changes."""
+"""What our own Route values are, for each of our sockets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from sipcore.directory import Directory
-from sipcore.transport.flow import Address, Flow
+from sipcore.transport.flow import Flow
 from sipcore.transport.own_addresses import Listener, OwnAddresses
 
 SOURCE: Final = ("203.0.113.9", 4711)
@@ -23,9 +23,8 @@ LISTENERS: Final = (
     Listener("TCP", INSIDE, (OUTSIDE, 5060)),
     Listener("TLS", SECURE, ("sip.campus.example", 5061)),
 )
-
-
 OWN: Final = OwnAddresses(LISTENERS, frozenset(), Directory())
+
 UDP: Final = Flow("UDP", INSIDE, SOURCE)
 UDP_2: Final = Flow("UDP", SECOND, SOURCE)
 UDP_6: Final = Flow("UDP", V6, ("2001:db8::9", 4711))
@@ -70,21 +69,29 @@ def test_our_record_route(
     assert made == ", ".join(value)
 
 
+def test_all_our_route_values_begin_with_one_of_the_usual_ones() -> None:
+    assert OWN.usual_routes(";ct=") == (
+        "<sip:198.51.100.1:5060;lr;ct=",
+        "<sip:198.51.100.1:5080;lr;ct=",
+        "<sip:[2001:db8::1]:5060;lr;ct=",
+        "<sip:198.51.100.1:5060;transport=tcp;lr;ct=",
+        "<sip:sip.campus.example:5061;transport=tls;lr;ct=",
+        "<sips:sip.campus.example:5061;lr;ct=",
+    )
+    for flow in (UDP, UDP_2, UDP_6, TCP, TLS):
+        for secure in (False, flow is TLS):
+            value = OWN.route_value(flow, "", ";ct=T", secure)
+            assert value.removesuffix("T>") in OWN.usual_routes(";ct=")
+
+
 @pytest.mark.parametrize(
-    ("transport", "address", "secure", "head"),
+    ("flow", "secure", "value"),
     [
-        ("UDP", ("10.0.0.1", 5060), False, "<sip:10.0.0.1:5060;lr;ct="),
-        ("TCP", ("10.0.0.1", 5060), False, "<sip:10.0.0.1:5060;transport=tcp;lr;ct="),
-        ("TLS", ("10.0.0.1", 5061), False, "<sip:10.0.0.1:5061;transport=tls;lr;ct="),
-        ("TLS", ("10.0.0.1", 5061), True, "<sips:10.0.0.1:5061;lr;ct="),
-        ("UDP", ("2001:db8::1", 5060), False, "<sip:[2001:db8::1]:5060;lr;ct="),
-        ("TLS", ("2001:db8::1", 5061), True, "<sips:[2001:db8::1]:5061;lr;ct="),
+        (UDP, False, "<sip:flow@198.51.100.1:5060;lr;ob>"),
+        (UDP_6, False, "<sip:flow@[2001:db8::1]:5060;lr;ob>"),
+        (TCP, False, "<sip:flow@198.51.100.1:5060;transport=tcp;lr;ob>"),
+        (TLS, True, "<sips:flow@sip.campus.example:5061;lr;ob>"),
     ],
 )
-def test_what_stands_before_the_token(
-    transport: str, address: Address, secure: bool, head: str
-) -> None:
-    own = OwnAddresses((Listener(transport, INSIDE, address),), frozenset(), Directory())
-    flow = Flow(transport, INSIDE, SOURCE)
-    assert own.route_value(flow, parameters=";ct=T", secure=secure) == f"{head}T>"
-    assert head in own.usual_routes(";ct=")
+def test_a_route_value_with_a_user(flow: Flow, secure: bool, value: str) -> None:
+    assert OWN.route_value(flow, "flow", ";ob", secure) == value
