@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipcore.calls import TokenMaker
+from sipcore.calls.token import tag_hash
 from sipcore.eventlog import context_from_bits
 from sipcore.eventlog.context import base64url, from_base64url
 from sipcore.transport.flow import Flow
@@ -59,3 +60,91 @@ def test_the_key_before_opens_calls_until_it_is_taken_away() -> None:
     since = tokens(NEW, OLD).make(CONTEXT, CALL_ID, "tag")
     assert tokens(NEW).check(since, CALL_ID) is not None
     assert tokens(OLD).check(since, CALL_ID) is None
+
+
+# --- who speaks ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("placed_with", "from_tag", "by_caller"),
+    [
+        ("anna", "anna", True),
+        ("anna", "bob", False),
+        ("anna", "", False),
+        ("anna", "Anna", False),  # tags are compared byte by byte (RFC 3261 §19.3)
+        ("anna", "anna2", False),
+        ("", "", True),
+        ("\udcff", "\udcff", True),  # bytes that were no UTF-8
+        ("\udcff", "\udcfe", False),
+    ],
+)
+def test_the_caller_is_known_by_the_from_tag(
+    placed_with: str, from_tag: str, by_caller: bool
+) -> None:
+    maker = tokens()
+    token = maker.check(maker.make(CONTEXT, CALL_ID, placed_with), CALL_ID)
+    assert token is not None
+    assert token.from_caller(from_tag) is by_caller
+    assert (tag_hash(from_tag) == token.caller_tag_hash) is by_caller
+
+
+@pytest.mark.parametrize("pstn", [False, True])
+@pytest.mark.parametrize("pinned", [False, True])
+@pytest.mark.parametrize("caller_line", [None, 0, 1, 0xFFFF_FFFF])
+def test_a_token_says_what_was_put_into_it(
+    caller_line: int | None, pinned: bool, pstn: bool
+) -> None:
+    maker = tokens()
+    text = maker.make(
+        CONTEXT, CALL_ID, "tag", pstn=pstn, pinned=pinned, caller_line=caller_line, callee_flow=FAR
+    )
+    token = maker.check(text, CALL_ID)
+    assert token is not None
+    assert (token.pstn, token.pinned, token.caller_line) == (pstn, pinned, caller_line)
+    assert (token.caller_flow, token.callee_flow) == (None, FAR)
+
+
+def changed_at(text: str, index: int) -> str:
+    raw = bytearray(from_base64url(text + "=" * (-len(text) % 4)))
+    raw[index] ^= 1
+    return base64url(bytes(raw)).rstrip("=")
+
+
+def test_no_byte_of_a_token_can_be_another() -> None:
+    maker = tokens()
+    text = maker.make(CONTEXT, CALL_ID, "tag", caller_flow=NEAR, caller_line=1)
+    size = len(from_base64url(text + "=" * (-len(text) % 4)))
+    for index in range(size):
+        assert maker.check(changed_at(text, index), CALL_ID) is None, index
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "A", "AAAA", "!" * 40, "A" * 39, "A" * 40, "ä" * 40, "A" * 900, "A" * 901, "A" * 100_000],
+    ids=lambda text: f"{text[:1]} x {len(text)}",
+)
+def test_what_is_no_token(text: str) -> None:
+    assert tokens().check(text, CALL_ID) is None
+
+
+def test_the_longest_token_there_is_can_be_read() -> None:
+    maker, name = tokens(), "n" * 253
+    address = ("2001:db8:1111:2222:3333:4444:5555:6666", 65535)
+    flow = Flow("TLS", address, address, 0xFFFF_FFFF, name)
+    text = maker.make(CONTEXT, CALL_ID, "t", caller_flow=flow, callee_flow=flow, caller_line=1)
+    token = maker.check(text, CALL_ID)
+    assert token is not None
+    assert (token.caller_flow, token.callee_flow) == (flow, flow)
+
+
+@pytest.mark.parametrize("home", [(0, 0), (2, 1), (255, 255)])
+def test_a_token_names_the_worker_that_holds_the_call(home: tuple[int, int]) -> None:
+    text = TokenMaker((OLD,), home=home).make(CONTEXT, CALL_ID, "tag")
+    token = tokens().check(text, CALL_ID)
+    assert token is not None
+    assert token.home == home
+
+
+def test_a_call_id_of_any_bytes_has_a_token() -> None:
+    maker = tokens()
+    text = maker.make(CONTEXT, "\udcff", "tag")
+    assert maker.check(text, "\udcff") is not None
+    assert maker.check(text, "\udcfe") is None
