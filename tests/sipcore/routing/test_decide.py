@@ -192,6 +192,7 @@ def ways(target: Target) -> str:
         ("sip:1001;phone-context=labs.example@campus.example;user=phone", "anna", "emil: e"),
         ("sip:1001;x=1;Phone-Context=labs.example@campus.example;user=phone", "anna", "emil: e"),
         ("sip:1001;x=1@campus.example;user=phone", "anna", "bob: b"),
+        ("sip:echo;phone-context=else.example@campus.example;user=phone", "anna", "404"),
         ("sip:1001;phone-context=labs.example@campus.example", "anna", "404"),  # a name
         (
             "sip:1001;phone-context=labs.example@elsewhere.example;user=phone",
