@@ -148,3 +148,50 @@ def test_a_folder_that_cannot_be_used_says_why(
         (tmp_path / name).write_bytes(data)
     with pytest.raises(NoCertificate, match=complaint):
         load(tmp_path)
+
+
+# --- without a handshake: what `getpeercert` returns ---------------------------------------------------
+@pytest.mark.section("5922 7.1")
+@pytest.mark.parametrize(
+    ("alternatives", "subject", "identities"),
+    [
+        ([("URI", "sip:a.example"), ("DNS", "b.example")], [], ("a.example",)),
+        ([("URI", "sip:u@a.example"), ("DNS", "B.example")], [], ("b.example",)),
+        ([("URI", "SIP:A.example:5061;transport=tls")], [], ("a.example",)),
+        ([("DNS", "a.example"), ("DNS", "A.EXAMPLE"), ("DNS", "b")], [], ("a.example", "b")),
+        ([("DNS", "*.a.example"), ("DNS", "b.example")], [], ("b.example",)),
+        ([("IP Address", "192.0.2.1")], ["c.example"], ()),
+        (
+            [("URI", "sip:[2001:db8::1]"), ("URI", "sip:192.0.2.1")],
+            [],
+            ("[2001:db8::1]", "192.0.2.1"),
+        ),
+        ([("URI", "sip:a b"), ("DNS", "b.example")], [], ("b.example",)),
+        ([("odd",)], ["c.example"], ("c.example",)),
+        ([], ["C.example"], ("c.example",)),
+        ([], ["c.example", "d.example"], ()),
+        ([], [], ()),
+    ],
+    ids=str,
+)
+def test_identities_of_what_the_library_tells(
+    alternatives: list[tuple[str, ...]], subject: list[str], identities: tuple[str, ...]
+) -> None:
+    certificate = {
+        "subjectAltName": tuple(alternatives),
+        "subject": ((("organizationName", "o.example"),), *((("commonName", n),) for n in subject)),
+    }
+    assert sip_identities(certificate) == identities
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a", "a.b", "1.2", "xn--bcher-kva.example", "a-b.c", "a" * 63, ".".join(["a" * 49] * 5)],
+)
+def test_what_a_dns_name_is(text: str) -> None:
+    assert is_dns_name(text)
+
+
+@pytest.mark.parametrize("text", ["a" * 64, "A.example", "a.example.", ".".join(["a" * 50] * 5)])
+def test_what_is_no_dns_name_either(text: str) -> None:
+    assert not is_dns_name(text)
