@@ -1674,6 +1674,7 @@ def test_a_call_of_ours_that_comes_back_is_known_by_its_token(size: Size) -> Non
     "changes",
     [
         {"From": f"<sip:clara@{DOMAIN}>;tag=other"},
+        {"From": f"<sip:anna@{DOMAIN}>;tag=other"},  # her name in another call of his own making
         {"Call_ID": "another"},
         {"Record_Route": ""},
         {"Record_Route": f"<sip:{DOMAIN};lr;ct=AAAA>"},

@@ -280,9 +280,10 @@ def test_strict_routing_is_undone(
     assert taken(uri, rows) == outcome
 
 
-def test_a_route_that_cannot_be_read_is_malformed() -> None:
+@pytest.mark.parametrize("row", ["<sip:[>", f'{HEAD}"token">', f'{HEAD}token">'])
+def test_a_route_that_cannot_be_read_is_malformed(row: str) -> None:
     with pytest.raises(MalformedMessage):
-        taken(BOB, ["<sip:[>"])
+        taken(BOB, [row])
 
 
 def test_without_a_parameter_no_token_is_asked_for() -> None:
