@@ -65,21 +65,29 @@ def answers_with(*headers: tuple[str, str]) -> Answer:
 
 
 @pytest.mark.parametrize("contact", BAD_CONTACTS)
-@pytest.mark.parametrize("who", ["bob", "echo"])
+@pytest.mark.parametrize(
+    ("caller", "who", "status"),
+    [
+        ("anna", "bob", 400),  # nobody knows how she is reached
+        ("mallory", "bob", 200),  # by the flow of the call, as every stranger is
+        ("anna", "echo", 400),
+        ("mallory", "echo", 400),  # the service itself must know
+    ],
+)
 def test_an_invite_with_an_odd_contact_leaves_no_call_behind(
-    size: Size, who: str, contact: str
+    size: Size, caller: str, who: str, status: int, contact: str
 ) -> None:
     world = make_world(size)
     anna = registered(world, "anna", "10.1.0.1")
     bob = registered(world, "bob", "10.1.0.2")
     bob.on_invite = answers_with(("Contact", f"<{bob.contact}>"))
-    for phone in (anna, stranger(world)):
-        request = phone.build("INVITE", f"sip:{who}@{DOMAIN}", body=b"v=0\r\n")
-        request.set("Contact", contact)
-        call = sent(phone, request)
-        assert call.status in (200, 400)
-        for dialog in call.dialogs.values():
-            phone.hang_up(dialog)
+    phone = anna if caller == "anna" else stranger(world)
+    request = phone.build("INVITE", f"sip:{who}@{DOMAIN}", body=b"v=0\r\n")
+    request.set("Contact", contact)
+    call = sent(phone, request)
+    assert call.status == status
+    for dialog in call.dialogs.values():
+        phone.hang_up(dialog)
     world.run(400)
     world.check_calls()
     world.check_nothing_left()
@@ -240,6 +248,6 @@ def test_a_route_without_a_value_is_none(size: Size, method: str, strict: bool, 
         world.network.send(request.to_bytes(), anna.address, world.nodes[0].address)
         world.run(1)
     else:
-        assert sent(anna, request).status in (481, 482, 483, 500, 480)
+        assert sent(anna, request).status == 481
     anna.hang_up(dialog)
     end_of(world)

@@ -21,7 +21,7 @@ from sipcore.message import Request, parse_auth_params, parse_message
 from sipcore.node.worker import Worker
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Address, Flow
-from tests.sipcore.conformance.peer import Peer, come_to_rest
+from tests.sipcore.conformance.peer import Peer, come_to_rest, peer_of
 from tests.sipcore.simulation.phone import Outgoing, Phone, answer_after, ring_forever
 from tests.sipcore.simulation.test_calls import make_world, registered
 from tests.sipcore.simulation.world import (
@@ -178,27 +178,34 @@ def test_emergency_numbers_are_answered_at_once_with_what_to_do(size: Size) -> N
 
 
 @pytest.mark.rfc("PRX-38")
-def test_a_request_that_comes_back_unchanged_is_a_loop(size: Size) -> None:
-    """A contact that leads back to us: the registrar's own address, under another name."""
+@pytest.mark.section("5393 4.2")
+@pytest.mark.parametrize(("name", "status"), [("mallory", 482), ("anna", 407)])
+def test_a_request_that_comes_back_unchanged_is_a_loop(size: Size, name: str, status: int) -> None:
+    """A contact that leads back to us, by a proxy that does not even count the hops.
+
+    In the name of one of us it comes without credentials, and is asked for them before all else.
+    """
     world = make_world(size)
-    anna = registered(world, "anna", "10.1.0.1")
-    bob = registered(world, "bob", "10.1.0.2")
-    node = world.nodes[0].address
+    caller = stranger(world) if name == "mallory" else registered(world, name, "10.1.0.1")
+    bob = peer_of(world, "bob", "10.1.0.2")
 
-    def bounce(phone: Phone, tx: object, request: Request, now: float) -> None:
-        """A broken peer that sends what it gets back to where it came from."""
-        request.set("Max-Forwards", "60")
-        request.uri_text = f"sip:bob@{DOMAIN}"
-        phone.network.send(request.to_bytes(), phone.address, node)
+    def bounce(request: Request) -> None:
+        if request.method == "INVITE":
+            copy = request.copy()
+            copy.uri_text = f"sip:bob@{DOMAIN}"
+            copy.set("Max-Forwards", "60")
+            copy.push("Via", bob.via())
+            bob.send(copy)
 
-    bob.on_invite = bounce
-    call = anna.call("bob")
-    world.run(20)
-    anna.cancel(call)
-    world.run(400)
-    assert call.status in (407, 408, 482, 487)
-    assert len(bob.received) < 20
-    world.check_nothing_left()
+    bob.on_request = bounce
+    call = caller.start(caller.build("INVITE", f"sip:bob@{DOMAIN}"), world.nodes[0].address)
+    world.run(0.3)
+    [invite] = bob.requests("INVITE")
+    assert bob.statuses == [status]
+    bob.answer(invite, status)
+    world.run(0.3)
+    assert call.finals[-1].status == status
+    come_to_rest(world)
 
 
 @pytest.mark.rfc("PRX-07")
@@ -596,6 +603,26 @@ def test_a_token_opens_its_call_to_its_parties_alone(
     world.run(2)
     assert outgoing.status == status
     assert len(bob.received) - before == (status == 200)
+
+
+@pytest.mark.parametrize(("tag", "status"), [("", 200), ("other", 481)])
+def test_a_token_opens_a_call_that_is_held_elsewhere_to_its_tags_alone(
+    size: Size, tag: str, status: int
+) -> None:
+    """At every node: whoever does not hold the call knows the caller's tag from the token."""
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    call = anna.call("bob")
+    world.run(2)
+    [dialog] = call.dialogs.values()
+    for node in world.nodes:
+        request = anna.in_dialog(dialog, "MESSAGE")
+        request.set("From", f"<sip:anna@{DOMAIN}>;tag={tag or call.request.from_tag}")
+        before = len(bob.received)
+        outgoing = anna.start(request, node.address)
+        world.run(2)
+        assert outgoing.status == status
+        assert len(bob.received) - before == (status == 200)
 
 
 def test_a_token_opens_nothing_when_its_call_is_over(size: Size) -> None:
