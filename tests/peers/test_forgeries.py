@@ -43,7 +43,7 @@ def test_to_tag_alone_opens_nothing(
             headers=[("Route", value) for value in routes[route]],
         )
         stranger.send(request)
-        assert stranger.final(request).status in (403, 481)
+        assert stranger.final(request).status == 481
     victim.quiet(0.05)
 
 
@@ -70,7 +70,7 @@ def test_route_through_us_to_somewhere_else_is_refused(
                 campus.uri("echo"),
                 headers=[("Route", route_of(campus)), onward],
             )
-            assert agent.transact(request).status in (403, 481)
+            assert agent.transact(request).status == 403
     victim.quiet(0.2)
 
 
@@ -88,7 +88,7 @@ def test_token_of_one_call_serves_no_other(campus: Campus, phone: Phones, strang
             headers=[("Route", route_of(campus, token[1]))],
         )
         stranger.send(request)
-        assert stranger.final(request).status in (403, 481)
+        assert stranger.final(request).status == 481
     victim.quiet(0.1)
     callee.quiet(0.1)
     hang_up(at_caller, callee)
@@ -101,7 +101,7 @@ def test_changed_token_is_no_token(campus: Campus, phone: Phones) -> None:
     good = list(at_caller.routes)
     at_caller.routes = [re.sub(r"ct=(..)", lambda m: "ct=" + m[1][::-1] + "A", r) for r in good]
     bye = at_caller.send("BYE")
-    assert caller.final(bye).status in (403, 481)
+    assert caller.final(bye).status == 481
     callee.quiet(0.1)
     at_caller.routes = good
     hang_up(at_caller, callee)

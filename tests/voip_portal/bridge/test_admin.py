@@ -170,7 +170,7 @@ def test_changes_tell_who_and_what_without_secrets(operator: Client, annas_devic
 
 
 @pytest.mark.usefixtures("a_day")
-@pytest.mark.parametrize("value", ["nonsense", "%00"])
+@pytest.mark.parametrize(("value", "status"), [("nonsense", 200), ("%00", 400)])
 @pytest.mark.parametrize(
     "page",
     [
@@ -182,11 +182,11 @@ def test_changes_tell_who_and_what_without_secrets(operator: Client, annas_devic
     ],
 )
 def test_filter_that_staff_made_up_is_no_fault_of_ours(
-    operator: Client, page: str, value: str
+    operator: Client, page: str, value: str, status: int
 ) -> None:
     client = Client(raise_request_exception=False)
     client.cookies = operator.cookies
-    assert client.get(f"/admin/{page}{value}").status_code in {200, 302, 400}
+    assert client.get(f"/admin/{page}{value}").status_code == status
 
 
 @pytest.mark.usefixtures("a_day")

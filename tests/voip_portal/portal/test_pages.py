@@ -498,15 +498,18 @@ def test_a_content_type_that_cannot_be_read_is_refused_too() -> None:
     assert b"".join(body) == b"Send text as UTF-8.\n"
 
 
-@pytest.mark.parametrize("path", ["/people/", "/accounts/login/", "/api/v1/calls/", "/healthz"])
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/people/", 200), ("/accounts/login/", 302), ("/api/v1/calls/", 200), ("/healthz", 200)],
+)
 def test_a_nul_in_a_query_is_refused_in_words(
-    annas_line: Line, anna: User, as_user: AsUser, path: str
+    annas_line: Line, anna: User, as_user: AsUser, path: str, status: int
 ) -> None:
     client = as_user(anna)
     answer = client.get(f"{path}?q=a%00", headers={"accept-language": "sv"})
     assert answer.status_code == 400
     assert answer.content.decode() == "En fråga får inte innehålla NUL-tecken.\n"
-    assert client.get(f"{path}?q=%2500").status_code in {200, 302}
+    assert client.get(f"{path}?q=%2500").status_code == status
 
 
 def test_a_cookie_with_a_nul_is_refused_in_words(client: Client) -> None:
