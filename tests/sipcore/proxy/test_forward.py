@@ -33,6 +33,7 @@ BOB: Final = "sip:bob@192.0.2.2"
         (f"{BOB};x=1;METHOD=BYE;y=2", f"{BOB};x=1;y=2"),
         (f"{BOB};m%65thod=BYE;y", f"{BOB};y"),
         (f"{BOB}?Subject=x", BOB),
+        (f"{BOB}?Subject", BOB),
         (f"{BOB};x=1?Subject=x&Route=y", f"{BOB};x=1"),
         (f"{BOB};method=INVITE;x?Subject=x", f"{BOB};x"),
         ("sip:a;method=b@192.0.2.2;x=1", "sip:a;method=b@192.0.2.2;x=1"),  # in the user part
@@ -133,8 +134,11 @@ OURS: Final = 'Digest username="a", realm="campus"'
         ("campus", ['Digest realm="Campus"'], ['Digest realm="Campus"']),  # another realm
         ("campus", ['Digest realm="campus.example"'], ['Digest realm="campus.example"']),
         ("campus", ["Digest realm"], ["Digest realm"]),  # nobody's
+        ("campus", ['Digest realm="other", ="'], ['Digest realm="other", ="']),
         ("campus", [], []),
+        ("campus", ['Digest realm="campus", ="'], []),  # ours, however it goes on
         ("", [OURS], [OURS]),
+        ("", ['Digest realm=""'], ['Digest realm=""']),
     ],
     ids=in_words,
 )
