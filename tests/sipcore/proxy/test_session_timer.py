@@ -88,6 +88,7 @@ def test_an_interval_that_is_too_short(rows: list[str], refused: bool) -> None:
         (POLICY, ["Session-Expires: 600"], (600, False), ["600"], []),
         (POLICY, ["Session-Expires: 119"], (120, False), ["120"], ["120"]),
         (POLICY, ["Session-Expires: 120"], (120, False), ["120"], []),
+        (SessionPolicy(), ["Session-Expires: 60"], (90, False), ["90"], ["90"]),
         (POLICY, ["Session-Expires: 60", "Min-SE: 100"], (120, False), ["120"], ["120"]),
         (POLICY, ["Session-Expires: 60", "Min-SE: 120"], (120, False), ["120"], ["120"]),
         (POLICY, ["Session-Expires: 60", "Min-SE: 300"], (300, False), ["300"], ["300"]),
