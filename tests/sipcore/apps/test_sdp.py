@@ -16,6 +16,7 @@ OTHER = b"v=0\r\no=bob 77 8 IN IP4 192.0.2.2\r\ns=x\r\nm=audio 4000 RTP/AVP 0\r\
         (HOLD, OTHER, OTHER.replace(b"bob 77 8 IN IP4 192.0.2.2", b"- 1 2 IN IP4 0.0.0.0")),
         (OTHER, HOLD, HOLD.replace(b"- 1 1 IN IP4 0.0.0.0", b"bob 77 9 IN IP4 192.0.2.2")),
         (b"v=0\no=a 1 9 IN IP4 h\n", b"o=b 2 2 IN IP4 h\n", b"o=a 1 10 IN IP4 h\n"),
+        (b"o=a 1 1 IN IP4 h\r\n", b"o=b 2 2 IN IP4 h\n", b"o=a 1 2 IN IP4 h\n"),
         # Only the origin: the same text further on stays.
         (
             b"o=a 1 1 IN IP4 h\r\n",
@@ -27,7 +28,7 @@ OTHER = b"v=0\r\no=bob 77 8 IN IP4 192.0.2.2\r\ns=x\r\nm=audio 4000 RTP/AVP 0\r\
         (b"o=too few words\r\n", OTHER, OTHER),
         (b"o=one 2 3 IN IP4 h more\r\n", OTHER, OTHER),
     ],
-    ids=["answer", "offer", "line feeds", "the first alone", "none", "few", "many"],
+    ids=["answer", "offer", "line feeds", "both", "the first alone", "none", "few", "many"],
 )
 def test_it_continues_the_session(first: bytes, body: bytes, expected: bytes) -> None:
     assert in_session_of(first, body) == expected

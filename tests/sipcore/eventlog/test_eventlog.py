@@ -129,8 +129,12 @@ def test_tuples_with_names_are_arrays() -> None:
         (Record(Kind.AUTH_REFUSED, "", 0.0, {}), {"n": 7, "k": "auth.refused", "c": "", "t": 0.0}),
         # A database would refuse the whole batch for these.
         (
-            Record(Kind.CALL_RING, "ctx", 1, {"a": f"x{ODD}y", "b": "x\0y", "n2": 5}),
-            {"n": 7, "k": "call.ring", "c": "ctx", "t": 1, "a": "x?y", "b": "x?y", "n2": 5},
+            Record(Kind.CALL_RING, "ctx", 1, {"a": f"x{ODD}y", "n2": 5}),
+            {"n": 7, "k": "call.ring", "c": "ctx", "t": 1, "a": "x?y", "n2": 5},
+        ),
+        (
+            Record(Kind.CALL_RING, "ctx", 1, {"a": "x\0y", "n2": None}),
+            {"n": 7, "k": "call.ring", "c": "ctx", "t": 1, "a": "x?y", "n2": None},
         ),
         # What only looks like them stays.
         (
@@ -146,7 +150,7 @@ def test_tuples_with_names_are_arrays() -> None:
             },
         ),
     ],
-    ids=["begin", "end", "refused", "odd bytes", "backslashes"],
+    ids=["begin", "end", "refused", "odd bytes", "NUL", "backslashes"],
 )
 def test_a_record_is_one_line(record: Record, row: dict[str, Any]) -> None:
     line = encode_line(7, record)

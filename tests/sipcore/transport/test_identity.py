@@ -168,6 +168,7 @@ def test_a_folder_that_cannot_be_used_says_why(
         ),
         ([("URI", "sip:a b"), ("DNS", "b.example")], [], ("b.example",)),
         ([("odd",)], ["c.example"], ("c.example",)),
+        ([("DNS", "sip:a.example")], [], ()),
         ([], ["C.example"], ("c.example",)),
         ([], ["c.example", "d.example"], ()),
         ([], [], ()),

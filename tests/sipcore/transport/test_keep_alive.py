@@ -147,6 +147,13 @@ def test_of_many_accounts_the_last_ones_are_remembered() -> None:
     assert asked == list(range(1, MAX_LINES + 1))
 
 
+def test_an_account_that_refreshes_takes_no_other_ones_place() -> None:
+    keep = KeepAlives(EVERY_S)
+    for line_id in [1] + [2] * MAX_LINES:
+        keep.add(flow(), line_id, 0.0)
+    assert keep.due(25.0, of_lines(1)) == [flow()]
+
+
 def test_at_one_look_so_many_are_sent_and_the_others_at_the_next() -> None:
     keep = KeepAlives(EVERY_S)
     for number in range(MOST_AT_ONCE + 5):

@@ -60,3 +60,22 @@ def test_under_a_wildcard_address_the_connection_itself_shows_it(remote: str) ->
     assert not Reach().may_keep(other, ("9.9.9.1", 40000))
     assert Reach().may_keep(other, ("9.9.9.3", 40000))
     assert Reach().may_keep(Flow("TCP", anywhere, (remote, 5060)), ("9.9.9.1", 40000))
+
+
+def test_a_connection_on_the_loopback_may_be_kept() -> None:
+    """`includes` has said who may open it."""
+    flow = Flow("TCP", ("127.0.0.1", 5060), ("127.0.0.1", 6379))
+    assert Reach().may_keep(flow, ("127.0.0.1", 40000))
+
+
+@pytest.mark.parametrize(
+    ("remote", "reached"),
+    [
+        ("2002:909:909::1", True),  # 6to4 of 9.9.9.9
+        ("2002:a01:203::1", True),  # of 10.1.2.3, whose network was named
+        ("2002:a02:203::1", False),
+        ("2002:7f00:1::1", False),
+    ],
+)
+def test_a_6to4_address_is_the_ipv4_address_in_it(remote: str, reached: bool) -> None:
+    assert Reach(["10.1.0.0/16"]).includes(leads_to(remote)) is reached

@@ -107,6 +107,8 @@ def test_blanks_change_nothing_of_a_via(via: str) -> None:
         ("10.0.0.9; rport =;x", "10.0.0.9;received=192.0.2.7;rport=4321;x"),
         ("10.0.0.9;x=rport;rport", "10.0.0.9;x=rport;received=192.0.2.7;rport=4321"),
         ("rport;rport", "rport;received=192.0.2.7;rport=4321"),
+        ("rport;rport;x=1", "rport;received=192.0.2.7;rport=4321;x=1"),
+        ("10.0.0.9;received=192.0.2.7;rport", "10.0.0.9;received=192.0.2.7;rport=4321"),
         ("10.0.0.9;rport=9", "10.0.0.9;rport=9;received=192.0.2.7"),
         # What the sender says of its address itself.
         ("10.0.0.9;received=192.0.2.7", "10.0.0.9;received=192.0.2.7"),
@@ -118,6 +120,15 @@ def test_where_it_came_from_is_written_into_the_via(via: str, stamped: str) -> N
     request = request_with(f"SIP/2.0/UDP {via}")
     stamp_source(request, FLOW)
     assert request.values("via") == [f"SIP/2.0/UDP {stamped}", "SIP/2.0/UDP before:1;branch=2"]
+
+
+def test_only_the_topmost_of_two_values_in_a_row_is_stamped() -> None:
+    request = request_with("SIP/2.0/UDP 10.0.0.9;rport, SIP/2.0/UDP 10.0.0.8;rport")
+    stamp_source(request, FLOW)
+    assert request.values("via")[:2] == [
+        "SIP/2.0/UDP 10.0.0.9;received=192.0.2.7;rport=4321",
+        "SIP/2.0/UDP 10.0.0.8;rport",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -153,6 +164,7 @@ def test_an_ipv6_source_is_written_without_brackets(via: str, stamped: str) -> N
         ("UDP", "192.0.2.7;maddr=192.0.2.0", ("192.0.2.7", 5060)),
         ("UDP", "192.0.2.7;maddr=224.0.1.75", ("192.0.2.7", 5060)),
         ("UDP", "192.0.2.7;maddr=[2001:db8::1]", ("192.0.2.7", 5060)),
+        ("UDP", "192.0.2.7;maddr=[::1]", ("192.0.2.7", 5060)),
         ("UDP", "192.0.2.7;maddr=phone.example", ("192.0.2.7", 5060)),
         ("UDP", "192.0.2.7;maddr", ("192.0.2.7", 5060)),
         ("UDP", "192.0.2.7;rport;maddr=192.0.2.200", SOURCE),
