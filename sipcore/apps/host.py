@@ -16,7 +16,7 @@ from sipcore.auth import Authenticator, Nonces
 from sipcore.bindings import BindingChange, BindingTable
 from sipcore.calls import Call, CallTable, TokenMaker
 from sipcore.directory import Account, Directory
-from sipcore.eventlog import Record, context_from_bits
+from sipcore.eventlog import Record, new_context
 from sipcore.locate import Question
 from sipcore.message import Request, Response
 from sipcore.proxy import ProxyHost
@@ -113,14 +113,10 @@ class Host(ProxyHost):
         ).digest()
         return int.from_bytes(digest, "big") % self.config.slots
 
-    def new_context(self) -> str:
-        """A fresh call context."""
-        return context_from_bits(self.random.getrandbits(96))
-
     def new_call_id(self) -> str:
         """A Call-ID whose messages this worker owns."""
         while True:
-            call_id = f"{self.new_context()}@{self.directory.default_domain}"
+            call_id = f"{new_context(self.random)}@{self.directory.default_domain}"
             if self.slot_of(call_id) == self.config.slot:
                 return call_id
 

@@ -22,7 +22,7 @@ from sipcore.campus.own_request import OwnTransaction
 from sipcore.campus.placed_call import PlacedCall
 from sipcore.directory import Account, AccountState
 from sipcore.errors import MalformedMessage
-from sipcore.eventlog import Counter
+from sipcore.eventlog import Counter, new_context
 from sipcore.locate import Answer
 from sipcore.message import Request, Uri
 from sipcore.proxy import JUST_FORWARD, Purpose, ask_for_timer, check_interval, forward
@@ -131,7 +131,7 @@ class Admissions:
             return
         callee = plan.callee if isinstance(plan, Fork | Refuse) else None
         call = Call(
-            context=host.new_context(),
+            context=new_context(host.random),
             call_id=request.call_id,
             caller_tag=request.from_tag,
             from_value=request.first("from") or "",

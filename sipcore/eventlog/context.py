@@ -5,6 +5,8 @@ from __future__ import annotations
 from binascii import a2b_base64, b2a_base64
 from typing import Final
 
+from sipcore.random_source import RandomSource
+
 CONTEXT_BYTES: Final = 12
 
 
@@ -35,6 +37,11 @@ def context_from_bytes(raw: bytes) -> str:
 def context_from_bits(bits: int) -> str:
     """A context from 96 random bits, as `random.Random.getrandbits(96)` gives them."""
     return base64url(bits.to_bytes(CONTEXT_BYTES, "big"))
+
+
+def new_context(random: RandomSource) -> str:
+    """A fresh call context."""
+    return context_from_bits(random.getrandbits(8 * CONTEXT_BYTES))
 
 
 def context_to_bytes(context: str) -> bytes:

@@ -49,11 +49,6 @@ class ClientTransaction(Transaction):
     def branch(self) -> str:
         return self.request.branch
 
-    def launch(self, now: float) -> None:
-        """Send the request, now that the table knows the transaction."""
-        self.reschedule()
-        self.send_wire()
-
     def let_go(self) -> None:
         self.owner = None
 
@@ -256,3 +251,25 @@ class NonInviteClientTransaction(ClientTransaction):
         now: float,
     ) -> None:
         super().__init__(home, key, request, flow, TRYING, owner, now)
+
+
+def open_client(
+    home: TransactionHome,
+    key: str,
+    request: Request,
+    flow: Flow,
+    owner: ClientOwner | None,
+    now: float,
+    limit: int,
+) -> ClientTransaction | None:
+    """Send a request as a new transaction; None, and nothing is sent, where it has more bytes."""
+    tx: ClientTransaction
+    if request.method == "INVITE":
+        tx = InviteClientTransaction(home, key, request, flow, owner, now)
+    else:
+        tx = NonInviteClientTransaction(home, key, request, flow, owner, now)
+    if len(tx.wire) > limit:
+        return None
+    tx.reschedule()
+    tx.send_wire()
+    return tx

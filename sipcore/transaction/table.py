@@ -10,7 +10,7 @@ from sipcore.transaction.base import Transaction, TransactionHome, TransactionUs
 from sipcore.transaction.client import (
     ClientTransaction,
     InviteClientTransaction,
-    NonInviteClientTransaction,
+    open_client,
 )
 from sipcore.transaction.key import client_key, old_style_key, server_key
 from sipcore.transaction.owners import ClientOwner
@@ -26,6 +26,8 @@ from sipcore.transport.flow import Flow
 MAX_SERVER_TRANSACTIONS: Final = 100_000
 """More at a time are answered 503 without state."""
 RETRY_AFTER_S: Final = 10
+NO_LIMIT: Final = 1 << 30
+"""Bytes: more than any message has."""
 
 
 class TransactionTable(TransactionHome):
@@ -128,42 +130,39 @@ class TransactionTable(TransactionHome):
         tx.receive(response, now)
         return True
 
-    def request(self, request: Request, flow: Flow, now: float, owner: ClientOwner | None) -> ClientTransaction:
+    def request(
+        self, request: Request, flow: Flow, now: float, owner: ClientOwner | None
+    ) -> ClientTransaction:
         """Send a request, its Via on top, as a new client transaction.
 
         A CANCEL has the branch of its INVITE, which from then on is given up after 64*T1.
         """
-        tx = self._client(request, flow, now, owner)
-        self._launch(tx, now)
+        tx = self._open(NO_LIMIT, request, flow, now, owner)
+        assert tx is not None
         return tx
 
     def request_within(
         self, limit: int, request: Request, flow: Flow, now: float, owner: ClientOwner | None
     ) -> ClientTransaction | None:
         """As `request`; None, and nothing happens, where it has more bytes than `limit`."""
-        tx = self._client(request, flow, now, owner)
-        if len(tx.wire) > limit:
-            return None
-        self._launch(tx, now)
-        return tx
+        return self._open(limit, request, flow, now, owner)
 
-    def _client(self, request: Request, flow: Flow, now: float, owner: ClientOwner | None) -> ClientTransaction:
-        method = request.method
-        branch = request.branch
+    def _open(
+        self, limit: int, request: Request, flow: Flow, now: float, owner: ClientOwner | None
+    ) -> ClientTransaction | None:
+        method, branch = request.method, request.branch
         key = client_key(branch, method)
         if key in self._clients:
             raise LocalProtocolError(f"branch used twice: {self._clients[key]!r}")
-        if method == "INVITE":
-            return InviteClientTransaction(self, key, request, flow, owner, now)
-        return NonInviteClientTransaction(self, key, request, flow, owner, now)
-
-    def _launch(self, tx: ClientTransaction, now: float) -> None:
-        self._clients[tx.key] = tx
-        tx.launch(now)
-        if tx.request.method == "CANCEL":
-            invite = self._clients.get(tx.branch)
+        tx = open_client(self, key, request, flow, owner, now, limit)
+        if tx is None:
+            return None
+        self._clients[key] = tx
+        if method == "CANCEL":
+            invite = self._clients.get(branch)
             if isinstance(invite, InviteClientTransaction):
                 invite.give_up_soon(now)
+        return tx
 
     def transport_failed(self, branch: str, now: float) -> None:
         """A request with this branch could not be sent (§17.1.4)."""

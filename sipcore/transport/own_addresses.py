@@ -39,6 +39,11 @@ class OwnAddresses:
         self._by_socket = {(lt.transport, lt.local): lt for lt in listeners}
         self._via_heads = {(lt.transport, lt.local): _via_head(lt) for lt in listeners}
         self._via_starts = tuple(self._via_heads.values())
+        self._route_heads = {
+            (lt.transport, lt.local, secure): _route_head(lt.transport, lt.advertised, secure)
+            for lt in listeners
+            for secure in (False, True)
+        }
         self._via_hosts = {lt.advertised[0].lower() for lt in listeners}
         self._ports = frozenset(port for lt in listeners for port in (lt.local[1], lt.advertised[1]))
 
@@ -177,8 +182,11 @@ class OwnAddresses:
 
     def route_value(self, flow: Flow, user: str = "", parameters: str = "", secure: bool = False) -> str:
         """A Route, Record-Route or Path value that leads to the socket of this flow."""
-        at = f"{user}@" if user else ""
-        return f"{_route_head(flow.transport, self.advertised(flow), secure, at)}{parameters}>"
+        head = None if user else self._route_heads.get((flow.transport, flow.local, secure))
+        if head is None:
+            at = f"{user}@" if user else ""
+            head = _route_head(flow.transport, self.advertised(flow), secure, at)
+        return f"{head}{parameters}>"
 
     def usual_routes(self, parameters: str) -> tuple[str, ...]:
         """What all our Route values without user begin with, up to and with these parameters."""
