@@ -27,7 +27,7 @@ from sipcore.locate import Answer
 from sipcore.message import Request, Uri
 from sipcore.proxy import JUST_FORWARD, Purpose, ask_for_timer, check_interval, forward
 from sipcore.routing import Ask, Fork, Group, Plan, Query, Refuse, Relay, Service, decide
-from sipcore.transaction import MergedRequests
+from sipcore.transaction import MergedRequests, ServerTransaction
 
 TOO_MANY_CALLS: Final = Refuse(
     403,
@@ -81,13 +81,10 @@ class Admissions:
         return self.agents.plan(query, plan_at_once(self.decide(query)))
 
     # --- limits --------------------------------------------------------------------------------
-    def refuse_merged(self, incoming: Incoming, now: float) -> bool:
-        """Refuse a request that somebody has forked and that came here twice (§8.2.2.2)."""
-        if not self.merged.has_other(incoming.request):
-            return False
+    def refuse_merged(self, tx: ServerTransaction, request: Request, now: float) -> None:
+        """A request that somebody has forked came here twice (RFC 3261 §8.2.2.2)."""
         tag = self.host.new_tag()
-        incoming.tx.respond(incoming.request.respond(482, "Merged Request", to_tag=tag), now)
-        return True
+        tx.respond(request.respond(482, "Merged Request", to_tag=tag), now)
 
     def follow(self, incoming: Incoming, plan: Plan, now: float) -> None:
         """Do what the plan says, unless what is asked of us goes too far."""
@@ -95,7 +92,8 @@ class Admissions:
         if isinstance(plan, Service):
             if caller.account is None and not self.agents[plan.name].takes_strangers:
                 plan = Refuse(503, trace=("too many strangers",))
-            elif self.refuse_merged(incoming, now):
+            elif self.merged.has_other(request):
+                self.refuse_merged(incoming.tx, request, now)
                 return
         if request.method != "INVITE":
             self._carry_out(incoming, plan, None, now)

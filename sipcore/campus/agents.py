@@ -22,6 +22,7 @@ class Agents:
         self._planners = [a for a in all_of_them if type(a).plan is not UserAgent.plan]
         self._listeners = [a for a in all_of_them if type(a).on_response is not UserAgent.on_response]
         self.names = frozenset(self._agents)
+        self.see_responses = bool(self._listeners)
 
     def __iter__(self) -> Iterator[UserAgent]:
         return iter(self._agents.values())

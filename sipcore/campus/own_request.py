@@ -21,6 +21,7 @@ class OwnTransaction(ServerTransaction):
         self, home: TransactionTable, request: Request, flow: Flow, waits: ResponseWaiter
     ) -> None:
         super().__init__(home, "own", request, flow, State.PROCEEDING)
+        self.owner = None
         self._waits = waits
 
     def respond(self, response: Response, now: float) -> None:

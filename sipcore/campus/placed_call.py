@@ -108,7 +108,8 @@ class PlacedCall(Purpose):
             if status == 487 and not cancelled:
                 status = 408  # it was our CANCEL, of what rang too long: the caller gave nothing up
             end_unanswered(host, call, status, now, response.first("reason") or "")
-        self._agents.on_response(call, response)
+        if self._agents.see_responses:
+            self._agents.on_response(call, response)
         if status >= 200:
             self._control.rings_no_more(call)
             if is_late or (call.terminated and status < 300):

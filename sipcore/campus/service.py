@@ -112,22 +112,18 @@ class CampusService:
         elif request.first("route") is not None:
             # Where a request goes is decided here; a Route of the sender's own opens nothing.
             tx.respond(request.respond(403, "Route Not Allowed", to_tag=host.new_tag()), now)
+        elif self._ends_here(request):
+            if self._merged.has_other(request):
+                self._admissions.refuse_merged(tx, request, now)
+            elif request.method == "REGISTER":
+                self._registrations.handle(tx, request, flow, now)
+            else:
+                self._answer_options(tx, request, now)
+        elif self._is_for_service(request) and self._merged.has_other(request):
+            # Before its credentials are taken for replayed ones.
+            self._admissions.refuse_merged(tx, request, now)
         else:
-            self._handle_new(Incoming(tx, request, flow), now)
-
-    def _handle_new(self, incoming: Incoming, now: float) -> None:
-        """A request outside of any call: for this server itself, or to be admitted."""
-        request, admissions = incoming.request, self._admissions
-        ends_here = self._ends_here(request)
-        # Merged requests are refused before their credentials are taken for replayed ones.
-        if (ends_here or self._is_for_service(request)) and admissions.refuse_merged(incoming, now):
-            return
-        if not ends_here:
-            Admission(admissions, incoming).begin(now)
-        elif request.method == "REGISTER":
-            self._registrations.handle(incoming.tx, request, incoming.flow, now)
-        else:
-            self._answer_options(incoming.tx, request, now)
+            Admission(self._admissions, Incoming(tx, request, flow)).begin(now)
 
     def _ends_here(self, request: Request) -> bool:
         """Whether a new request is for this server itself."""

@@ -44,30 +44,21 @@ class Forking:
         "request",
     )
 
-    def __init__(
-        self,
-        host: ProxyHost,
-        request: Request,
-        incoming: Flow,
-        purpose: Purpose,
-        own_realm: str,
-        loop: str,
-    ) -> None:
-        self.host = host
-        self.request = request
-        """As it was received."""
-        self.incoming = incoming
-        """Where its responses go."""
-        self.purpose = purpose
-        self.own_realm = own_realm
-        """Credentials for it are meant for us, and go no further."""
-        self.loop = loop
-        """The loop hash of the request (RFC 5393 §4.2)."""
-        self.is_invite = request.method == "INVITE"
-        self.cancelled = False
-        """Whether the attempt was given up, by the caller or by us."""
-        self.done = False
-        """Whether nothing more is started."""
+    host: ProxyHost
+    request: Request
+    """As it was received."""
+    incoming: Flow
+    """Where its responses go."""
+    purpose: Purpose
+    own_realm: str
+    """Credentials for it are meant for us, and go no further."""
+    loop: str
+    """The loop hash of the request (RFC 5393 §4.2)."""
+    is_invite: bool
+    cancelled: bool
+    """Whether the attempt was given up, by the caller or by us."""
+    done: bool
+    """Whether nothing more is started."""
 
     def branch_answered(self, branch: Branch, response: Response, now: float) -> None:
         """A response of a branch, our Via taken off, another one below."""

@@ -66,8 +66,16 @@ class ResponseContext(Forking):
         own_realm: str = "",
         tells_of_flows: bool = False,
     ) -> None:
-        super().__init__(host, request, tx.flow, purpose, own_realm, loop_hash(request))
+        self.host = host
         self.tx = tx
+        self.request = request
+        self.incoming = tx.flow
+        self.purpose = purpose
+        self.own_realm = own_realm
+        self.loop = loop_hash(request)
+        self.is_invite = request.method == "INVITE"
+        self.cancelled = False
+        self.done = False
         self.walk = Walk(groups)
         self.branches: list[Branch] = []
         self.reasons: Sequence[str] = ()

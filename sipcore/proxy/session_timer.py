@@ -56,7 +56,7 @@ def check_interval(
     request: Request, policy: SessionPolicy, new_tag: Callable[[], str]
 ) -> Response | None:
     """The 422 to an INVITE or UPDATE whose session interval is too short (§8.1), else None."""
-    if not too_short(request, policy):
+    if not request.has("session-expires") or not too_short(request, policy):
         return None
     return request.respond(422, to_tag=new_tag(), headers=[("Min-SE", str(policy.min_s))])
 

@@ -271,5 +271,5 @@ def open_client(
     if len(tx.wire) > limit:
         return None
     tx.reschedule()
-    tx.send_wire()
+    home.tu.send(flow, tx.wire)
     return tx

@@ -32,12 +32,8 @@ class ServerTransaction(Transaction):
 
     __slots__ = ("owner",)
 
-    def __init__(
-        self, home: TransactionHome, key: str, request: Request, flow: Flow, state: State
-    ) -> None:
-        super().__init__(home, key, request, flow, state)
-        self.owner: ServerOwner | None = None
-        """Who deals with it until it is answered."""
+    owner: ServerOwner | None
+    """Who deals with it until it is answered; set by each kind."""
 
     def let_go(self) -> None:
         self.owner = None
@@ -158,6 +154,7 @@ class InviteServerTransaction(ServerTransaction):
         self, home: TransactionHome, key: str, request: Request, flow: Flow, now: float
     ) -> None:
         super().__init__(home, key, request, flow, PROCEEDING)
+        self.owner = None
         self.to_tag = ""
         """Of the failure response; kept only where an ACK is matched by it (§17.2.3)."""
         self.resend_at = now + self.waits.invite_trying
@@ -217,6 +214,7 @@ class NonInviteServerTransaction(ServerTransaction):
         self, home: TransactionHome, key: str, request: Request, flow: Flow, now: float
     ) -> None:
         super().__init__(home, key, request, flow, TRYING)
+        self.owner = None
         self.resend_at = now + self.waits.other_trying
         self.end_at = now + self.waits.abandon
         self.reschedule()
