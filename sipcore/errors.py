@@ -19,10 +19,6 @@ class Answerable(Protocol):
     def call_id(self) -> str:
         """Its Call-ID."""
 
-    @property
-    def stateless_tag(self) -> str:
-        """The To tag of an answer that is given without state."""
-
     def respond(self, status: int, reason: str = "", *, to_tag: str = "") -> Any:
         """A response to it (`sipcore.message.Response`)."""
 

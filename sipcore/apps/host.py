@@ -8,6 +8,7 @@ each turn.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -22,7 +23,7 @@ from sipcore.message import Request, Response
 from sipcore.proxy import ProxyHost
 from sipcore.random_source import RandomSource
 from sipcore.routing import Plan, Query
-from sipcore.transaction import ClientOwner
+from sipcore.transaction import ClientOwner, ServerTransaction
 from sipcore.transport.flow import Flow
 from sipcore.transport.keep_alive import KeepAlives
 from sipcore.transport.own_addresses import OwnAddresses
@@ -104,6 +105,19 @@ class Host(ProxyHost):
         """Tell the worker at `home` (node number, slot), perhaps of another node."""
         if home != self.home:
             self.out.notes.append((home, note))
+
+    def refuse(
+        self,
+        tx: ServerTransaction,
+        request: Request,
+        now: float,
+        status: int,
+        reason: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """Refuse a request of a sender who has proved nothing, once, keeping nothing of it."""
+        tag = self.stateless_tag(request)
+        tx.respond_once(request.respond(status, reason, to_tag=tag, headers=headers), now)
 
     # --- who owns what ---------------------------------------------------------------------------
     def slot_of(self, key: str) -> int:

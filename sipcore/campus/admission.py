@@ -83,8 +83,7 @@ class Admissions:
     # --- limits --------------------------------------------------------------------------------
     def refuse_merged(self, tx: ServerTransaction, request: Request, now: float) -> None:
         """A request that somebody has forked came here twice (RFC 3261 §8.2.2.2)."""
-        tag = self.host.new_tag()
-        tx.respond(request.respond(482, "Merged Request", to_tag=tag), now)
+        self.host.refuse(tx, request, now, 482, "Merged Request")
 
     def follow(self, incoming: Incoming, plan: Plan, now: float) -> None:
         """Do what the plan says, unless what is asked of us goes too far."""
@@ -98,9 +97,10 @@ class Admissions:
         if request.method != "INVITE":
             self._carry_out(incoming, plan, None, now)
             return
-        refused = check_interval(request, self.host.config.sessions, self.host.new_tag)
+        host = self.host
+        refused = check_interval(request, host.config.sessions, host.stateless_tag)
         if refused is not None:
-            incoming.tx.respond(refused, now)
+            incoming.tx.respond_once(refused, now)
             return
         if self._has_too_many_calls(caller):
             plan = TOO_MANY_CALLS
@@ -120,7 +120,7 @@ class Admissions:
         """Admit an INVITE: from here to its end it is an ongoing call. `own`: we placed it."""
         host, request, caller = self.host, incoming.request, incoming.caller
         if is_too_much_to_keep(request):
-            incoming.tx.respond(request.respond(513, to_tag=host.new_tag()), now)
+            incoming.refuse(host, now, 513)
             return
         if caller.account is None and isinstance(plan, Refuse):
             # Refused to strangers: counted, never one record each.
@@ -201,10 +201,7 @@ class Admissions:
         headers = [("Reason", plan.reason)] if plan.reason else []
         if plan.warning:
             headers.append(("Warning", plan.warning))
-        response = incoming.request.respond(
-            plan.status, plan.phrase, to_tag=self.host.new_tag(), headers=headers
-        )
-        incoming.tx.respond(response, now)
+        incoming.refuse(self.host, now, plan.status, plan.phrase, headers)
 
     def _serve(
         self, incoming: Incoming, plan: Service, placed: PlacedCall | None, now: float
@@ -342,7 +339,7 @@ class Admission:
     def _give_up(self, status: int, now: float) -> None:
         tx, request = self._incoming.tx, self._incoming.request
         if tx.last_status < 200:
-            tx.respond(request.respond(status, to_tag=request.stateless_tag), now)
+            tx.respond(request.respond(status, to_tag=self._shared.host.new_tag()), now)
 
 
 def plan_at_once(decision: Plan | Ask) -> Plan:

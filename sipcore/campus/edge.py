@@ -98,11 +98,11 @@ class Edge:
         host = self._host
         token = self._tokens.check(own.uri.user)
         if token is None:
-            tx.respond(request.respond(403, "Flow Token Not Ours", to_tag=host.new_tag()), now)
+            host.refuse(tx, request, now, 403, "Flow Token Not Ours")
             return True
         target = self._target(request, token, own, flow)
         if target is None:
-            tx.respond(request.respond(430, to_tag=host.new_tag()), now)
+            host.refuse(tx, request, now, 430)
             return True
         is_new = not request.to_tag and request.method in DIALOG_METHODS
         stays = is_new and ("ob" in own.uri.params or flow == token.flow)

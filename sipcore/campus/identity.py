@@ -51,7 +51,7 @@ class Identity:
             if from_uri.scheme in ("sip", "sips"):
                 return STRANGER
             # A number without a domain would look like one of ours on the phone that rings.
-            tx.respond(request.respond(403, "From Names No Domain", to_tag=host.new_tag()), now)
+            host.refuse(tx, request, now, 403, "From Names No Domain")
             return None
         verdict = self.verify(request, flow, proxy=True, bound_to=request.call_id, domain=domain)
         if verdict.kind is not VerdictKind.OK:
@@ -155,7 +155,7 @@ class Identity:
     ) -> None:
         """Answer 401 or 407 with a challenge for each algorithm of the domain."""
         stale = verdict.kind is VerdictKind.STALE
-        tx.respond(self._challenge_response(request, proxy, bound_to, domain, stale), now)
+        tx.respond_once(self._challenge_response(request, proxy, bound_to, domain, stale), now)
 
     def plain_challenge(self, request: Request, flow: Flow) -> Response | None:
         """The challenge for a request without credentials; None where none is due."""
@@ -188,7 +188,7 @@ class Identity:
             stale=stale,
         )
         status = 407 if proxy else 401
-        return request.respond(status, to_tag=request.stateless_tag, headers=headers)
+        return request.respond(status, to_tag=host.stateless_tag(request), headers=headers)
 
     def _offered(self, request: Request, domain: str) -> tuple[str, ...]:
         known = self._host.directory.domain(domain)

@@ -95,6 +95,10 @@ class InDialogRouter:
     def _token_of(self, own: OwnRoute, request: Request) -> CallToken | None:
         return self._host.tokens.check(own.token, request.call_id) if own.token else None
 
+    def opens_a_call(self, own: OwnRoute, request: Request) -> bool:
+        """Whether a request carries a call token of ours that is for its Call-ID."""
+        return self._token_of(own, request) is not None
+
     def handle(
         self, tx: ServerTransaction, request: Request, flow: Flow, own: OwnRoute, now: float
     ) -> None:
@@ -103,14 +107,14 @@ class InDialogRouter:
         token = self._token_of(own, request)
         if token is None:
             if not self._agents.offer(tx, request, flow, now):
-                tx.respond(request.respond(481, to_tag=host.new_tag()), now)
+                host.refuse(tx, request, now, 481)
             return
         refused = self._refusal(request, token)
         if refused is not None:
             tx.respond(refused, now)
             return
         if request.method in REFRESH_METHODS:
-            refused = check_interval(request, host.config.sessions, host.new_tag)
+            refused = check_interval(request, host.config.sessions, host.stateless_tag)
             if refused is not None:
                 tx.respond(refused, now)
                 return

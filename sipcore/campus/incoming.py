@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
+from sipcore.apps.host import Host
 from sipcore.directory import Account, Device
 from sipcore.message import Request
 from sipcore.transaction import ServerTransaction
@@ -42,3 +44,18 @@ class Incoming:
         self.request = request
         self.flow = flow
         self.caller = caller
+
+    def refuse(
+        self,
+        host: Host,
+        now: float,
+        status: int,
+        reason: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """Answer with a failure, which is repeated only to those who are known to us."""
+        if not self.caller.is_known:
+            host.refuse(self.tx, self.request, now, status, reason, headers)
+            return
+        tag = host.new_tag()
+        self.tx.respond(self.request.respond(status, reason, to_tag=tag, headers=headers), now)

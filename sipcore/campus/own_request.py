@@ -24,6 +24,9 @@ class OwnTransaction(ServerTransaction):
         self.owner = None
         self._waits = waits
 
+    def respond_once(self, response: Response, now: float) -> None:
+        self.respond(response, now)
+
     def respond(self, response: Response, now: float) -> None:
         """A response for us."""
         self.last_status = response.status

@@ -92,15 +92,15 @@ class Registrations:
         host = self._host
         refused = refuse_unsupported(request, host.config.registrar)
         if refused is not None:
-            tx.respond(refused, now)
+            tx.respond_once(refused, now)
             return
         if is_required(request):
-            tx.respond(request.respond(415, to_tag=host.new_tag(), headers=[NO_ENCODING]), now)
+            host.refuse(tx, request, now, 415, headers=[NO_ENCODING])
             return
         domain = host.own.domain_of(request.to.uri)
         asked = request.uri.host
         if domain is None or (asked != domain and asked in host.directory.domains):
-            tx.respond(request.respond(404, to_tag=host.new_tag()), now)
+            host.refuse(tx, request, now, 404)
             return
         bound_to = host.own.aor_of(request.to.uri)
         verdict = self._identity.verify(

@@ -29,7 +29,7 @@ from sipcore.campus.liveness import Liveness
 from sipcore.campus.registrations import Lost, Registrations
 from sipcore.campus.rights import RightsSweep
 from sipcore.directory import Account, AccountState
-from sipcore.message import Request, is_sips
+from sipcore.message import Request, Response, is_sips
 from sipcore.proxy import OwnRoute, refusal, strip_own_maddr, take_own_routes
 from sipcore.routing import Plan, Query, Target
 from sipcore.transaction import ClientOwner, MergedRequests, ServerTransaction
@@ -94,14 +94,14 @@ class CampusService:
         if "maddr" in request.uri.params:
             strip_own_maddr(request, host.own.listens_at)
         # As it will be sent on, or a loop through a Route of ours would never be seen.
-        refused = refusal(request, host.own.own_branch, host.new_tag)
+        refused = refusal(request, host.own.own_branch, host.stateless_tag)
         if refused is not None:
             names_flow = own.uri is not None and own.uri.user
             if refused.status != 483 or names_flow or not self._ends_here(request):
-                tx.respond(refused, now)
+                self._refuse(tx, request, refused, own, now)
                 return
         if request.uri.scheme == "sips" and not flow.secure:
-            tx.respond(request.respond(400, "SIPS Needs TLS", to_tag=host.new_tag()), now)
+            host.refuse(tx, request, now, 400, "SIPS Needs TLS")
             return
         if own.uri is not None and self._edge.take(tx, request, flow, own, now):
             return
@@ -111,7 +111,7 @@ class CampusService:
             self._edge.relay(tx, request, flow, now)
         elif request.first("route") is not None:
             # Where a request goes is decided here; a Route of the sender's own opens nothing.
-            tx.respond(request.respond(403, "Route Not Allowed", to_tag=host.new_tag()), now)
+            host.refuse(tx, request, now, 403, "Route Not Allowed")
         elif self._ends_here(request):
             if self._merged.has_other(request):
                 self._admissions.refuse_merged(tx, request, now)
@@ -124,6 +124,23 @@ class CampusService:
             self._admissions.refuse_merged(tx, request, now)
         else:
             Admission(self._admissions, Incoming(tx, request, flow)).begin(now)
+
+    def _refuse(
+        self,
+        tx: ServerTransaction,
+        request: Request,
+        refused: Response,
+        own: OwnRoute,
+        now: float,
+    ) -> None:
+        """Refuse before anybody is known; but inside a call the ACK must find its INVITE again.
+
+        Else it would pass for that of a 2xx, and go on to the other side.
+        """
+        if request.to_tag and self._in_dialog.opens_a_call(own, request):
+            tx.respond(refused, now)
+        else:
+            tx.respond_once(refused, now)
 
     def _ends_here(self, request: Request) -> bool:
         """Whether a new request is for this server itself."""
@@ -149,7 +166,7 @@ class CampusService:
             status = 200
             headers = [("Allow", ALLOW), ("Accept", SDP)]
             headers.append(("Supported", ", ".join(tags)))
-        tx.respond(request.respond(status, to_tag=host.new_tag(), headers=headers), now)
+        host.refuse(tx, request, now, status, headers=headers)
 
     def _take_own_routes(self, request: Request) -> OwnRoute:
         return take_own_routes(request, self._host.own.is_ours, PARAMETER, self._usual_routes)
@@ -160,7 +177,7 @@ class CampusService:
         own = None
         if request.has("route"):
             own = self._take_own_routes(request)
-            if refusal(request, host.own.own_branch, host.new_tag) is not None:
+            if refusal(request, host.own.own_branch, host.stateless_tag) is not None:
                 return
             to = self._edge.ack_target(request, flow, own)
             if to is not None:

@@ -66,12 +66,6 @@ class Request(Message):
     def start_line(self) -> str:
         return f"{self.method} {self._uri_text} SIP/2.0"
 
-    @property
-    def stateless_tag(self) -> str:
-        """To tag for a response made without state: a repeated request gets it again (§8.2.7)."""
-        identity = (self.first("via"), self.first("call-id"), self.first("cseq"))
-        return f"{hash(identity) & 0xFFFFFFFFFFFF:012x}"
-
     def __repr__(self) -> str:
         return f"<Request {self.method} {self._uri_text} {self.first('call-id')}>"
 

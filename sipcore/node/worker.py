@@ -274,12 +274,12 @@ class Worker(Host):
         self, tx: ServerTransaction, request: Request, status: int, reason: str, now: float
     ) -> None:
         if tx.last_status < 200:
-            tx.respond(request.respond(status, reason, to_tag=self.new_tag()), now)
+            self.refuse(tx, request, now, status, reason)
 
     def _cancel(self, tx: ServerTransaction, request: Request, now: float) -> None:
         invite = self.transactions.find_invite(request)
         if invite is None:
-            tx.respond(request.respond(481, to_tag=self.new_tag()), now)
+            self.refuse(tx, request, now, 481)
             return
         tx.respond(request.respond(200, to_tag=self.new_tag()), now)
         if invite.owner is not None:
@@ -319,7 +319,7 @@ class Worker(Host):
         with contextlib.suppress(MalformedMessage):  # an unreadable Via: back to the source
             stamp_source(request, flow)
             back = response_flow(request, flow)
-        response = request.respond(error.status, error.reason, to_tag=request.stateless_tag)
+        response = request.respond(error.status, error.reason, to_tag=self.stateless_tag(request))
         self.count(Counter.MALFORMED_ANSWERED)
         self.send(back, response.to_bytes())
 

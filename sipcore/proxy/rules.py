@@ -15,20 +15,20 @@ PROXY_FEATURES: Final[frozenset[str]] = frozenset()
 
 
 def refusal(
-    request: Request, own_branch: Callable[[str], str], new_tag: Callable[[], str]
+    request: Request, own_branch: Callable[[str], str], tag_for: Callable[[Request], str]
 ) -> Response | None:
     """The response that ends this request here, or None when it may be routed.
 
-    `own_branch` gives the branch of a Via value that we wrote, "" for others; `new_tag` gives the
+    `own_branch` gives the branch of a Via value that we wrote, "" for others; `tag_for` gives the
     response's To tag.
     """
     if request.uri.scheme not in ROUTABLE_SCHEMES:
-        return request.respond(416, to_tag=new_tag())
+        return request.respond(416, to_tag=tag_for(request))
     max_forwards = request.max_forwards
     if max_forwards is not None and max_forwards <= 0:
-        return request.respond(483, to_tag=new_tag())
+        return request.respond(483, to_tag=tag_for(request))
     if is_loop(request, own_branch):
-        return request.respond(482, to_tag=new_tag())
+        return request.respond(482, to_tag=tag_for(request))
     if request.has("max-breadth"):
         read_max_breadth(request)  # raises
     if not request.has("proxy-require") or request.method in ("ACK", "CANCEL"):
@@ -36,7 +36,7 @@ def refusal(
     unknown = [t for t in request.proxy_require if t not in PROXY_FEATURES]
     if unknown:
         headers = [("Unsupported", ", ".join(unknown))]
-        return request.respond(420, to_tag=new_tag(), headers=headers)
+        return request.respond(420, to_tag=tag_for(request), headers=headers)
     return None
 
 

@@ -53,12 +53,12 @@ def too_short(request: Request, policy: SessionPolicy) -> bool:
 
 
 def check_interval(
-    request: Request, policy: SessionPolicy, new_tag: Callable[[], str]
+    request: Request, policy: SessionPolicy, tag_for: Callable[[Request], str]
 ) -> Response | None:
     """The 422 to an INVITE or UPDATE whose session interval is too short (§8.1), else None."""
     if not request.has("session-expires") or not too_short(request, policy):
         return None
-    return request.respond(422, to_tag=new_tag(), headers=[("Min-SE", str(policy.min_s))])
+    return request.respond(422, to_tag=tag_for(request), headers=[("Min-SE", str(policy.min_s))])
 
 
 def ask_for_timer(request: Request, policy: SessionPolicy) -> SessionRequest | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Protocol
 
 from sipcore.eventlog import Counter, Counts
@@ -41,6 +42,9 @@ class Sender:
         self.transactions = TransactionTable(self, timers, max_transactions)
         self.wakes = TimerHeap()
         self._sleepers: dict[int, Sleeper] = {}
+        self._tag_key = blake2b(
+            key=random.getrandbits(128).to_bytes(16, "big"), digest_size=6, person=b"stateless tag"
+        )
         self._branches = 0
         self._branch_prefix = f"z9hG4bK{random.getrandbits(40):010x}"
 
@@ -65,6 +69,16 @@ class Sender:
     def new_tag(self) -> str:
         """A fresh tag."""
         return f"{self.random.getrandbits(48):012x}"
+
+    def stateless_tag(self, request: Request) -> str:
+        """To tag of a response made without state: a repeated request gets it again (§8.2.7).
+
+        Keyed, so that nobody knows which tags we give.
+        """
+        digest = self._tag_key.copy()
+        via, call_id, cseq = request.first("via"), request.first("call-id"), request.first("cseq")
+        digest.update(f"{via}|{call_id}|{cseq}".encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
 
     # --- time ----------------------------------------------------------------------------------
     def wake(self, sleeper: Sleeper, deadline: float) -> None:

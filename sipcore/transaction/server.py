@@ -58,6 +58,20 @@ class ServerTransaction(Transaction):
         elif self.last_status >= 200:
             raise LocalProtocolError(f"{status} after {self.last_status} in {self!r}")
 
+    def respond_once(self, response: Response, now: float) -> None:
+        """Refuse the request and keep nothing of it: sent again, it is dealt with anew (§8.2.7).
+
+        For senders who have proved nothing: they get one message for one of theirs, and hold no
+        memory of ours. Where a 1xx has gone out, the failure is repeated as §17.2.1 wants.
+        """
+        if self.last_status:
+            self.respond(response, now)
+            return
+        self.last_status = response.status
+        self.state = TERMINATED
+        self._home.tu.send(self.flow, response.to_bytes())
+        self._home.ended(self, now)
+
 
 def _send(tx: ServerTransaction, response: Response, now: float) -> None:
     tx.last_status = response.status

@@ -27,7 +27,7 @@ def own_branch(value: str) -> str:
 
 def refused(request: Request) -> tuple[int, str] | None:
     """Status and Unsupported of the refusal, whose To has the new tag."""
-    response = refusal(request, own_branch, lambda: "new")
+    response = refusal(request, own_branch, lambda _: "new")
     if response is None:
         return None
     assert response.to_tag == "new"
