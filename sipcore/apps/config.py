@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from sipcore.proxy import SessionPolicy
 from sipcore.registrar import RegistrarPolicy
 from sipcore.transaction import Timers
-from sipcore.transaction.table import MAX_SERVER_TRANSACTIONS
+from sipcore.transaction.limits import MAX_SERVER_TRANSACTIONS
+from sipcore.transport.limits import StreamLimits
 from sipcore.transport.own_addresses import Listener
-from sipcore.transport.stream_limits import StreamLimits
 
 
 @dataclass(slots=True, frozen=True)
@@ -30,6 +30,7 @@ class WorkerConfig:
     registrar: RegistrarPolicy = field(default_factory=RegistrarPolicy)
     timers: Timers = field(default_factory=Timers)
     nonce_lifetime_s: float = 300.0
+    """How long a phone may go on with one nonce."""
     max_call_s: float = 86_400.0
     """An answered call that goes on for so long is ended with a BYE to both sides."""
     probe_s: float = 300.0
@@ -41,7 +42,7 @@ class WorkerConfig:
     3261 §18.1.1: nobody knows the MTU of the whole path)."""
     streams: StreamLimits = field(default_factory=StreamLimits)
     max_transactions: int = MAX_SERVER_TRANSACTIONS
-    """Requests being dealt with at a time; more are answered 503 with Retry-After."""
+    """requests: being dealt with at a time; more are answered 503 with Retry-After."""
     keep_alive_s: float = 25.0
     """How often a UDP flow through a NAT is kept open from our side, where the phone does not do it
     (RFC 5626 §4.4.2). 0: never."""
@@ -59,10 +60,10 @@ class WorkerConfig:
     tls_folder: str = ""
     """Where the certificates lie (`sipcore.node.tls`); without it no TLS."""
     max_calls_per_account: int = 100
-    """Calls that one account may have placed and not yet ended, ringing ones among them. More than
+    """calls: that one account may have placed and not yet ended, ringing ones among them. More than
     any phone does, and than a switchboard with one account should."""
     max_refusal_sources: int = 10_000
-    """How many (source, username) pairs are remembered to throttle `auth.refused` records."""
+    """pairs: of source and username that are remembered to throttle `auth.refused` records."""
 
 
 __all__ = ["Listener", "StreamLimits", "WorkerConfig"]

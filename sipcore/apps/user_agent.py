@@ -14,10 +14,10 @@ All of it runs in the worker's own turn: nothing may wait. `docs/applications.md
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from sipcore.apps.bodies import NO_ENCODING, TEXT, is_encoded, is_optional, type_of_body
 from sipcore.apps.host import Campus, Host
+from sipcore.apps.limits import ADDED_BYTES, MAX_MESSAGE_BYTES, MAX_UNANSWERED, UNANSWERED_S
 from sipcore.apps.own_call import ALLOW, IncomingCall, OutgoingCall, OwnCall
 from sipcore.calls import Call
 from sipcore.dialog import OwnDialog
@@ -28,15 +28,6 @@ from sipcore.message import Request, Response, is_sips
 from sipcore.routing import Plan, Query
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Flow, bracketed
-
-MAX_MESSAGE_BYTES: Final = 1_300
-"""The largest MESSAGE that may go where congestion is not controlled (RFC 3428 §8)."""
-ADDED_BYTES: Final = 300
-"""What our proxy adds to a MESSAGE of a service: two Vias, Max-Breadth, another Request-URI."""
-MAX_UNANSWERED: Final = 1_000
-"""Messages of a service on their way at a time."""
-UNANSWERED_S: Final = 40.0
-"""A message of which nothing is heard for so long is not on its way any more (timer F)."""
 
 
 class IncomingMessage:

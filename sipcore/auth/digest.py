@@ -15,13 +15,11 @@ from hmac import compare_digest
 from typing import Final
 
 from sipcore.auth.credentials import RESPONSE_LENGTHS, Credentials, read_credentials
+from sipcore.auth.limits import MAX_DEVICES
 from sipcore.auth.nonces import CountState, Nonces, NonceState
 from sipcore.directory import Account, Device
 from sipcore.errors import MalformedMessage
 from sipcore.message import Request, quote
-
-MAX_DEVICES: Final = 10
-"""Devices of an account that can authenticate, and the hashes each verification costs."""
 
 try:
     # CPython's own takes half the time of OpenSSL's for texts as short as these.

@@ -19,13 +19,9 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import Final
 
-DEFAULT_LIFETIME_S: Final = 300.0
-DEFAULT_GENERATION_SIZE: Final = 65_536
-"""Nonces counted per generation: two generations take about 20 MB when full."""
+from sipcore.auth.limits import DEFAULT_GENERATION_SIZE, DEFAULT_LIFETIME_S, REORDER_WINDOW
 
 NONCE_LENGTH: Final = 48
-REORDER_WINDOW: Final = 32
-"""How far behind the highest count a request may arrive late (UDP reorders)."""
 _WINDOW_MASK: Final = (1 << REORDER_WINDOW) - 1
 _MAX_COUNT: Final = 0xFFFFFFFF
 

@@ -7,11 +7,9 @@ from hashlib import blake2b
 from typing import Final
 
 from sipcore.bindings.binding import Binding
+from sipcore.bindings.limits import MAX_KEY_LENGTH
 from sipcore.errors import MalformedMessage
 from sipcore.message import Uri, parse_uri
-
-MAX_KEY_LENGTH: Final = 400
-"""Longer keys are cut and end in a hash, so that a store can index them."""
 
 _RESERVED: Final = frozenset(";/?:@&=+$,%")
 

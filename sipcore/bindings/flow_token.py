@@ -14,6 +14,7 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import Final
 
+from sipcore.bindings.limits import MAX_FLOW_TOKEN_LENGTH
 from sipcore.eventlog.context import base64url, sealed_parts
 from sipcore.transport.flow import Flow
 from sipcore.transport.packed import pack_flow, unpack_flow
@@ -21,7 +22,6 @@ from sipcore.transport.packed import pack_flow, unpack_flow
 VERSION: Final = 1
 MAC_BYTES: Final = 10
 _HEAD_BYTES: Final = 6
-_MAX_TEXT: Final = 900
 
 
 class FlowToken:
@@ -52,7 +52,7 @@ class FlowTokens:
 
     def check(self, text: str) -> FlowToken | None:
         """What the token says, or None when it is not one of ours."""
-        if not text or len(text) > _MAX_TEXT:
+        if not text or len(text) > MAX_FLOW_TOKEN_LENGTH:
             return None
         parts = sealed_parts(text, MAC_BYTES)
         if parts is None:

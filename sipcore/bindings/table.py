@@ -12,14 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from sys import intern
-from typing import Final
 
 from sipcore.bindings.binding import Binding, BindingChange
+from sipcore.bindings.limits import DEFAULT_EXPIRE_LIMIT, MAX_LEFT_FLOWS
 from sipcore.transport.flow import Flow
-
-DEFAULT_EXPIRE_LIMIT: Final = 500
-MAX_LEFT_FLOWS: Final = 20_000
-"""Flows remembered that phones have left: what they may be asked for is calls that go on."""
 
 
 class _Line:

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from sipcore.calls.leg import Leg
+from sipcore.calls.limits import MAX_PARTY, MOST_ANSWERS, REFRESH_GRACE_S
 from sipcore.eventlog import Side
 from sipcore.message import parse_name_addr
-
-MOST_ANSWERS: Final = 20
-"""Phones by which one call may be answered. Each makes a dialog, which is kept, probed and hung up."""
-MAX_PARTY: Final = 256
-"""Characters of a party's URI that is remembered of a call that is over."""
-REFRESH_GRACE_S: Final = 32.0
-"""64*T1: how long the answer to a refresh that was sent in time may take."""
 
 
 class Dialog:

@@ -9,17 +9,13 @@ longest time a call may.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any
 
 from sipcore.calls.call import Call, Dialog, EndedCall
 from sipcore.calls.journal import call_from_row, journal_row
+from sipcore.calls.limits import AFTER_S, MAX_OVER
 from sipcore.eventlog import Cause, Kind, Record, Side
 from sipcore.transaction import TimerHeap
-
-AFTER_S: Final = 180.0
-"""How long requests may still come in a call that is over: its other BYE, news of a transfer."""
-MAX_OVER: Final = 10_000
-"""Calls remembered for that, the last ones."""
 
 
 class CallTable:

@@ -19,6 +19,7 @@ from hmac import compare_digest
 from typing import Final
 from zlib import crc32
 
+from sipcore.calls.limits import MAX_CALL_TOKEN_LENGTH
 from sipcore.eventlog.context import (
     CONTEXT_BYTES,
     base64url,
@@ -37,8 +38,6 @@ PARAMETER: Final = "ct"
 
 _PSTN, _CALLER_FLOW, _CALLEE_FLOW, _PINNED, _CALLER_LINE = 1, 2, 4, 8, 16
 _LINE_BYTES: Final = 4
-_MAX_TEXT: Final = 900
-"""Two flows over IPv6 to ends with the longest of names."""
 
 
 class CallToken:
@@ -132,7 +131,7 @@ class TokenMaker:
 
     def check(self, text: str, call_id: str) -> CallToken | None:
         """What the token says, or None when it is not one of ours for this Call-ID."""
-        if len(text) > _MAX_TEXT:
+        if len(text) > MAX_CALL_TOKEN_LENGTH:
             return None
         parts = sealed_parts(text, MAC_BYTES)
         if parts is None:

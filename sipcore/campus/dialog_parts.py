@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from sipcore.calls.token import PARAMETER
+from sipcore.campus.limits import MAX_KEPT
 from sipcore.errors import MalformedMessage
 from sipcore.message import Request, Response
 from sipcore.transport.flow import Flow
 
-MAX_KEPT: Final = 4_096
-"""Characters that a party may have us keep of a call, and write with each change of it."""
 KEPT: Final = ("record-route", "contact", "from", "to")
 
 

@@ -9,6 +9,7 @@ from sipcore.auth import Verdict, VerdictKind
 from sipcore.calls import CallToken
 from sipcore.campus.dialog_parts import token_in_route
 from sipcore.campus.incoming import STRANGER, Caller
+from sipcore.campus.limits import REFUSAL_RECORD_INTERVAL_S
 from sipcore.directory import AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Kind, Record
@@ -16,10 +17,6 @@ from sipcore.message import Request, Response, Uri, parse_uri
 from sipcore.routing import account_named
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Flow
-
-REFUSAL_RECORD_INTERVAL_S: Final = 2.0
-"""At most one `auth.refused` record per source and username in this time; the rest is counted."""
-
 
 ONLY_MD5_AGENTS: Final = ("baresip v0", "baresip v1", "baresip v2")
 """User-Agents that give up when any challenge names an algorithm they do not know, where RFC 7616

@@ -14,11 +14,10 @@ from sipcore.apps.host import Host
 from sipcore.calls import Call, Dialog, bye_request, probe_request
 from sipcore.campus.call_control import CallControl
 from sipcore.campus.in_call import InCallSender
+from sipcore.campus.limits import MISSES
 from sipcore.eventlog import Cause, Side
 from sipcore.message import Response
 
-MISSES: Final = 2
-"""So many probes in a row without an answer, and an end is gone."""
 GONE_REASON: Final = 'SIP;cause=480;text="The other phone is gone"'
 
 

@@ -10,12 +10,8 @@ from sipcore.calls.token import PARAMETER
 from sipcore.campus.agents import Agents
 from sipcore.campus.call_control import CallControl
 from sipcore.campus.causes import end_unanswered
-from sipcore.campus.dialog_parts import (
-    MAX_KEPT,
-    contact_of,
-    is_too_much_to_keep,
-    routes_above_ours,
-)
+from sipcore.campus.dialog_parts import contact_of, is_too_much_to_keep, routes_above_ours
+from sipcore.campus.limits import MAX_KEPT
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter
 from sipcore.message import Request, Response, is_sips, parse_name_addr

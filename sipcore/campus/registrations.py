@@ -10,13 +10,20 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from sipcore.apps.bodies import NO_ENCODING, is_required
 from sipcore.apps.host import Host
 from sipcore.auth import VerdictKind
 from sipcore.bindings import Binding, BindingChange, StoreResult
 from sipcore.campus.identity import Identity
+from sipcore.campus.limits import (
+    MAX_ATTEMPTS,
+    MAX_CONNECTIONS,
+    MAX_LINES_PER_CONNECTION,
+    MAX_WAITING_PER_LINE,
+    RETRY_S,
+)
 from sipcore.directory import Account, AccountState, Device
 from sipcore.eventlog import Kind, Record
 from sipcore.message import Request, Response
@@ -25,18 +32,6 @@ from sipcore.transaction import MergedRequests, ServerTransaction
 from sipcore.transport.flow import Flow
 
 log = logging.getLogger(__name__)
-
-MAX_WAITING_PER_LINE: Final = 32
-"""REGISTERs of one account that may wait for its store; more are answered 503."""
-MAX_CONNECTIONS: Final = 50_000
-"""Connections remembered with whom they lead to."""
-MAX_LINES_PER_CONNECTION: Final = 16
-"""Accounts remembered of one connection: those of a phone with several, or of a gateway."""
-MAX_ATTEMPTS: Final = 8
-"""How often one REGISTER is computed again after losing to another node."""
-
-RETRY_S: Final = 5.0
-"""After this time what the service wants removed is tried again, where the store has failed."""
 
 
 class Lost(NamedTuple):

@@ -7,14 +7,9 @@ looks at 30,000 of them no phone is answered.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Final
 
 from sipcore.apps.host import Host
-
-ACCOUNTS_AT_ONCE: Final = 200
-"""Looked at in one step: some milliseconds where all of them lose their registrations."""
-STEP_S: Final = 0.001
-"""From one step to the next. What is due at once would still be done in the same turn."""
+from sipcore.campus.limits import ACCOUNTS_AT_ONCE, STEP_S
 
 
 class RightsSweep:

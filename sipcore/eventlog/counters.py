@@ -7,12 +7,9 @@ anything was counted becomes one `node.counts` record.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
 
+from sipcore.eventlog.limits import INTERVAL_S
 from sipcore.eventlog.record import Kind, Record
-
-INTERVAL_S: Final = 60.0
-"""How often what was counted becomes a record."""
 
 
 class Counter(StrEnum):

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from sipcore.locate.limits import (
+    FAILURE_TTL_S,
+    MAX_ANSWERS,
+    MAX_NEGATIVE_TTL_S,
+    MAX_RECORDS,
+    MAX_TTL_S,
+)
+
 Question = tuple[str, str]
 """Name in lower case, without the dot of the root; kind: "NAPTR", "SRV", "A" or "AAAA"."""
-
-MAX_ANSWERS: Final = 10_000
-MAX_RECORDS: Final = 50_000
-"""Kept in all: a zone may put hundreds into each answer."""
-MAX_TTL_S: Final = 86_400.0
-MAX_NEGATIVE_TTL_S: Final = 900.0
-"""That there is nothing is believed for so long at most, whatever the zone says (RFC 2308 §5)."""
-FAILURE_TTL_S: Final = 5.0
-"""How long nobody is asked again what could not be answered (RFC 9520 §3.2)."""
 
 
 class Naptr(NamedTuple):

@@ -10,13 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 from sipcore.locate.destination import Candidate
+from sipcore.locate.limits import MAX_DEAD, MAX_RETRY_AFTER_S, PROBE_AFTER_S, SILENT_S
 
-SILENT_S: Final = 120.0
-"""How long a server that gave no answer is passed over."""
-PROBE_AFTER_S: Final = 60.0
-"""After so long somebody who wants the server has it probed."""
-MAX_RETRY_AFTER_S: Final = 3600.0
-MAX_DEAD: Final = 4096
 NEVER: Final = float("inf")
 
 Key = tuple[str, str, int]

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from sipcore.locate.limits import MAX_NAME
 from sipcore.message import Uri
 from sipcore.message.grammar import ascii_upper
 from sipcore.message.headers import Via
 from sipcore.transport.flow import is_address
 
 SECURE: Final = frozenset({"TLS", "WSS"})
-MAX_NAME: Final = 253
-"""Characters of the longest name that the DNS has (RFC 1035 §2.3.4)."""
 _OVER_TLS: Final = {"TCP": "TLS", "TLS": "TLS", "WS": "WSS", "WSS": "WSS"}
 
 

@@ -7,13 +7,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from sipcore.locate.answers import Naptr
+from sipcore.locate.limits import MAX_QUANTIFIERS, MAX_REGEXP, MAX_RULES
 from sipcore.locate.ordering import by_order_and_preference
-
-MAX_RULES: Final = 16
-"""Records that are tried: a zone may have hundreds."""
-MAX_REGEXP: Final = 255
-MAX_QUANTIFIERS: Final = 4
-"""Of one pattern. On the sixteen characters of a number four of them try some thousand ways."""
 
 _NUMBER: Final = re.compile(r"\+[0-9]{5,15}")
 _SERVICES: Final = frozenset({"e2u+sip", "sip+e2u"})

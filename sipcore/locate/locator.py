@@ -9,18 +9,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, Protocol
+from typing import Protocol
 
 from sipcore.locate.answers import NOBODY_KNOWS, Answer, AnswerCache, Question
 from sipcore.locate.dead import DeadServers
 from sipcore.locate.destination import Candidate, Destination
+from sipcore.locate.limits import MAX_WAITING
 from sipcore.locate.search import Search, Speaks
 from sipcore.random_source import RandomSource
 
 log = logging.getLogger(__name__)
-
-MAX_WAITING: Final = 1_000
-"""Searches waiting for the DNS at a time; more find nothing. A slow DNS server may be anybody's."""
 
 
 class Seeker(Protocol):

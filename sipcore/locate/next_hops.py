@@ -7,12 +7,12 @@ responses whose connection or socket failed (RFC 3263 §5).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter
 from sipcore.locate.answers import Answer, Question
 from sipcore.locate.destination import Candidate, destination, way_back_of
+from sipcore.locate.limits import MAX_REMEMBERED_FLOWS, MAX_TRIES_BACK, MAX_WAYS_BACK, WAY_BACK_S
 from sipcore.locate.locator import Locator, Seeker
 from sipcore.locate.search import Search
 from sipcore.message import (
@@ -25,19 +25,11 @@ from sipcore.message import (
     parse_uri,
     parse_via,
 )
+from sipcore.message.limits import CACHED_LENGTH
 from sipcore.message.names import canonical
-from sipcore.message.uri import CACHED_LENGTH
 from sipcore.transaction.owners import ClientOwner
 from sipcore.transaction.sender import Sender
 from sipcore.transport.flow import DEFAULT_PORTS, Flow, bracketed, is_address
-
-MAX_REMEMBERED_FLOWS: Final = 20_000
-MAX_WAYS_BACK: Final = 256
-"""Transactions at a time whose responses look for another way."""
-WAY_BACK_S: Final = 32.0
-"""How long the ways of one are remembered."""
-MAX_TRIES_BACK: Final = 3
-"""Other ways a response tries: the Via that names them is whoever's."""
 
 
 class NextHops:

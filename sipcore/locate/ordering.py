@@ -7,10 +7,8 @@ from ipaddress import IPv6Network, ip_address
 from typing import Final
 
 from sipcore.locate.answers import Naptr, Srv
+from sipcore.locate.limits import MAX_HOSTS
 from sipcore.random_source import RandomSource
-
-MAX_HOSTS: Final = 100
-"""Of more SRV records only so many are looked at: drawing costs the square of their number."""
 
 
 def in_order(records: Sequence[Srv], random: RandomSource | None) -> list[Srv]:

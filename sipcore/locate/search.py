@@ -12,14 +12,11 @@ from typing import Final
 
 from sipcore.locate.answers import Answer, Naptr, Question
 from sipcore.locate.destination import SECURE, Candidate, Destination
-from sipcore.locate.ordering import MAX_HOSTS, by_order_and_preference, by_precedence, in_order
+from sipcore.locate.limits import MAX_HOSTS, MAX_SERVERS, MAX_SERVICES
+from sipcore.locate.ordering import by_order_and_preference, by_precedence, in_order
 from sipcore.random_source import RandomSource
 from sipcore.transport.flow import DEFAULT_PORTS, is_address
 
-MAX_SERVERS: Final = 16
-"""Tried for one request: the addresses are whoever's, and each may take half a minute."""
-MAX_SERVICES: Final = 8
-"""NAPTR records followed: each leads to a question, and to any domain."""
 _SERVICES: Final = {
     "SIP+D2U": "UDP",
     "SIP+D2T": "TCP",

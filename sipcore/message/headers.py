@@ -16,7 +16,8 @@ from sipcore.message.grammar import (
     quote,
     unquote,
 )
-from sipcore.message.uri import CACHED_LENGTH, Uri, parse_host_port, parse_uri
+from sipcore.message.limits import CACHED_LENGTH
+from sipcore.message.uri import Uri, parse_host_port, parse_uri
 
 _NOT_IN_PLAIN_TAG: Final = frozenset(';"< \t')
 

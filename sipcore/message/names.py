@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sipcore.message.grammar import BLANKS, is_token
+from sipcore.message.limits import MAX_REMEMBERED
 
 COMPACT: Final = {
     "a": "accept-contact",
@@ -45,10 +46,6 @@ _USUAL: Final = (
     "SIP-ETag SIP-If-Match Subject Subscription-State Supported Timestamp To Unsupported User-Agent Via "
     "Warning WWW-Authenticate "
 )
-
-
-MAX_REMEMBERED: Final = 4096
-"""Spellings of names, usual ones included."""
 
 
 spellings: Final[dict[str, str]] = {}

@@ -8,6 +8,7 @@ from typing import Final
 
 from sipcore.errors import MalformedMessage
 from sipcore.message.grammar import BLANKS, ascii_upper, unescape, uniform_escapes
+from sipcore.message.limits import CACHED_LENGTH
 
 _SECURE: Final = {"TCP": "TLS", "TLS": "TLS", "WS": "WSS", "WSS": "WSS"}
 _MUST_MATCH: Final = ("transport", "user", "ttl", "method", "maddr")
@@ -159,10 +160,6 @@ def _headers(text: str) -> list[tuple[str, str]]:
         name, _, value = piece.partition("=")
         pairs.append((uniform_escapes(name).lower(), uniform_escapes(value)))
     return sorted(pairs)
-
-
-CACHED_LENGTH: Final = 300
-"""Longer values are parsed anew each time, lest a flood of them fill the memory."""
 
 
 def parse_uri(text: str) -> Uri:

@@ -17,20 +17,16 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
+from sipcore.node.limits import (
+    BURST,
+    ERROR_HEAD_BYTES,
+    GATHER_S,
+    MAX_DATAGRAM_BYTES,
+    MAX_REMEMBERED_FLOWS,
+    RECEIVE_BUFFER_BYTES,
+)
 from sipcore.transport.flow import Flow
 
-RECEIVE_BUFFER_BYTES: Final = 4 << 20
-"""Asked of the kernel; the default overflows with some 330 datagrams in one scheduling pause."""
-MAX_DATAGRAM_BYTES: Final = 65_536
-MAX_REMEMBERED_FLOWS: Final = 50_000
-BURST: Final = 64
-"""Most datagrams taken in one turn; then others of the loop have theirs."""
-GATHER_S: Final = 0.004
-"""How long datagrams gather while the server is busy: when they come closer than that."""
-
-
-ERROR_HEAD_BYTES: Final = 1024
-"""Of a datagram that did not arrive the kernel gives back what the ICMP message quotes."""
 _IP_RECVERR: Final = 11
 _IPV6_RECVERR: Final = 25
 _UNREACHABLE: Final = {2: ((3, 12), 4), 3: ((1, 4), -1)}

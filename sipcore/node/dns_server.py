@@ -8,7 +8,7 @@ library, when the first name comes.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 from dns.asyncbackend import get_backend
 from dns.exception import FormError, Timeout
@@ -16,9 +16,7 @@ from dns.message import Message, QueryMessage, from_wire
 from dns.nameserver import Do53Nameserver
 from dns.query import BadResponse
 
-MAX_ANSWER_BYTES: Final = 16_384
-MAX_RECORDS: Final = 256
-"""Of all sections: sixty-four servers with two addresses each are less."""
+from sipcore.node.limits import MAX_ANSWER_BYTES, MAX_RECORDS
 
 
 class Sockets:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from random import SystemRandom
-from typing import Final
 
-POOL_BYTES: Final = 4096
+from sipcore.node.limits import POOL_BYTES
 
 
 class PooledRandom(SystemRandom):

@@ -6,12 +6,11 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from sipcore.eventlog import json_line
+from sipcore.node.limits import COMPACT_BYTES
 from sipcore.node.spool import write_all
-
-COMPACT_BYTES: Final = 4 << 20
 
 
 class Journal:

@@ -16,6 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipcore.locate import Answer, Naptr, Question, Srv
 from sipcore.locate.answers import NOBODY_KNOWS
+from sipcore.node.limits import (
+    ARPA_LABELS,
+    LIFETIME_S,
+    LOOK_AGAIN_S,
+    MOST,
+    MOST_PER_DOMAIN,
+    SERVER_S,
+)
 from sipcore.transport.flow import Address
 
 if TYPE_CHECKING:
@@ -24,19 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("sipcore.node")
 
-LIFETIME_S: Final = 4.0
-"""How long one question may take, all servers and repetitions included."""
-SERVER_S: Final = 1.5
-"""How long one server is waited for before the next, or itself again, is asked."""
-MOST: Final = 200
-"""Questions at a time; each has a socket."""
-MOST_PER_DOMAIN: Final = 16
-ARPA_LABELS: Final = 8
 LOOPBACK: Final = {"A": ["127.0.0.1"], "AAAA": ["::1"]}
 """What localhost is, which no DNS server is asked (RFC 6761 §6.3)."""
 RESOLV_CONF: Final = "/etc/resolv.conf"
-LOOK_AGAIN_S: Final = 30.0
-"""How often `resolv.conf` is looked at for a change."""
 
 
 class Resolver:

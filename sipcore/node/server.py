@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from sipcore.bindings import BindingChange, StoreResult
 from sipcore.calls import journal_row
@@ -22,6 +22,7 @@ from sipcore.eventlog import Counter
 from sipcore.locate import Answer, Question
 from sipcore.node.datagrams import DatagramSocket
 from sipcore.node.journal import Journal
+from sipcore.node.limits import LOOK_AT_CERTIFICATES, MIN_TIMER_S, TICK_S
 from sipcore.node.resolver import Resolver
 from sipcore.node.spool import Spool
 from sipcore.node.streams import StreamSet
@@ -33,14 +34,6 @@ from sipcore.transport.identity import speaks_for
 from sipcore.transport.reach import Reach
 
 log = logging.getLogger("sipcore.node")
-
-MIN_TIMER_S: Final = 0.010
-"""Timers that are due within this time of each other fire together: under load hundreds a second
-would wake the loop one by one, most of them for transactions that need them no more."""
-TICK_S: Final = 1.0
-"""How often expired bindings are swept and counters looked at."""
-LOOK_AT_CERTIFICATES: Final = 5
-"""Every so many ticks: whether a certificate was changed."""
 
 
 class BindingWriter(Protocol):

@@ -15,19 +15,11 @@ import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
 
 from sipcore.eventlog import Record, encode_line
+from sipcore.node.limits import LOOK_AGAIN, MAX_BYTES, MAX_WAITING, SEGMENT_BYTES
 
 log = logging.getLogger("sipcore.node")
-
-SEGMENT_BYTES: Final = 1 << 20
-MAX_BYTES: Final = 1 << 30
-"""Of all spools of a node together: the milestones of 100,000 calls a day for more than a week."""
-LOOK_AGAIN: Final = 100
-"""After so many dropped records it is seen whether there is room again."""
-MAX_WAITING: Final = 100_000
-"""Records kept in memory while the disk is full; what comes later is lost, and said to be."""
 
 
 class Spool:

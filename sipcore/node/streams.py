@@ -20,10 +20,10 @@ from sipcore.message import PING, StreamFramer
 from sipcore.node.tls import Certificates, TlsLayer
 from sipcore.transport.flow import Address, Flow
 from sipcore.transport.identity import sip_identities, speaks_for
+from sipcore.transport.limits import StreamLimits
 from sipcore.transport.networks import SINGLE_SOURCES, network_of
 from sipcore.transport.own_addresses import Listener
 from sipcore.transport.reach import Reach
-from sipcore.transport.stream_limits import StreamLimits
 
 log = logging.getLogger("sipcore.node")
 

@@ -20,14 +20,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from sipcore.node.limits import MAX_HANDSHAKE, MAX_READ
 from sipcore.transport.flow import is_address
 from sipcore.transport.identity import sip_identities
 
 log = logging.getLogger("sipcore.node")
 
-MAX_READ: Final = 65_536
-MAX_HANDSHAKE: Final = 131_072
-"""Bytes of one handshake; a chain of certificates is the most of it."""
 DEFAULT: Final = "default"
 FALLBACK: Final = "fallback"
 

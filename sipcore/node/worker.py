@@ -21,6 +21,7 @@ from sipcore.eventlog import Counter
 from sipcore.locate import Answer, Question
 from sipcore.locate.next_hops import branch_of_datagram
 from sipcore.message import Request, Response, parse_message
+from sipcore.node.limits import MAX_STUN_PER_SOURCE, MAX_STUN_SOURCES, SWEEP_CALLS_S
 from sipcore.random_source import RandomSource
 from sipcore.routing import Target
 from sipcore.transaction import ServerTransaction
@@ -29,10 +30,6 @@ from sipcore.transport.stun import binding_answer, is_stun
 from sipcore.transport.way_back import response_flow, stamp_source
 
 KEEP_ALIVE: Final = b"\r\n\r\n"
-MAX_STUN_PER_SOURCE: Final = 200
-"""Answered in a second: the phones of 5,000 people may share one address."""
-MAX_STUN_SOURCES: Final = 10_000
-SWEEP_CALLS_S: Final = 60.0
 
 
 class Application(Protocol):

@@ -14,19 +14,14 @@ from sipcore.locate import Candidate, Search
 from sipcore.message import Request, Response, is_sips
 from sipcore.proxy.forward import forwarded_request, next_hop_text
 from sipcore.proxy.host import ProxyHost
+from sipcore.proxy.limits import CANCEL_WAIT_S, NO_CLIENT_S, TIMER_C_S
 from sipcore.proxy.purpose import Purpose
 from sipcore.routing.plan import SIPS_NOT_ALLOWED, Target
 from sipcore.transaction import ClientTransaction
 from sipcore.transport.flow import Flow
 
-TIMER_C_S: Final = 185.0
-"""A ringing branch without news is given up after this time (RFC 3261 §16.6 step 11: > 3 min)."""
-NO_CLIENT_S: Final = 64.0
-"""Twice 64*T1: whoever sent a request other than INVITE has long given it up (RFC 4321 §1)."""
 FLOW_FAILED: Final = 430
 """The flow is gone, the phone may be reached by another (RFC 5626 §11.5). No phone is told so."""
-CANCEL_WAIT_S: Final = 32.0
-"""64*T1: how long a cancelled branch may take to send its final response (RFC 3261 §9.1)."""
 
 
 class Forking:

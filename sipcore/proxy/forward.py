@@ -8,11 +8,10 @@ from typing import Final
 from sipcore.errors import MalformedMessage
 from sipcore.message import Message, Request, parse_auth_params, parse_name_addr, parse_uri
 from sipcore.message.grammar import parse_uint, unescape
+from sipcore.proxy.limits import MAX_BREADTH
 from sipcore.transaction.key import MAGIC_COOKIE
 
 DEFAULT_MAX_FORWARDS: Final = 70
-MAX_BREADTH: Final = 60
-"""What a request gets that says nothing, and the most that is taken (RFC 5393 §5.3.3)."""
 
 
 def forwarded_request(

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from sipcore.errors import MalformedMessage
 from sipcore.message import Request, Response
 from sipcore.proxy.best_response import best_response, merge_challenges
-from sipcore.proxy.branch import FLOW_FAILED, TIMER_C_S, Branch, Forking
+from sipcore.proxy.branch import FLOW_FAILED, Branch, Forking
 from sipcore.proxy.forward import read_max_breadth, remove_assertions
 from sipcore.proxy.host import ProxyHost
+from sipcore.proxy.limits import TIMER_C_S
 from sipcore.proxy.purpose import JUST_FORWARD, Purpose
 from sipcore.proxy.rules import loop_hash
 from sipcore.proxy.walk import Walk

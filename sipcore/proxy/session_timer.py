@@ -12,9 +12,8 @@ from typing import Final
 from sipcore.errors import MalformedMessage
 from sipcore.message import Request, Response
 from sipcore.message.grammar import BLANKS, parse_uint
+from sipcore.proxy.limits import LEAST_S
 
-LEAST_S: Final = 90
-"""No interval may be shorter (§4), and no Min-SE lower (§5)."""
 REFRESH_METHODS: Final = frozenset({"INVITE", "UPDATE"})
 
 

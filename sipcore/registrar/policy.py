@@ -33,7 +33,7 @@ class RegistrarPolicy:
     max_expires_s: int = 7200
     """More than this is shortened."""
     max_contacts: int = 10
-    """Live contacts of one address-of-record."""
+    """contacts: live ones of one address-of-record."""
     when_full: WhenFull = WhenFull.REPLACE
     path_without_support: bool = False
     """Accept a Path from a phone that does not list it; else 420 (RFC 3327 §5.3)."""

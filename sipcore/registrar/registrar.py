@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from sipcore.bindings import Binding, BindingChange
 from sipcore.directory import Account, Device
@@ -17,10 +17,14 @@ from sipcore.errors import MalformedMessage
 from sipcore.message import Request, Response, Uri, parse_name_addr
 from sipcore.registrar.answers import answer, refuse
 from sipcore.registrar.draft import Draft, Full, OutOfOrder, Source
-from sipcore.registrar.policy import RegistrarPolicy
-from sipcore.registrar.wanted import (
+from sipcore.registrar.limits import (
     MAX_CALL_ID_LENGTH,
     MAX_CONTACT_LENGTH,
+    MAX_PATH_VALUES,
+    MOST_CONTACTS,
+)
+from sipcore.registrar.policy import RegistrarPolicy
+from sipcore.registrar.wanted import (
     TooBrief,
     Wanted,
     is_first_hop,
@@ -30,10 +34,6 @@ from sipcore.registrar.wanted import (
     read_user_agent,
 )
 from sipcore.transport.flow import Flow
-
-MOST_CONTACTS: Final = 50
-"""Contact values of one REGISTER, removals among them: each is compared with each."""
-MAX_PATH_VALUES: Final = 10
 
 
 class Reply(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Final
 from sipcore.bindings import DEFAULT_Q
 from sipcore.message import NameAddr, Request, Uri
 from sipcore.message.grammar import BLANKS, split_top
+from sipcore.registrar.limits import MAX_INSTANCE_LENGTH, MAX_USER_AGENT_LENGTH
 from sipcore.registrar.policy import RegistrarPolicy
 
 MALFORMED_EXPIRES_S: Final = 3600
@@ -18,7 +19,6 @@ BRIEF_ALLOWED_S: Final = 3600
 
 _MAX_EXPIRES_S: Final = 2**32 - 1
 _OWN_PARAMS: Final = frozenset({"expires", "q", "+sip.instance", "reg-id", "pub-gruu", "temp-gruu"})
-_MAX_INSTANCE_LENGTH: Final = 200
 
 
 @dataclass(slots=True)
@@ -35,11 +35,6 @@ class Wanted:
     reg_id: int
     """0 when there is none, or none that counts."""
     params: str
-
-
-MAX_CONTACT_LENGTH: Final = 2000
-MAX_CALL_ID_LENGTH: Final = 255
-MAX_USER_AGENT_LENGTH: Final = 120
 
 
 class TooBrief(ValueError):
@@ -103,7 +98,7 @@ def read_q(text: str | None) -> int:
 def read_instance(params: Mapping[str, str | None]) -> str:
     """The value of +sip.instance without its quotes; empty when missing or unusable."""
     text = params.get("+sip.instance") or ""
-    usable = len(text) <= _MAX_INSTANCE_LENGTH and '"' not in text and "\\" not in text
+    usable = len(text) <= MAX_INSTANCE_LENGTH and '"' not in text and "\\" not in text
     return text if usable else ""
 
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from sipcore.message import Request
+from sipcore.transaction.limits import GENERATION_S, GENERATION_SIZE
 from sipcore.transaction.server import ServerTransaction
 from sipcore.transaction.states import State
 
 _Key = tuple[str, str, int, str]
-
-GENERATION_S: Final = 32.0
-"""No server transaction of a request other than INVITE lasts longer once it is answered."""
-GENERATION_SIZE: Final = 20_000
 
 
 class MergedRequests:

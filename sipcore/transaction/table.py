@@ -13,6 +13,7 @@ from sipcore.transaction.client import (
     open_client,
 )
 from sipcore.transaction.key import client_key, old_style_key, server_key
+from sipcore.transaction.limits import MAX_SERVER_TRANSACTIONS, RETRY_AFTER_S
 from sipcore.transaction.owners import ClientOwner
 from sipcore.transaction.server import (
     InviteServerTransaction,
@@ -23,9 +24,6 @@ from sipcore.transaction.states import Input
 from sipcore.transaction.timers import Timers
 from sipcore.transport.flow import Flow
 
-MAX_SERVER_TRANSACTIONS: Final = 100_000
-"""More at a time are answered 503 without state."""
-RETRY_AFTER_S: Final = 10
 NO_LIMIT: Final = 1 << 30
 """Bytes: more than any message has."""
 

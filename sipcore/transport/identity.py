@@ -11,9 +11,8 @@ from typing import Any, Final
 
 from sipcore.errors import MalformedMessage
 from sipcore.message import parse_uri
+from sipcore.transport.limits import MAX_IDENTITIES
 
-MAX_IDENTITIES: Final = 100
-"""Of one certificate; a public authority names at most so many."""
 _LABEL: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 

@@ -9,16 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
 
 from sipcore.transport.flow import Flow
-
-MOST_AT_ONCE: Final = 1_000
-"""Sent at one look; what is left is due at the next."""
-MAX_FLOWS: Final = 50_000
-"""Kept open; of more, the later ones must see to it themselves."""
-MAX_LINES: Final = 16
-"""Accounts remembered of one flow: those of a phone with several, the last ones."""
+from sipcore.transport.limits import MAX_FLOWS, MAX_LINES, MOST_AT_ONCE
 
 
 class KeepAlives:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final, NamedTuple
 
+from sipcore.transport.limits import CACHED_ADDRESSES
+
 
 class Networks(NamedTuple):
     """How many leading bits of an address name its network."""
@@ -20,7 +22,6 @@ class Networks(NamedTuple):
 NETWORKS: Final = Networks()
 SINGLE_SOURCES: Final = Networks(ipv4_prefix=32)
 """What one host may have: an IPv4 address, an IPv6 /64."""
-CACHED_ADDRESSES: Final = 8_192
 
 
 @lru_cache(maxsize=CACHED_ADDRESSES)

@@ -11,13 +11,10 @@ from ipaddress import ip_address
 from typing import Final
 
 from sipcore.transport.flow import Address
+from sipcore.transport.limits import MAX_REQUEST_BYTES, MOST_UNKNOWN
 
 MAGIC_COOKIE: Final = b"\x21\x12\xa4\x42"
 HEADER_BYTES: Final = 20
-MAX_REQUEST_BYTES: Final = 548
-"""RFC 5389 §7.1: what a request may be where nobody knows the MTU."""
-MOST_UNKNOWN: Final = 4
-"""Attributes named in a refusal: a question is not to be answered with many times its size."""
 
 _REQUEST: Final = b"\x00\x01"
 _SUCCESS: Final = b"\x01\x01"

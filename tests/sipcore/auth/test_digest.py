@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sipcore.auth import Authenticator, Nonces, NonceState, Verdict, VerdictKind
 from sipcore.auth import digest as digest_module
-from sipcore.auth.digest import MAX_DEVICES
+from sipcore.auth.limits import MAX_DEVICES
 from sipcore.directory import Account, Device
 from sipcore.message import Request, parse_auth_params
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipcore.bindings import Binding, contact_key, find_contact, outbound_key
-from sipcore.bindings.contact import MAX_KEY_LENGTH
+from sipcore.bindings.limits import MAX_KEY_LENGTH
 from sipcore.message import parse_uri
 from tests.sipcore.bindings.examples import a_binding
 

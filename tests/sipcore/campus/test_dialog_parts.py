@@ -6,12 +6,8 @@ from typing import Final
 
 import pytest
 
-from sipcore.campus.dialog_parts import (
-    MAX_KEPT,
-    flow_behind_contact,
-    is_too_much_to_keep,
-    routes_above_ours,
-)
+from sipcore.campus.dialog_parts import flow_behind_contact, is_too_much_to_keep, routes_above_ours
+from sipcore.campus.limits import MAX_KEPT
 from sipcore.transport.flow import Flow
 from tests.sipcore.examples import a_request, a_response, in_words
 

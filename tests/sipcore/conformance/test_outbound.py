@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sipcore.bindings import FlowTokens
-from sipcore.campus.registrations import RETRY_S
+from sipcore.campus.limits import RETRY_S
 from sipcore.directory import AccountState
 from sipcore.message import Request, Response
 from sipcore.registrar import RegistrarPolicy

@@ -10,7 +10,7 @@ import pytest
 
 import sipcore
 from sipcore.eventlog import Counter, Counts, Kind, encode_line
-from sipcore.eventlog.counters import INTERVAL_S
+from sipcore.eventlog.limits import INTERVAL_S
 
 AT = 1_700_000_000.0
 MALFORMED, STRAY = Counter.MALFORMED, Counter.STRAY_RESPONSE

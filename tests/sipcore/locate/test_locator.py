@@ -17,8 +17,13 @@ from sipcore.locate import (
     Question,
     Srv,
 )
-from sipcore.locate.answers import MAX_NEGATIVE_TTL_S, MAX_TTL_S
-from sipcore.locate.dead import MAX_RETRY_AFTER_S, PROBE_AFTER_S, SILENT_S
+from sipcore.locate.limits import (
+    MAX_NEGATIVE_TTL_S,
+    MAX_RETRY_AFTER_S,
+    MAX_TTL_S,
+    PROBE_AFTER_S,
+    SILENT_S,
+)
 
 NAME: Question = ("far.example", "A")
 FOUND = Answer(300.0, addresses=["192.0.2.1"])

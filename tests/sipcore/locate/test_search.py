@@ -8,8 +8,9 @@ from random import Random
 import pytest
 
 from sipcore.locate import Answer, Candidate, Naptr, Question, Search, Srv, destination
-from sipcore.locate.ordering import MAX_HOSTS, in_order
-from sipcore.locate.search import MAX_SERVERS, MAX_SERVICES, Speaks
+from sipcore.locate.limits import MAX_HOSTS, MAX_SERVERS, MAX_SERVICES
+from sipcore.locate.ordering import in_order
+from sipcore.locate.search import Speaks
 from sipcore.message import parse_uri
 
 IPV4: Speaks = frozenset({("UDP", False), ("TCP", False)})

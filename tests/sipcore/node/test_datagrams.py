@@ -10,7 +10,8 @@ from typing import Final
 
 import pytest
 
-from sipcore.node.datagrams import BURST, DatagramSocket, _says_unreachable
+from sipcore.node.datagrams import DatagramSocket, _says_unreachable
+from sipcore.node.limits import BURST
 from sipcore.transport.flow import Flow
 from tests.support.ports import free_port
 

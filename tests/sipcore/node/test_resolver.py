@@ -15,7 +15,8 @@ import pytest
 import uvloop
 
 from sipcore.locate import Answer, Naptr, Question, Srv
-from sipcore.node.resolver import MOST_PER_DOMAIN, Resolver
+from sipcore.node.limits import MOST_PER_DOMAIN
+from sipcore.node.resolver import Resolver
 from sipcore.transport.flow import Address
 from tests.support.nsd import Nsd
 

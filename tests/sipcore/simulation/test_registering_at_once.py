@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from sipcore.campus.registrations import MAX_WAITING_PER_LINE
+from sipcore.campus.limits import MAX_WAITING_PER_LINE
 from sipcore.registrar import RegistrarPolicy
 from tests.sipcore.conformance.test_registrar import Registering
 from tests.sipcore.registrar.test_two_nodes import CAP, Model

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from sipcore.bindings import BindingChange
-from sipcore.calls.call import MOST_ANSWERS
-from sipcore.calls.table import AFTER_S
+from sipcore.calls.limits import AFTER_S, MOST_ANSWERS
 from sipcore.campus import registrations
-from sipcore.campus.rights import ACCOUNTS_AT_ONCE, RightsSweep
+from sipcore.campus.limits import ACCOUNTS_AT_ONCE
+from sipcore.campus.rights import RightsSweep
 from sipcore.directory import AccountState
 from sipcore.eventlog import Kind
 from sipcore.message import Request, parse_auth_params, parse_message

@@ -8,7 +8,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from sipcore.node.tls import NoCertificate, TlsLayer, load
-from sipcore.transport.identity import MAX_IDENTITIES, is_dns_name, sip_identities, speaks_for
+from sipcore.transport.identity import is_dns_name, sip_identities, speaks_for
+from sipcore.transport.limits import MAX_IDENTITIES
 from tests.support.certificates import CLIENT_ONLY, Pair, self_signed, signed
 
 

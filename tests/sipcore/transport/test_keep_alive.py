@@ -8,7 +8,8 @@ from typing import Final
 import pytest
 
 from sipcore.transport.flow import Flow
-from sipcore.transport.keep_alive import MAX_FLOWS, MAX_LINES, MOST_AT_ONCE, KeepAlives
+from sipcore.transport.keep_alive import KeepAlives
+from sipcore.transport.limits import MAX_FLOWS, MAX_LINES, MOST_AT_ONCE
 
 EVERY_S: Final = 25.0
 

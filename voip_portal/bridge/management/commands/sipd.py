@@ -18,7 +18,9 @@ from sipcore.errors import MalformedMessage
 from sipcore.message.uri import parse_host_port, parse_uri
 from sipcore.transport.flow import is_address
 from sipcore.transport.reach import Reach
+from voip_portal.bridge import limits
 from voip_portal.bridge.compiled import FOLDER, is_current
+from voip_portal.bridge.sipd import stream_limits
 from voip_portal.nodes.campus_authority import ensure
 from voip_portal.nodes.models import Deployment
 from voip_portal.numbers.models import Domain
@@ -30,14 +32,18 @@ class Command(BaseCommand):
     """Run one SIP node until it is told to stop."""
 
     help = "Run a SIP node: registrar and proxy on the portal's database."
-    requires_migrations_checks = True
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--node", default=os.environ.get("VOIP_NODE", "node1"))
         parser.add_argument("--port", type=int, default=settings.VOIP_SIP_PORT)
         parser.add_argument("--host", action="append", help="address to listen on (repeatable)")
+        parser.add_argument("--limits", action="store_true", help="print all limits, start nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["limits"]:
+            self.stdout.write(limits.table(limits.all_limits(limits_set())))
+            return
+        self.check_migrations()
         self.check(tags=[Tags.database], databases=["default"], fail_level=WARNING)
         hosts = options["host"] or listen_hosts()
         config = daemon_config(options["node"], hosts, options["port"], settings.VOIP_TLS_PORT)
@@ -111,6 +117,16 @@ def daemon_config(node: str, hosts: list[str], port: int, tls_port: int) -> dict
         "spool_bytes": settings.VOIP_SPOOL_MB << 20,
         "database": driver_settings(databases["default"]),
         "bindings_database": driver_settings(databases.get("bindings", databases["default"])),
+    }
+
+
+def limits_set() -> dict[str, tuple[float, str]]:
+    """The limits in force that an operator sets: number and setting, by the key of the limit."""
+    return {
+        "transport.StreamLimits.connections": (stream_limits().connections, "ulimit -n"),
+        "apps.WorkerConfig.probe_s": (settings.VOIP_PROBE_S, "VOIP_PROBE_S"),
+        "apps.WorkerConfig.max_call_s": (settings.VOIP_MAX_CALL_S, "VOIP_MAX_CALL_S"),
+        "node.MAX_BYTES": (settings.VOIP_SPOOL_MB << 20, "VOIP_SPOOL_MB"),
     }
 
 

@@ -1,0 +1,18 @@
+"""What bounds a call and the table of calls."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MOST_ANSWERS: Final = 20
+"""phones: by which one call may be answered; each makes a dialog, which is kept, probed and hung up."""
+MAX_PARTY: Final = 256
+"""characters: of a party's URI that is remembered of a call that is over."""
+REFRESH_GRACE_S: Final = 32.0
+"""64*T1: how long the answer to a refresh that was sent in time may take."""
+AFTER_S: Final = 180.0
+"""How long requests may still come in a call that is over: its other BYE, news of a transfer."""
+MAX_OVER: Final = 10_000
+"""calls: remembered for that, the last ones."""
+MAX_CALL_TOKEN_LENGTH: Final = 900
+"""Two flows over IPv6 to ends with the longest of names; a longer call token is not decoded."""

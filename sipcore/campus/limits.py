@@ -1,0 +1,28 @@
+"""What bounds the campus service: what one account, connection or party may cost."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_KEPT: Final = 4_096
+"""characters: that a party may have us keep of a call, and write with each change of it."""
+MISSES: Final = 2
+"""probes: so many in a row without an answer, and an end of a call is gone."""
+REFUSAL_RECORD_INTERVAL_S: Final = 2.0
+"""At most one `auth.refused` record per source and username in this time; the rest is counted."""
+
+ACCOUNTS_AT_ONCE: Final = 200
+"""accounts: looked at in one step; some milliseconds where all of them lose their registrations."""
+STEP_S: Final = 0.001
+"""From one step to the next. What is due at once would still be done in the same turn."""
+
+MAX_WAITING_PER_LINE: Final = 32
+"""requests: REGISTERs of one account that may wait for its store; more are answered 503."""
+MAX_CONNECTIONS: Final = 50_000
+"""connections: remembered with whom they lead to."""
+MAX_LINES_PER_CONNECTION: Final = 16
+"""accounts: remembered of one connection; those of a phone with several, or of a gateway."""
+MAX_ATTEMPTS: Final = 8
+"""attempts: how often one REGISTER is computed again after losing to another node."""
+RETRY_S: Final = 5.0
+"""After this time what the service wants removed is tried again, where the store has failed."""

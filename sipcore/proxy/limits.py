@@ -1,0 +1,16 @@
+"""What bounds a proxied request."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_BREADTH: Final = 60
+"""branches: Max-Breadth of a request that says none, and the most that is taken (RFC 5393 §5.3.3)."""
+TIMER_C_S: Final = 185.0
+"""A ringing branch without news is given up after this time (RFC 3261 §16.6 step 11: > 3 min)."""
+NO_CLIENT_S: Final = 64.0
+"""Twice 64*T1: whoever sent a request other than INVITE has long given it up (RFC 4321 §1)."""
+CANCEL_WAIT_S: Final = 32.0
+"""64*T1: how long a cancelled branch may take to send its final response (RFC 3261 §9.1)."""
+LEAST_S: Final = 90
+"""No session interval may be shorter (RFC 4028 §4), and no Min-SE lower (§5)."""
