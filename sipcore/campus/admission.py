@@ -279,6 +279,7 @@ class Admission:
         if caller is None:
             return  # challenged or refused
         incoming.caller = caller
+        incoming.tx.is_known = caller.is_known
         suffix = shared.host.config.enum_suffix
         query = shared.query(request, request.uri, request.uri_text, caller, suffix)
         decision = shared.decide(query)

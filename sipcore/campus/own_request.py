@@ -22,6 +22,7 @@ class OwnTransaction(ServerTransaction):
     ) -> None:
         super().__init__(home, "own", request, flow, State.PROCEEDING)
         self.owner = None
+        self.is_known = True
         self._waits = waits
 
     def respond_once(self, response: Response, now: float) -> None:
@@ -32,4 +33,5 @@ class OwnTransaction(ServerTransaction):
         self.last_status = response.status
         if response.status >= 200:
             self.owner = None
+        self.is_known = True
         self._waits.respond(response, now)

@@ -112,6 +112,7 @@ class Registrations:
             # Third-party registration: only the owner of an address-of-record may bind it.
             tx.respond(request.respond(403, "To Not Yours", to_tag=host.new_tag()), now)
             return
+        tx.is_known = True
         self._merged.accept(tx, request, now)
         info = verdict.authentication_info()
         if flow.connection:

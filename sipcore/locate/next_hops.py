@@ -30,6 +30,7 @@ from sipcore.message.names import canonical
 from sipcore.transaction.owners import ClientOwner
 from sipcore.transaction.sender import Sender
 from sipcore.transport.flow import DEFAULT_PORTS, Flow, bracketed, is_address
+from sipcore.transport.networks import network_of
 
 
 class NextHops:
@@ -159,7 +160,8 @@ class NextHops:
             via, method = response.via, response.cseq_method
         except MalformedMessage:
             return
-        self._other_way(via, method, data, now)
+        tx = self._sender.transactions.find_server(via, method)
+        self._other_way(via, method, data, tx is not None and tx.is_known, now)
 
     def response_unreachable(self, start: bytes, now: float) -> None:
         """The same of a datagram, of which the network gave back the beginning."""
@@ -171,9 +173,17 @@ class NextHops:
             return
         tx = self._sender.transactions.find_server(via, method)
         if tx is not None:
-            self._other_way(via, method, tx.wire, now)
+            self._other_way(via, method, tx.wire, tx.is_known, now)
 
-    def _other_way(self, via: Via, method: str, data: bytes, now: float) -> None:
+    def _other_way(self, via: Via, method: str, data: bytes, is_known: bool, now: float) -> None:
+        """Try where its Via says the sender is (RFC 3261 §18.2.2, RFC 3263 §5).
+
+        No name that a stranger wrote is looked up, and no address outside the stranger's own network
+        is sent to: else one small request with a victim in sent-by would lead our answers there.
+        """
+        may_leave = is_known or _names_its_own_network(via)
+        if via.transport == "UDP" and not may_leave:
+            return
         ways = self._ways_back
         while ways and next(iter(ways.values())).until <= now:
             del ways[next(iter(ways))]
@@ -182,7 +192,9 @@ class NextHops:
         if way is None:
             if len(ways) >= MAX_WAYS_BACK:
                 return
-            way = ways[key] = _WayBack(self, self._sender, via, method, now + WAY_BACK_S)
+            way = ways[key] = _WayBack(
+                self, self._sender, via, method, may_leave, now + WAY_BACK_S
+            )
         way.go_on(data, now)
 
 
@@ -324,7 +336,13 @@ class _WayBack:
     )
 
     def __init__(
-        self, hops: NextHops, sender: Sender, via: Via, method: str, until: float
+        self,
+        hops: NextHops,
+        sender: Sender,
+        via: Via,
+        method: str,
+        may_leave: bool,
+        until: float,
     ) -> None:
         self.until = until
         self._hops = hops
@@ -335,7 +353,7 @@ class _WayBack:
         self._tries = 0
         self._waiting = False
         wanted = way_back_of(via)
-        self._search = hops.locator.start(wanted)
+        self._search = hops.locator.start(wanted if may_leave else None)
         source = via.received or wanted.host
         port = wanted.port or DEFAULT_PORTS.get(via.transport, 5060)
         first = Candidate(via.transport, source, port, wanted.domain)
@@ -368,6 +386,12 @@ class _WayBack:
             tx.flow = flow
         if self._data:
             self._sender.send(flow, self._data)
+
+
+def _names_its_own_network(via: Via) -> bool:
+    """Whether sent-by is an address in the network that the request came from."""
+    host = via.host.strip("[]")
+    return is_address(host) and network_of(host) == network_of(via.received or host)
 
 
 def retry_after_s(response: Response) -> float:

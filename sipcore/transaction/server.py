@@ -30,10 +30,12 @@ class ServerTransaction(Transaction):
     request again, and gets the response again.
     """
 
-    __slots__ = ("owner",)
+    __slots__ = ("is_known", "owner")
 
     owner: ServerOwner | None
     """Who deals with it until it is answered; set by each kind."""
+    is_known: bool
+    """Whether its sender is one of us or a trusted peer: then names in its Via are looked up."""
 
     def let_go(self) -> None:
         self.owner = None
@@ -169,6 +171,7 @@ class InviteServerTransaction(ServerTransaction):
     ) -> None:
         super().__init__(home, key, request, flow, PROCEEDING)
         self.owner = None
+        self.is_known = False
         self.to_tag = ""
         """Of the failure response; kept only where an ACK is matched by it (§17.2.3)."""
         self.resend_at = now + self.waits.invite_trying
@@ -229,6 +232,7 @@ class NonInviteServerTransaction(ServerTransaction):
     ) -> None:
         super().__init__(home, key, request, flow, TRYING)
         self.owner = None
+        self.is_known = False
         self.resend_at = now + self.waits.other_trying
         self.end_at = now + self.waits.abandon
         self.reschedule()

@@ -58,7 +58,8 @@ class Server(Phone):
 
 def far_world(size: Size, *, transports: tuple[str, ...] = ("UDP",)) -> World:
     """A world in which `far.example` has three servers, tried in their order."""
-    world = World(1, size, ["anna", "bob"], transports=transports)
+    peers = frozenset(["far.example"])
+    world = World(1, size, ["anna", "bob"], transports=transports, trusted_peers=peers)
     world.zone["_sip._udp.far.example", "SRV"] = Answer(
         300.0, srv=[Srv(i, 0, 5060, f"s{i}.far.example") for i in (1, 2, 3)]
     )
@@ -880,11 +881,17 @@ def test_a_large_request_to_a_phone_behind_nat_stays_on_its_flow(size: Size) -> 
 
 
 # --- responses ----------------------------------------------------------------------------------------
-def by_stream(world: World, sent_by: str, port: int = 40_000) -> str:
-    """A stranger's MESSAGE to Bob on a connection that is gone when the answer comes."""
+def trust(world: World, flow: Flow) -> None:
+    """Who sends by this flow has proved to be a trusted peer."""
+    for worker in world.workers:
+        worker.peer_known(flow, ("far.example",))
+
+
+def by_stream(world: World, sent_by: str, port: int = 40_000, *, is_known: bool = True) -> str:
+    """A peer's or stranger's INVITE to Bob on a connection that is gone when he declines."""
     source = ("10.3.0.9", port)
     request = Request.build(
-        "MESSAGE",
+        "INVITE",
         f"sip:bob@{DOMAIN}",
         [
             ("Via", f"SIP/2.0/TCP {sent_by};branch=z9hG4bKstream{port}"),
@@ -892,57 +899,78 @@ def by_stream(world: World, sent_by: str, port: int = 40_000) -> str:
             ("From", "<sip:zoe@far.example>;tag=z"),
             ("To", f"<sip:bob@{DOMAIN}>"),
             ("Call-ID", "by-stream"),
-            ("CSeq", "1 MESSAGE"),
+            ("CSeq", "1 INVITE"),
+            ("Contact", "<sip:zoe@10.3.0.9>"),
         ],
     )
     node = world.nodes[0]
-    node._give(0, request.to_bytes(), Flow("TCP", node.address, source, 5), world.network.now)
+    flow = Flow("TCP", node.address, source, 5)
+    if is_known:
+        trust(world, flow)
+    node._give(0, request.to_bytes(), flow, world.network.now)
     return request.branch
 
 
 @pytest.mark.rfc("LOC-10", "TRP-06")
 @pytest.mark.parametrize(
-    ("sent_by", "takers", "questions"),
+    ("sent_by", "is_known", "takers", "questions"),
     [
-        ("10.3.0.9:5070", [("10.3.0.9", 5070)], 0),
-        ("10.3.0.9", [("10.3.0.9", 5060)], 0),
+        ("10.3.0.9:5070", True, [("10.3.0.9", 5070)], 0),
+        ("10.3.0.9", True, [("10.3.0.9", 5060)], 0),
         # sent-by a name without a port: first where it came from, then by SRV, one after another
-        ("back.example", [("10.3.0.9", 5060)], 0),
-        ("back.example", [ONE], 2),
-        ("back.example", [TWO], 3),
+        ("back.example", True, [("10.3.0.9", 5060)], 0),
+        ("back.example", True, [ONE], 2),
+        ("back.example", True, [TWO], 3),
         # with a port: the addresses of the name
-        ("s1.far.example:5061", [("192.0.2.1", 5061)], 1),
-        ("x.invalid", [], 0),
-        ("nowhere.example", [], 2),
+        ("s1.far.example:5061", True, [("192.0.2.1", 5061)], 1),
+        ("x.invalid", True, [], 0),
+        ("nowhere.example", True, [], 2),
+        # of a stranger: where it came from, or its own network; no name is looked up
+        ("10.3.0.9:5070", False, [("10.3.0.9", 5070)], 0),
+        ("10.3.0.77", False, [("10.3.0.77", 5060)], 0),
+        ("back.example", False, [("10.3.0.9", 5060)], 0),
     ],
 )
 def test_a_response_whose_connection_is_gone_finds_its_way(
-    size: Size, sent_by: str, takers: list[Address], questions: int
+    size: Size, sent_by: str, is_known: bool, takers: list[Address], questions: int
 ) -> None:
     world = far_world(size, transports=("UDP", "TCP"))
-    registered(world, "bob", "10.1.0.2")
+    registered(world, "bob", "10.1.0.2").on_invite = refuse_with(486, 1.0)
     world.zone["_sip._tcp.back.example", "SRV"] = Answer(
         300.0, srv=[Srv(1, 0, 5060, "s1.far.example"), Srv(2, 0, 5060, "s2.far.example")]
     )
     got: list[tuple[Address, bytes]] = []
     for taker in takers:
         world.streams[taker] = lambda data, source, now, t=taker: got.append((t, data))  # type: ignore[misc]
-    branch = by_stream(world, sent_by)
+    branch = by_stream(world, sent_by, is_known=is_known)
     world.run(3)
-    assert [address for address, _ in got] == takers
-    for _, data in got:
+    finals = [(address, data) for address, data in got if data.startswith(b"SIP/2.0 486")]
+    assert [address for address, _ in finals] == takers
+    for _, data in finals:
         response = parse_message(data)
         assert isinstance(response, Response)
-        assert (response.status, response.branch) == (200, branch)
+        assert (response.status, response.branch) == (486, branch)
     assert len(world.asked) == questions
     world.run(400)
     world.check_nothing_left()
 
 
+@pytest.mark.parametrize("sent_by", ["192.0.2.1", "back.example", "s1.far.example:5061"])
+def test_what_a_stranger_wrote_leads_no_response_to_others(size: Size, sent_by: str) -> None:
+    world = far_world(size, transports=("UDP", "TCP"))
+    registered(world, "bob", "10.1.0.2").on_invite = refuse_with(486, 1.0)
+    got: list[bytes] = []
+    for taker in (ONE, ("192.0.2.1", 5061)):
+        world.streams[taker] = lambda data, source, now: got.append(data)
+    by_stream(world, sent_by, is_known=False)
+    world.run(5)
+    assert (got, world.asked) == ([], [])
+
+
 @pytest.mark.rfc("LOC-10")
 def test_other_ways_of_responses_are_bounded(size: Size) -> None:
     world = far_world(size, transports=("UDP", "TCP"))
-    registered(world, "bob", "10.1.0.2")
+    registered(world, "bob", "10.1.0.2").on_invite = refuse_with(486, 1.0)
     world.zone["_sip._tcp.back.example", "SRV"] = Answer(
         300.0, srv=[Srv(i, 0, 6000 + i, "s1.far.example") for i in range(50)]
     )
@@ -960,11 +988,15 @@ def test_other_ways_of_responses_are_bounded(size: Size) -> None:
         node._send = counted  # type: ignore[method-assign]
     by_stream(world, "back.example")
     world.run(5)
-    assert tried == [("10.3.0.9", 5060), ("192.0.2.1", 6000), ("192.0.2.1", 6001)]
+    ways = [("10.3.0.9", 5060), ("192.0.2.1", 6000), ("192.0.2.1", 6001)]
+    assert list(dict.fromkeys(tried)) == ways  # of the 180, and of the 486 that found them taken
 
 
 @pytest.mark.rfc("LOC-10", "TRP-12")
-def test_an_icmp_error_of_a_response_leads_to_what_sent_by_names(size: Size) -> None:
+@pytest.mark.parametrize("is_known", [True, False], ids=["peer", "stranger"])
+def test_an_icmp_error_of_a_response_leads_to_what_sent_by_names(
+    size: Size, is_known: bool
+) -> None:
     world = far_world(size)
     registered(world, "bob", "10.1.0.2").on_invite = refuse_with(486, 1.0)
     world.zone["_sip._udp.back.example", "SRV"] = Answer(
@@ -992,12 +1024,14 @@ def test_an_icmp_error_of_a_response_leads_to_what_sent_by_names(size: Size) -> 
             ("Contact", "<sip:zoe@10.3.0.9>"),
         ],
     )
+    if is_known:
+        trust(world, Flow("UDP", world.nodes[0].address, source))
     world.network.send(invite.to_bytes(), source, world.nodes[0].address)
     world.run(0.5)
     world.unreachable.add(source)  # it fails before the answer
     world.run(5)
-    assert {response.status for response in backup} == {486}
-    assert len(backup) > 1  # retransmissions go the new way at once
+    assert {response.status for response in backup} == ({486} if is_known else set())
+    assert (len(backup) > 1) is is_known  # retransmissions go the new way at once
     world.run(400)
     world.check_calls()
     world.check_nothing_left()
