@@ -29,7 +29,14 @@ from sipcore.message.names import canonical
 from sipcore.message.uri import CACHED_LENGTH
 from sipcore.transaction.owners import ClientOwner
 from sipcore.transaction.sender import Sender
-from sipcore.transport.flow import DEFAULT_PORTS, Flow, bracketed, is_address
+from sipcore.transport.flow import (
+    DEFAULT_PORTS,
+    Address,
+    Flow,
+    bracketed,
+    is_address,
+    is_datagram_to,
+)
 
 MAX_REMEMBERED_FLOWS: Final = 20_000
 MAX_WAYS_BACK: Final = 256
@@ -169,8 +176,8 @@ class NextHops:
             return
         self._other_way(via, method, data, now)
 
-    def response_unreachable(self, start: bytes, now: float) -> None:
-        """The same of a datagram, of which the network gave back the beginning."""
+    def response_unreachable(self, start: bytes, destination: Address, now: float) -> None:
+        """The same of a datagram to `destination`, of which the network gave back the beginning."""
         rows = dict(reversed(rows_of(start)))  # the topmost Via counts
         method = rows.get("cseq", "").rpartition(" ")[2]
         try:
@@ -178,7 +185,7 @@ class NextHops:
         except MalformedMessage:
             return
         tx = self._sender.transactions.find_server(via, method)
-        if tx is not None:
+        if tx is not None and is_datagram_to(tx.flow, destination):
             self._other_way(via, method, tx.wire, now)
 
     def _other_way(self, via: Via, method: str, data: bytes, now: float) -> None:
