@@ -18,6 +18,7 @@ from sipcore.proxy.purpose import Purpose
 from sipcore.routing.plan import SIPS_NOT_ALLOWED, Target
 from sipcore.transaction import ClientTransaction
 from sipcore.transport.flow import Flow
+from sipcore.transport.way_back import via_value
 
 TIMER_C_S: Final = 185.0
 """A ringing branch without news is given up after this time (RFC 3261 §16.6 step 11: > 3 min)."""
@@ -42,6 +43,7 @@ class Forking:
         "own_realm",
         "purpose",
         "request",
+        "stamped_via",
     )
 
     def __init__(
@@ -58,6 +60,8 @@ class Forking:
         """As it was received."""
         self.incoming = incoming
         """Where its responses go."""
+        self.stamped_via = via_value(request) if request.unstamped_via else ""
+        """The Via that its responses have to have in place of the one that was sent on."""
         self.purpose = purpose
         self.own_realm = own_realm
         """Credentials for it are meant for us, and go no further."""
@@ -245,6 +249,8 @@ class Branch:
             if status >= 200 and self.final is None and not fork.done:
                 self.fail(502, now)
             return
+        if fork.stamped_via:
+            response.replace_top("Via", fork.stamped_via)
         if status == 503 and self.final is None and not fork.done and self._try_next(response, now):
             return
         fork.branch_answered(self, response, now)
