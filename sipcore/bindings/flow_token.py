@@ -1,31 +1,26 @@
 """Flow tokens: the flow of a phone as the user part of a Path or Record-Route URI (RFC 5626 §5.2).
 
-Whoever gets it back needs no memory of the phone. The MAC keeps anybody from making one up: a token
-leads to a flow that somebody opened to us, and to nothing else.
+Whoever gets it back needs no memory of the phone. The seal keeps anybody from making one up, and from
+reading where the phone is: a token leads to a flow that somebody opened to us, and to nothing else.
 
-Layout before base64url: version, node, worker's incarnation (4), flow, domain, MAC (10). The domain
-is the one whose registrar the flow was used for: what comes from the phone goes there alone.
+Sealed (`transport/sealed.py`) are: node, worker's incarnation (4), flow, domain. The domain is the one whose registrar the flow was used for: what comes from the phone goes there alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
-from hmac import compare_digest
 from typing import Final
 
 from sipcore.bindings.limits import MAX_FLOW_TOKEN_LENGTH
-from sipcore.eventlog.context import base64url, sealed_parts
 from sipcore.transport.flow import Flow
 from sipcore.transport.packed import pack_flow, unpack_flow
+from sipcore.transport.sealed import Seal
 
-VERSION: Final = 1
-MAC_BYTES: Final = 10
-_HEAD_BYTES: Final = 6
+_HEAD_BYTES: Final = 5
 
 
 class FlowToken:
-    """What a token says, once its MAC was found right."""
+    """What a token says, once it was opened."""
 
     __slots__ = ("domain", "flow", "incarnation", "node_number")
 
@@ -42,35 +37,24 @@ class FlowTokens:
     """Makes and checks tokens with the cluster key; the previous key is accepted too."""
 
     def __init__(self, keys: Sequence[bytes], node_number: int, incarnation: int) -> None:
-        self._keys = [blake2b(k, digest_size=32, person=b"flow token").digest() for k in keys]
-        self._head = bytes((VERSION, node_number)) + (incarnation & 0xFFFFFFFF).to_bytes(4, "big")
+        self._seal = Seal(keys, b"flow token")
+        self._head = bytes((node_number,)) + (incarnation & 0xFFFFFFFF).to_bytes(4, "big")
 
     def make(self, flow: Flow, domain: str) -> str:
         """The token as text that is fit for the user part of a URI."""
-        payload = self._head + pack_flow(flow) + domain.encode()
-        return base64url(payload + _mac(self._keys[0], payload)).rstrip("=")
+        return self._seal.close(self._head + pack_flow(flow) + domain.encode())
 
     def check(self, text: str) -> FlowToken | None:
         """What the token says, or None when it is not one of ours."""
         if not text or len(text) > MAX_FLOW_TOKEN_LENGTH:
             return None
-        parts = sealed_parts(text, MAC_BYTES)
-        if parts is None:
+        payload = self._seal.open(text)
+        if payload is None:
             return None
-        payload, mac = parts
-        if not payload or payload[0] != VERSION:
-            return None
-        for key in self._keys:
-            if compare_digest(_mac(key, payload), mac):
-                flow, offset = unpack_flow(payload, _HEAD_BYTES)
-                incarnation = int.from_bytes(payload[2:_HEAD_BYTES], "big")
-                return FlowToken(payload[1], incarnation, flow, payload[offset:].decode())
-        return None
+        flow, offset = unpack_flow(payload, _HEAD_BYTES)
+        incarnation = int.from_bytes(payload[1:_HEAD_BYTES], "big")
+        return FlowToken(payload[0], incarnation, flow, payload[offset:].decode())
 
     def is_of_this_life(self, token: FlowToken) -> bool:
         """Whether the worker that made the token still runs."""
-        return token.incarnation == int.from_bytes(self._head[2:], "big")
-
-
-def _mac(key: bytes, payload: bytes) -> bytes:
-    return blake2b(payload, key=key, digest_size=MAC_BYTES).digest()
+        return token.incarnation == int.from_bytes(self._head[1:], "big")

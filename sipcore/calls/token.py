@@ -1,11 +1,11 @@
-"""The call token in our Record-Route URI: context, direction and rights of a call, signed.
+"""The call token in our Record-Route URI: context, direction and rights of a call, sealed.
 
-Any worker of any node can route, account and end a call from the token and the message alone. The
-MAC covers the Call-ID, so a token opens nothing in another call; a To tag or a Route without a
-valid token opens nothing at all.
+Any worker of any node can route, account and end a call from the token and the message alone. It is
+sealed together with the Call-ID, so it opens nothing in another call; a To tag or a Route without a
+valid token opens nothing at all. Both sides get it, and neither can read where the other is.
 
-Layout before base64url: version, flags, context (12), hash of the caller's tag (4), home worker
-(node number, slot), [caller flow], [callee flow], MAC (10). A flow is present where that party
+Sealed (`transport/sealed.py`) are: flags, context (12), hash of the caller's tag (4), home worker
+(node number, slot), [caller flow], [callee flow], [caller's line (4)]. A flow is present where that party
 cannot be reached at its Contact as written (NAT, or a stream it opened), and for both parties of a
 pinned call: a stranger holds its token, who must not send to anywhere through us. A flow to a TLS
 server says its domain too: when the connection must be opened again, it is checked again.
@@ -14,24 +14,15 @@ server says its domain too: when the connection must be opened again, it is chec
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
-from hmac import compare_digest
 from typing import Final
 from zlib import crc32
 
 from sipcore.calls.limits import MAX_CALL_TOKEN_LENGTH
-from sipcore.eventlog.context import (
-    CONTEXT_BYTES,
-    base64url,
-    context_from_bytes,
-    context_to_bytes,
-    sealed_parts,
-)
+from sipcore.eventlog.context import CONTEXT_BYTES, context_from_bytes, context_to_bytes
 from sipcore.transport.flow import Flow
 from sipcore.transport.packed import pack_flow, unpack_flow
+from sipcore.transport.sealed import Seal
 
-VERSION: Final = 1
-MAC_BYTES: Final = 10
 TAG_BYTES: Final = 4
 PARAMETER: Final = "ct"
 """Name of the URI parameter that carries the token."""
@@ -41,7 +32,7 @@ _LINE_BYTES: Final = 4
 
 
 class CallToken:
-    """What a token says, once its MAC was found right."""
+    """What a token says, once it was opened."""
 
     __slots__ = (
         "callee_flow",
@@ -92,9 +83,7 @@ class TokenMaker:
     """Makes and checks tokens with the cluster key; the previous key is accepted too."""
 
     def __init__(self, keys: Sequence[bytes], *, home: tuple[int, int] = (0, 0)) -> None:
-        own = [blake2b(k, digest_size=32, person=b"call token").digest() for k in keys]
-        self._macs = [blake2b(key=key, digest_size=MAC_BYTES) for key in own]
-        """One for each key, to be copied: that is quicker than to begin anew."""
+        self._seal = Seal(keys, b"call token")
         self._home = bytes(home)
 
     def make(
@@ -117,44 +106,28 @@ class TokenMaker:
             | (_PINNED if pinned else 0)
             | (_CALLER_LINE if caller_line is not None else 0)
         )
-        payload = (
-            bytes((VERSION, flags)) + context_to_bytes(context) + tag_hash(caller_tag) + self._home
-        )
+        payload = bytes((flags,)) + context_to_bytes(context) + tag_hash(caller_tag) + self._home
         if caller_flow:
             payload += pack_flow(caller_flow)
         if callee_flow:
             payload += pack_flow(callee_flow)
         if caller_line is not None:
             payload += caller_line.to_bytes(_LINE_BYTES, "big")
-        mac = _mac(self._macs[0], payload, call_id)
-        return base64url(payload + mac).rstrip("=")
+        return self._seal.close(payload, call_id.encode("utf-8", "surrogateescape"))
 
     def check(self, text: str, call_id: str) -> CallToken | None:
         """What the token says, or None when it is not one of ours for this Call-ID."""
         if len(text) > MAX_CALL_TOKEN_LENGTH:
             return None
-        parts = sealed_parts(text, MAC_BYTES)
-        if parts is None:
-            return None
-        payload, mac = parts
-        if not payload or payload[0] != VERSION:
-            return None
-        for fresh in self._macs:
-            if compare_digest(_mac(fresh, payload, call_id), mac):
-                return _unpack(payload)
-        return None
-
-
-def _mac(fresh: blake2b, payload: bytes, call_id: str) -> bytes:
-    mac = fresh.copy()
-    mac.update(payload + call_id.encode("utf-8", "surrogateescape"))
-    return mac.digest()
+        payload = self._seal.open(text, call_id.encode("utf-8", "surrogateescape"))
+        return None if payload is None else _unpack(payload)
 
 
 def _unpack(payload: bytes) -> CallToken | None:
     """What a payload says, None where it does not end with the last thing it says.
 
-    Payload and Call-ID are behind each other under the MAC: else a byte could change sides.
+    In a token of the version before, payload and Call-ID are behind each other under the MAC: else
+    a byte could change sides.
     """
     try:
         return _read(payload)
@@ -163,9 +136,9 @@ def _unpack(payload: bytes) -> CallToken | None:
 
 
 def _read(payload: bytes) -> CallToken | None:
-    flags = payload[1]
-    offset = 2 + CONTEXT_BYTES
-    context = context_from_bytes(payload[2:offset])
+    flags = payload[0]
+    offset = 1 + CONTEXT_BYTES
+    context = context_from_bytes(payload[1:offset])
     caller_tag_hash = payload[offset : offset + TAG_BYTES]
     offset += TAG_BYTES
     home = (payload[offset], payload[offset + 1])

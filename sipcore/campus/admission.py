@@ -249,7 +249,7 @@ class Admissions:
         flow = host.own.own_flow()
         request.push("Via", host.own.via_value(flow, host.new_branch("own")))
         tx = OwnTransaction(host.transactions, request, flow, waiter)
-        incoming = Incoming(tx, request, flow, Caller(account, None))
+        incoming = Incoming(tx, request, flow, Caller(account, None, aor=account.aor if account else ""))
         plan = self.plan(self.query(request, request.uri, request.uri_text, incoming.caller))
         if isinstance(plan, Relay | Service):
             plan = Refuse(403, trace=("not a user of ours",))

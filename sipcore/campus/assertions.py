@@ -8,7 +8,6 @@ from sipcore.campus.incoming import Incoming
 from sipcore.errors import MalformedMessage
 from sipcore.message import parse_name_addr, parse_uri
 from sipcore.message.grammar import split_top
-from sipcore.proxy import wants_privacy
 from sipcore.routing import Fork, Plan, Relay, Target
 
 
@@ -21,14 +20,14 @@ def asserted_identities(
     to our own phones. Nothing where any kind of privacy was asked for.
     """
     caller, request = incoming.caller, incoming.request
-    if wants_privacy(request):
+    if request.wants_privacy:
         return []
     if caller.account is None:
         is_said = caller.peer and isinstance(plan, Fork)
         rows = request.rows("p-asserted-identity") if is_said else []
         return [value for row in rows for value in _of_the_peer(row, identity)]
     is_peer = isinstance(plan, Relay) and _leads_to_peer(host, plan.target)
-    return [f"<sip:{caller.account.aor}>"] if is_peer or isinstance(plan, Fork) else []
+    return [f"<sip:{caller.aor}>"] if is_peer or isinstance(plan, Fork) else []
 
 
 def _of_the_peer(row: str, identity: Identity) -> list[str]:

@@ -62,7 +62,7 @@ class Identity:
         if account is None or owner is None or owner.id != account.id:
             tx.respond(request.respond(403, "From Not Yours", to_tag=host.new_tag()), now)
             return None
-        return Caller(account, verdict.device)
+        return Caller(account, verdict.device, aor=account.aor)
 
     def names_one_of_us(self, uri: Uri) -> bool:
         """Whether a From is that of an account of ours, which nobody but its devices may say."""

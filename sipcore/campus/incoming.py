@@ -15,10 +15,14 @@ from sipcore.transport.flow import Flow
 class Caller:
     """The party that sent a request; `account` is None for a stranger and for a trusted peer."""
 
-    __slots__ = ("account", "device", "peer")
+    __slots__ = ("account", "aor", "device", "peer")
 
-    def __init__(self, account: Account | None, device: Device | None, peer: str = "") -> None:
+    def __init__(
+        self, account: Account | None, device: Device | None, peer: str = "", aor: str = ""
+    ) -> None:
         self.account = account
+        self.aor = aor
+        """The address-of-record of the account, or ""."""
         self.device = device
         self.peer = peer
         """The domain of the trusted peer it is, or ""."""

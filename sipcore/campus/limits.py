@@ -7,7 +7,7 @@ from typing import Final
 MAX_KEPT: Final = 4_096
 """characters: that a party may have us keep of a call, and write with each change of it."""
 MISSES: Final = 2
-"""probes: so many in a row without an answer, and an end of a call is gone."""
+"""probes: so many in a row without an answer, or with "gone" from elsewhere, and an end is gone."""
 REFUSAL_RECORD_INTERVAL_S: Final = 2.0
 """At most one `auth.refused` record per source and username in this time; the rest is counted."""
 

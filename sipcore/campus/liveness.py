@@ -77,9 +77,13 @@ class Probe:
         self._side = side
 
     def on_response(self, tx: object, response: Response, now: float) -> None:
-        """Any answer but 481 comes from somebody who is there, 408 from whoever found nobody."""
+        """Any answer but 481 comes from somebody who is there, 408 from whoever found nobody.
+
+        What ends a call must come from the host that was asked, or twice: a server may answer from
+        another of its addresses, and so may somebody who forges.
+        """
         if response.status == 481:
-            self._gone("does not know the call", now)
+            self._missed("does not know the call", now, at_once=not response.from_elsewhere)
         elif response.status == 408:
             self.on_timeout(tx, now)
         elif response.status >= 200:
@@ -87,10 +91,13 @@ class Probe:
 
     def on_timeout(self, tx: object, now: float) -> None:
         """No answer at all."""
+        self._missed("does not answer", now)
+
+    def _missed(self, why: str, now: float, *, at_once: bool = False) -> None:
         leg = self._dialog.leg(self._side)
         leg.misses += 1
-        if leg.misses >= MISSES:
-            self._gone("does not answer", now)
+        if at_once or leg.misses >= MISSES:
+            self._liveness.gone(self._call, self._dialog, self._side, why, now)
 
     def on_transport_failure(self, tx: object, now: float) -> None:
         """The connection is gone. A phone that has registered by another may still talk."""
@@ -100,6 +107,3 @@ class Probe:
         live = host.bindings.bindings(line_id, host.at) if line_id else []
         if all(binding.flow == flow for binding in live):
             self.on_timeout(tx, now)
-
-    def _gone(self, why: str, now: float) -> None:
-        self._liveness.gone(self._call, self._dialog, self._side, why, now)

@@ -20,15 +20,6 @@ def from_base64url(text: str) -> bytes:
     return a2b_base64(text.replace("-", "+").replace("_", "/"))
 
 
-def sealed_parts(text: str, mac_bytes: int) -> tuple[bytes, bytes] | None:
-    """Payload and MAC of a token's text without padding, None where it is no base64url."""
-    try:
-        raw = from_base64url(text + "=" * (-len(text) % 4))
-    except ValueError:
-        return None
-    return raw[:-mac_bytes], raw[-mac_bytes:]
-
-
 def context_from_bytes(raw: bytes) -> str:
     """Sixteen characters of base64url."""
     return base64url(raw)

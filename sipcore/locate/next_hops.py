@@ -29,7 +29,14 @@ from sipcore.message.limits import CACHED_LENGTH
 from sipcore.message.names import canonical
 from sipcore.transaction.owners import ClientOwner
 from sipcore.transaction.sender import Sender
-from sipcore.transport.flow import DEFAULT_PORTS, Flow, bracketed, is_address
+from sipcore.transport.flow import (
+    DEFAULT_PORTS,
+    Address,
+    Flow,
+    bracketed,
+    is_address,
+    is_datagram_to,
+)
 from sipcore.transport.networks import network_of
 
 
@@ -163,8 +170,8 @@ class NextHops:
         tx = self._sender.transactions.find_server(via, method)
         self._other_way(via, method, data, tx is not None and tx.is_known, now)
 
-    def response_unreachable(self, start: bytes, now: float) -> None:
-        """The same of a datagram, of which the network gave back the beginning."""
+    def response_unreachable(self, start: bytes, destination: Address, now: float) -> None:
+        """The same of a datagram to `destination`, of which the network gave back the beginning."""
         rows = dict(reversed(rows_of(start)))  # the topmost Via counts
         method = rows.get("cseq", "").rpartition(" ")[2]
         try:
@@ -172,7 +179,7 @@ class NextHops:
         except MalformedMessage:
             return
         tx = self._sender.transactions.find_server(via, method)
-        if tx is not None:
+        if tx is not None and is_datagram_to(tx.flow, destination):
             self._other_way(via, method, tx.wire, tx.is_known, now)
 
     def _other_way(self, via: Via, method: str, data: bytes, is_known: bool, now: float) -> None:

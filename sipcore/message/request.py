@@ -17,7 +17,7 @@ from sipcore.message.uri import Uri, parse_uri
 class Request(Message):
     """A request."""
 
-    __slots__ = ("_uri", "_uri_text", "is_for_strict_router", "method")
+    __slots__ = ("_uri", "_uri_text", "is_for_strict_router", "method", "unstamped_via")
 
     def __init__(
         self,
@@ -34,6 +34,8 @@ class Request(Message):
         self._uri: Uri | None = None
         self.is_for_strict_router = False
         """Whether the Request-URI is that of the next hop, taken from the Route (§16.6 step 6)."""
+        self.unstamped_via = ""
+        """The topmost Via as its sender wrote it, where we noted in it where it came from."""
 
     @classmethod
     def build(
@@ -66,6 +68,12 @@ class Request(Message):
     def start_line(self) -> str:
         return f"{self.method} {self._uri_text} SIP/2.0"
 
+    @property
+    def wants_privacy(self) -> bool:
+        """Whether the sender asked for any kind of privacy (RFC 3323 §4.2)."""
+        privacy = self.first("privacy")
+        return privacy is not None and privacy.lower() != "none"
+
     def __repr__(self) -> str:
         return f"<Request {self.method} {self._uri_text} {self.first('call-id')}>"
 
@@ -74,6 +82,7 @@ class Request(Message):
         other = Request(self.method, self._uri_text, self.keys.copy(), self.lines.copy(), self.body)
         self._copy_values(other)
         other._uri = self._uri
+        other.unstamped_via = self.unstamped_via
         return other
 
     def respond(

@@ -8,7 +8,7 @@ from sipcore.message.message import Message
 class Response(Message):
     """A response."""
 
-    __slots__ = ("reason", "status")
+    __slots__ = ("from_elsewhere", "reason", "status")
 
     def __init__(
         self,
@@ -22,6 +22,8 @@ class Response(Message):
         Message.__init__(self, keys, lines, body, tops)
         self.status = status
         self.reason = reason
+        self.from_elsewhere = False
+        """Whether it came from another host than the request was sent to."""
 
     @property
     def start_line(self) -> str:

@@ -25,7 +25,7 @@ from sipcore.node.limits import (
     MAX_REMEMBERED_FLOWS,
     RECEIVE_BUFFER_BYTES,
 )
-from sipcore.transport.flow import Flow
+from sipcore.transport.flow import Address, Flow
 
 _IP_RECVERR: Final = 11
 _IPV6_RECVERR: Final = 25
@@ -55,7 +55,8 @@ def _says_unreachable(level: int, data: bytes) -> bool:
 class DatagramSocket:
     """One bound UDP socket; `receive` is called for each datagram, `turn_over` after each turn.
 
-    `unreachable` gets the beginning of a datagram of ours that an ICMP message says did not arrive.
+    `unreachable` gets the beginning of a datagram of ours that an ICMP message says did not arrive,
+    and where that was sent to.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class DatagramSocket:
         local: tuple[str, int],
         receive: Callable[[bytes, Flow], None],
         turn_over: Callable[[], None],
-        unreachable: Callable[[bytes], None],
+        unreachable: Callable[[bytes, Address], None],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         family = socket.AF_INET6 if ":" in local[0] else socket.AF_INET
@@ -120,13 +121,14 @@ class DatagramSocket:
         """Tell of what did not arrive (RFC 3261 §18.4); the kernel wakes us until all is taken."""
         for _ in range(BURST):
             try:
-                head, notes, _, _ = self._socket.recvmsg(
+                head, notes, _, destination = self._socket.recvmsg(
                     ERROR_HEAD_BYTES, ERROR_HEAD_BYTES, socket.MSG_ERRQUEUE
                 )
             except OSError:
                 return
             if any(_says_unreachable(level, data) for level, _, data in notes):
-                self._unreachable(head)
+                # The kernel's name for it is that of the datagram's destination, not who complains.
+                self._unreachable(head, destination[:2])
 
     def close(self) -> None:
         """Close the socket."""

@@ -168,8 +168,8 @@ class Node:
             self.worker.connection_lost(flow, self._clock(), self._wall())
             self.want_flush()
 
-    def _unreachable(self, head: bytes) -> None:
-        self.worker.unreachable(head, self._clock(), self._wall())
+    def _unreachable(self, head: bytes, destination: Address) -> None:
+        self.worker.unreachable(head, destination, self._clock(), self._wall())
         self.want_flush()
 
     def set_directory(self, directory: Directory, changed: Sequence[int] | None) -> None:

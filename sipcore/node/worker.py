@@ -25,7 +25,7 @@ from sipcore.node.limits import MAX_STUN_PER_SOURCE, MAX_STUN_SOURCES, SWEEP_CAL
 from sipcore.random_source import RandomSource
 from sipcore.routing import Target
 from sipcore.transaction import ServerTransaction
-from sipcore.transport.flow import DEFAULT_PORTS, Flow
+from sipcore.transport.flow import DEFAULT_PORTS, Address, Flow
 from sipcore.transport.stun import binding_answer, is_stun
 from sipcore.transport.way_back import response_flow, stamp_source
 
@@ -194,15 +194,18 @@ class Worker(Host):
         else:
             self.next_hops.response_failed(data, now)
 
-    def unreachable(self, head: bytes, now: float, at: float) -> None:
-        """The network says that a datagram, of which this is the beginning, did not arrive."""
+    def unreachable(self, head: bytes, destination: Address, now: float, at: float) -> None:
+        """The network says that a datagram to there, of which this is the beginning, was lost.
+
+        It is believed of what was sent there by that transaction (RFC 3261 §18.4).
+        """
         self.now, self.at = now, at
         if head.startswith(b"SIP/2.0 "):
-            self.next_hops.response_unreachable(head, now)
+            self.next_hops.response_unreachable(head, destination, now)
             return
         branch = branch_of_datagram(head)
         if branch:
-            self.transactions.transport_failed(branch, now)
+            self.transactions.transport_failed(branch, now, destination)
 
     def peer_known(self, flow: Flow, identities: tuple[str, ...]) -> None:
         """The other end of a TLS connection has proved to speak for these domains; () when gone."""
@@ -287,8 +290,10 @@ class Worker(Host):
             return
         if not self.own.is_to_us(response):
             self.count(Counter.FOREIGN_RESPONSE)  # RFC 3261 §18.1.2: discarded silently
-        elif not self.transactions.receive_response(response, now):
+        elif not self.transactions.receive_response(response, flow, now):
             self.count(Counter.STRAY_RESPONSE)  # RFC 6026 §7.3: never forwarded
+        elif response.from_elsewhere:
+            self.count(Counter.RESPONSE_ELSEWHERE)
 
     def _is_mine(self, message: Request | Response, flow: Flow, data: bytes) -> bool:
         slot = self.owner_of(message)

@@ -1,7 +1,7 @@
 """The stateful proxy of RFC 3261 §16: rules, forwarding, forking and the response context."""
 
 from sipcore.proxy.best_response import best_response, merge_challenges
-from sipcore.proxy.forward import forwarded_request, wants_privacy
+from sipcore.proxy.forward import forwarded_request
 from sipcore.proxy.host import ProxyHost
 from sipcore.proxy.purpose import JUST_FORWARD, Purpose
 from sipcore.proxy.response_context import ResponseContext, forward
@@ -37,5 +37,4 @@ __all__ = [
     "strip_own_maddr",
     "take_own_routes",
     "too_short",
-    "wants_privacy",
 ]

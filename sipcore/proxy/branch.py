@@ -37,6 +37,7 @@ class Forking:
         "own_realm",
         "purpose",
         "request",
+        "stamped_via",
     )
 
     host: ProxyHost
@@ -44,6 +45,8 @@ class Forking:
     """As it was received."""
     incoming: Flow
     """Where its responses go."""
+    stamped_via: str
+    """The Via that its responses have to have in place of the one that was sent on, "" for none."""
     purpose: Purpose
     own_realm: str
     """Credentials for it are meant for us, and go no further."""
@@ -231,6 +234,8 @@ class Branch:
             if status >= 200 and self.final is None and not fork.done:
                 self.fail(502, now)
             return
+        if fork.stamped_via:
+            response.replace_top("Via", fork.stamped_via)
         if status == 503 and self.final is None and not fork.done and self._try_next(response, now):
             return
         fork.branch_answered(self, response, now)

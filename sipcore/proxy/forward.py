@@ -24,10 +24,18 @@ def forwarded_request(
 ) -> Request:
     """A copy with Request-URI, Max-Forwards, Record-Route and Route done; the Via is the sender's.
 
+    It is as he wrote it, and says nothing of where we saw him: responses have our Via on top, and he
+    gets his own back with `received` and `rport` filled in (RFC 3581 §4), as a privacy service
+    does it with whole Vias (RFC 3323 §5.1).
+
     `record_route` is our Record-Route value or None; `path` are Route values to put in front of
     what is left of the Route. `own_realm`: credentials for it are meant for us, asked for or not.
     """
     copy = request.copy()
+    if request.unstamped_via:
+        # Where the sender is reached is for us to know, and nobody's business further on.
+        copy.replace_top("Via", request.unstamped_via)
+        copy.unstamped_via = ""
     copy.uri_text = _as_request_uri(uri_text)
     hops = request.max_forwards
     copy.set("Max-Forwards", str(DEFAULT_MAX_FORWARDS if hops is None else hops - 1))
@@ -86,12 +94,6 @@ def remove_assertions(message: Message) -> None:
     for key, name in _ASSERTIONS:
         if message.has(key):
             message.remove(name)
-
-
-def wants_privacy(request: Request) -> bool:
-    """Whether the sender asked for any kind of privacy (RFC 3323 §4.2)."""
-    privacy = request.first("privacy")
-    return privacy is not None and privacy.lower() != "none"
 
 
 _ASSERTIONS: Final = (

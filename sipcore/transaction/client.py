@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from sipcore.message import Request, Response
+from sipcore.message import Request, Response, parse_name_addr
 from sipcore.transaction.base import Table, Transaction, TransactionHome
 from sipcore.transaction.owners import ClientOwner
 from sipcore.transaction.states import Input, State
@@ -25,7 +25,7 @@ RECEIVE_3XX_6XX: Final = Input.RECEIVE_3XX_6XX
 class ClientTransaction(Transaction):
     """A request we sent on `flow`. `key` is its branch, for a CANCEL with the method behind."""
 
-    __slots__ = ("owner",)
+    __slots__ = ("call_id", "cseq_number", "from_value", "owner")
 
     def __init__(
         self,
@@ -39,6 +39,9 @@ class ClientTransaction(Transaction):
     ) -> None:
         super().__init__(home, key, request, flow, state)
         self.owner = owner
+        self.call_id = request.call_id
+        self.cseq_number = request.cseq_number
+        self.from_value = request.first("from") or ""
         self.wire = request.to_bytes()
         waits = self.waits
         self.interval = waits.first_resend
@@ -52,8 +55,20 @@ class ClientTransaction(Transaction):
     def let_go(self) -> None:
         self.owner = None
 
+    def is_answered_by(self, response: Response) -> bool:
+        """Whether a response of our branch and method is one to this request.
+
+        It has its Call-ID, CSeq number and From tag (RFC 3261 §8.2.6.2). Where it comes from does
+        not matter: servers have several addresses, and trunks connect anew.
+        """
+        if response.call_id != self.call_id or response.cseq_number != self.cseq_number:
+            return False
+        if response.first("from") == self.from_value:  # nearly always to the byte
+            return True
+        return response.from_tag == parse_name_addr(self.from_value, "from").tag
+
     def receive(self, response: Response, now: float) -> None:
-        """A response whose branch and method are ours."""
+        """A response that answers this request."""
         status = response.status
         if status < 200:
             event = RECEIVE_1XX

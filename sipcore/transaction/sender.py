@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Protocol
+from typing import Final, Protocol
 
 from sipcore.eventlog import Counter, Counts
 from sipcore.message import Request
 from sipcore.random_source import RandomSource
 from sipcore.transaction.base import Transaction
+from sipcore.transaction.key import MAGIC_COOKIE
 from sipcore.transaction.table import TransactionTable
 from sipcore.transaction.timers import TimerHeap, Timers
 from sipcore.transport.flow import Flow
 from sipcore.transport.own_addresses import OwnAddresses
+
+BRANCH_BITS: Final = 64
+"""Too many to try: at 10,000 forged responses a second it takes 29 million years to meet one."""
 
 
 class Sleeper(Protocol):
@@ -45,8 +49,6 @@ class Sender:
         self._tag_key = blake2b(
             key=random.getrandbits(128).to_bytes(16, "big"), digest_size=6, person=b"stateless tag"
         )
-        self._branches = 0
-        self._branch_prefix = f"z9hG4bK{random.getrandbits(40):010x}"
 
     # --- the way out: a worker's ---------------------------------------------------------------
     def send(self, flow: Flow, data: bytes) -> None:
@@ -62,9 +64,12 @@ class Sender:
 
     # --- fresh values --------------------------------------------------------------------------
     def new_branch(self, loop: str) -> str:
-        """A fresh branch parameter that ends with the loop hash (RFC 5393 §4.2)."""
-        self._branches += 1
-        return f"{self._branch_prefix}{self._branches:x}.{loop}"
+        """A fresh branch parameter that ends with the loop hash (RFC 5393 §4.2).
+
+        Whoever has it can answer the request (RFC 3261 §17.1.3): so each has 64 random bits of its
+        own, and none tells anything of another.
+        """
+        return f"{MAGIC_COOKIE}{self.random.getrandbits(BRANCH_BITS):016x}.{loop}"
 
     def new_tag(self) -> str:
         """A fresh tag."""

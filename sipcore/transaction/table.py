@@ -22,7 +22,7 @@ from sipcore.transaction.server import (
 )
 from sipcore.transaction.states import Input
 from sipcore.transaction.timers import Timers
-from sipcore.transport.flow import Flow
+from sipcore.transport.flow import Address, Flow, is_datagram_to, same_host
 
 NO_LIMIT: Final = 1 << 30
 """Bytes: more than any message has."""
@@ -116,15 +116,17 @@ class TransactionTable(TransactionHome):
         return tx if isinstance(tx, InviteServerTransaction) else None
 
     # --- responses ---------------------------------------------------------------------------
-    def receive_response(self, response: Response, now: float) -> bool:
-        """Give a response to its client transaction; False when there is none.
+    def receive_response(self, response: Response, flow: Flow, now: float) -> bool:
+        """Give a response to its client transaction (§17.1.3); False when there is none.
 
-        Such a stray one must not be forwarded (RFC 6026 §8.2).
+        Such a stray one must not be forwarded (RFC 6026 §8.2). One that came from another host than
+        was asked is marked.
         """
         method = response.cseq_method
         tx = self._clients.get(client_key(response.branch, method))
-        if tx is None or tx.request.method != method:
+        if tx is None or tx.request.method != method or not tx.is_answered_by(response):
             return False
+        response.from_elsewhere = not same_host(flow.remote[0], tx.flow.remote[0])
         tx.receive(response, now)
         return True
 
@@ -162,11 +164,15 @@ class TransactionTable(TransactionHome):
                 invite.give_up_soon(now)
         return tx
 
-    def transport_failed(self, branch: str, now: float) -> None:
-        """A request with this branch could not be sent (§17.1.4)."""
+    def transport_failed(self, branch: str, now: float, destination: Address | None = None) -> None:
+        """A request with this branch could not be sent (§17.1.4).
+
+        Where it is the network that says so, of a datagram to `destination`, it must have been sent
+        there: anybody can send an ICMP error.
+        """
         for key in (branch, client_key(branch, "CANCEL")):
             tx = self._clients.get(key)
-            if tx is not None:
+            if tx is not None and (destination is None or is_datagram_to(tx.flow, destination)):
                 tx.apply(Input.TRANSPORT_ERROR, None, now)
 
     def find_server(self, via: Via, method: str) -> ServerTransaction | None:

@@ -6,7 +6,7 @@ Where a message came from is a flow, and an answer can go back on it.
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Final, NamedTuple
 
 Address = tuple[str, int]
@@ -50,6 +50,35 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return "%" not in host
+
+
+@lru_cache(maxsize=4096)
+def _canonical_address(host: str) -> str:
+    bare = host.strip("[]").partition("%")[0]
+    try:
+        address = IPv6Address(bare)
+    except ValueError:
+        return host
+    return str(address.ipv4_mapped or address)
+
+
+def canonical_host(host: str) -> str:
+    """A host in the one spelling that is compared: IPv6 as RFC 5952 has it, without brackets or zone.
+
+    An IPv4 address in IPv6 clothes is that IPv4 address. Names come back as they are.
+    """
+    return _canonical_address(host) if ":" in host else host
+
+
+def same_host(one: str, other: str) -> bool:
+    """Whether two hosts are one, however they are spelled."""
+    return one == other or canonical_host(one) == canonical_host(other)
+
+
+def is_datagram_to(flow: Flow, destination: Address) -> bool:
+    """Whether what is sent on this flow are datagrams to that address."""
+    host, port = flow.remote
+    return flow.transport == "UDP" and port == destination[1] and same_host(host, destination[0])
 
 
 def bracketed(host: str) -> str:

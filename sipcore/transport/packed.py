@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
@@ -27,8 +28,13 @@ def pack_flow(flow: Flow) -> bytes:
 
 
 def _pack_address(address: Address) -> bytes:
-    packed = ip_address(address[0]).packed
-    return bytes((len(packed),)) + packed + address[1].to_bytes(2, "big")
+    return _pack_host(address[0]) + address[1].to_bytes(2, "big")
+
+
+@lru_cache(maxsize=4096)
+def _pack_host(host: str) -> bytes:
+    packed = ip_address(host).packed
+    return bytes((len(packed),)) + packed
 
 
 def unpack_flow(data: bytes, offset: int) -> tuple[Flow, int]:

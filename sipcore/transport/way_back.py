@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import Final
 
-from sipcore.message import BLANKS, Request
+from sipcore.message import BLANKS, Request, Via
 from sipcore.transport.flow import Flow, is_address
 from sipcore.transport.networks import network_of
 
@@ -22,19 +22,28 @@ def stamp_source(request: Request, flow: Flow) -> None:
     via = request.via
     host, port = flow.remote
     if via.received is not None and (via.received != host or via.rport == ""):
+        request.unstamped_via = _without_received(via)
         via.stamp(host, str(port) if via.rport == "" else None)
         request.stamp_via(str(via), via)
     elif via.rport == "":
         text = request.first("via") or ""
         via.stamp(host, str(port))
+        request.unstamped_via = text
         if text.endswith(";rport") and "," not in text:
             request.stamp_only_via(f"{text[:-6]};received={host};rport={port}")
             return
-        head, _, tail = _split_rport(via_value(request))
+        request.unstamped_via = value = via_value(request)
+        head, _, tail = _split_rport(value)
         request.stamp_via(f"{head};received={host};rport={port}{tail}", via)
     elif via.host != host and via.host.strip("[]") != host and via.received != host:
         via.stamp(host)
-        request.stamp_via(f"{via_value(request).rstrip(';')};received={host}", via)
+        request.unstamped_via = value = via_value(request)
+        request.stamp_via(f"{value.rstrip(';')};received={host}", via)
+
+
+def _without_received(via: Via) -> str:
+    params = {name: value for name, value in via.params.items() if name != "received"}
+    return str(Via(via.transport, via.host, via.port, via.sent_by, params))
 
 
 def via_value(request: Request) -> str:

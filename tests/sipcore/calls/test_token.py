@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import pytest
 
 from sipcore.calls import TokenMaker
 from sipcore.calls.token import tag_hash
 from sipcore.eventlog import context_from_bits
-from sipcore.eventlog.context import base64url, from_base64url
+from sipcore.eventlog.context import base64url, context_to_bytes, from_base64url
 from sipcore.transport.flow import Flow
+from sipcore.transport.packed import pack_flow
 
 CALL_ID = "anna's call"
 CONTEXT = context_from_bits(7)
-MAC_BYTES = 10
 NEAR = Flow("UDP", ("10.0.0.1", 5060), ("203.0.113.9", 5060))
 FAR = Flow("TLS", ("2001:db8::1", 5061), ("2001:db8::9", 5061), 3, "elsewhere.example")
 
@@ -22,6 +24,21 @@ OLD, NEW = b"k" * 32, b"n" * 32
 
 def tokens(*keys: bytes) -> TokenMaker:
     return TokenMaker(keys or (OLD,), home=(2, 1))
+
+
+def signed(payload: bytes, call_id: str) -> bytes:
+    """The raw token that the version before made of this payload: readable, with a MAC."""
+    key = blake2b(OLD, digest_size=32, person=b"call token").digest()
+    return payload + blake2b(payload + call_id.encode(), key=key, digest_size=10).digest()
+
+
+def packed(caller_flow: Flow | None, callee_flow: Flow | None, caller_line: int | None) -> bytes:
+    flags = (2 if caller_flow else 0) | (4 if callee_flow else 0)
+    out = bytes((1, flags | (16 if caller_line is not None else 0)))
+    out += context_to_bytes(CONTEXT) + tag_hash("tag") + bytes((2, 1))
+    for flow in (caller_flow, callee_flow):
+        out += pack_flow(flow) if flow else b""
+    return out + (b"" if caller_line is None else caller_line.to_bytes(4, "big"))
 
 
 @pytest.mark.parametrize("caller_line", [None, 0x0141_4142])
@@ -43,12 +60,44 @@ def test_a_token_opens_its_own_call_alone(
     assert token is not None
     assert (token.context, token.home, token.caller_line) == (CONTEXT, (2, 1), caller_line)
     assert (token.caller_flow, token.callee_flow) == (caller_flow, callee_flow)
-    raw = from_base64url(text + "=" * (-len(text) % 4))
-    whole = raw[:-MAC_BYTES] + CALL_ID.encode()
+    for call_id in ("", CALL_ID[:-1], CALL_ID + "x", "x" + CALL_ID, CALL_ID.upper()):
+        assert maker.check(text, call_id) is None
+
+
+@pytest.mark.parametrize("caller_line", [None, 0x0141_4142])
+@pytest.mark.parametrize("caller_flow", [None, NEAR, FAR])
+@pytest.mark.parametrize("callee_flow", [None, NEAR, FAR])
+def test_a_token_of_the_version_before_opens_its_call_and_no_other(
+    caller_flow: Flow | None, callee_flow: Flow | None, caller_line: int | None
+) -> None:
+    """Calls go on through an update. There no byte can be moved from the token to the Call-ID."""
+    raw = signed(packed(caller_flow, callee_flow, caller_line), CALL_ID)
+    for maker in (tokens(OLD), tokens(NEW, OLD)):
+        token = maker.check(base64url(raw).rstrip("="), CALL_ID)
+        assert token is not None
+        assert (token.context, token.home, token.caller_line) == (CONTEXT, (2, 1), caller_line)
+        assert (token.caller_flow, token.callee_flow) == (caller_flow, callee_flow)
+    whole, mac = raw[:-10] + CALL_ID.encode(), raw[-10:]
     for length in range(len(whole) + 1):
-        moved = base64url(whole[:length] + raw[-MAC_BYTES:]).rstrip("=")
+        moved = base64url(whole[:length] + mac).rstrip("=")
         call_id = whole[length:].decode("utf-8", "surrogateescape")
-        assert (maker.check(moved, call_id) is None) == (call_id != CALL_ID), length
+        assert (tokens().check(moved, call_id) is None) == (call_id != CALL_ID), length
+
+
+@pytest.mark.parametrize("flow", [None, NEAR, FAR])
+def test_a_token_has_eight_characters_more_than_one_that_is_readable(flow: Flow | None) -> None:
+    sealed = tokens().make(CONTEXT, CALL_ID, "tag", caller_flow=flow, callee_flow=flow)
+    before = base64url(signed(packed(flow, flow, None), CALL_ID)).rstrip("=")
+    assert len(sealed) == len(before) + 8
+
+
+def test_the_same_call_has_the_same_token_whenever_it_is_made() -> None:
+    first, again, other = (
+        tokens().make(CONTEXT, call_id, "tag", caller_flow=NEAR)
+        for call_id in (CALL_ID, CALL_ID, "another")
+    )
+    assert first == again
+    assert first[2:] != other[2:]
 
 
 def test_the_key_before_opens_calls_until_it_is_taken_away() -> None:

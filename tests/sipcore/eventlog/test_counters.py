@@ -109,7 +109,7 @@ def test_values_are_stable() -> None:
     """Records of last year are read by them: add members, change none."""
     assert {counter.value for counter in Counter} == {
         *("malformed", "malformed_answered", "stream_malformed", "stun"),
-        *("foreign_response", "stray_response", "stray_ack", "foreign_ack"),
+        *("foreign_response", "stray_response", "response_elsewhere", "stray_ack", "foreign_ack"),
         *("ack_unroutable", "ack_insecure", "request_insecure"),
         *("message_insecure", "message_pending", "message_too_large"),
         *("stranger_refused", "extra_answer", "too_busy", "no_socket", "datagram_not_sent"),

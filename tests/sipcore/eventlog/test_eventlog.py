@@ -18,7 +18,7 @@ from sipcore.eventlog import (
     encode_line,
     json_line,
 )
-from sipcore.eventlog.context import base64url, from_base64url, sealed_parts
+from sipcore.eventlog.context import base64url, from_base64url
 from sipcore.transport.flow import Flow
 
 ODD = "\udcff"
@@ -64,21 +64,6 @@ def test_base64url(raw: bytes, text: str) -> None:
 def test_what_is_no_base64url(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (binascii.Error is one, of many texts)
         from_base64url(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("YWJjZA", (b"ab", b"cd")),
-        ("YWI", (b"", b"ab")),
-        ("YQ", (b"", b"a")),  # shorter than a MAC: no payload
-        ("", (b"", b"")),
-        ("YWJjZ", None),
-        ("\u00e4\u00e4\u00e4\u00e4", None),
-    ],
-)
-def test_payload_and_mac_of_a_token(text: str, parts: tuple[bytes, bytes] | None) -> None:
-    assert sealed_parts(text, 2) == parts
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 
 from sipcore.node.datagrams import DatagramSocket, _says_unreachable
 from sipcore.node.limits import BURST
-from sipcore.transport.flow import Flow
+from sipcore.transport.flow import Address, Flow
 from tests.support.ports import free_port
 
 MANY: Final = 5 * BURST
@@ -24,7 +24,7 @@ class Turns:
     def __init__(self) -> None:
         self.turns: list[list[bytes]] = [[]]
         self.flows: list[Flow] = []
-        self.lost: list[bytes] = []
+        self.lost: list[tuple[bytes, Address]] = []
         self.came = asyncio.Event()
 
     def listen(self, local: tuple[str, int]) -> DatagramSocket:
@@ -39,8 +39,8 @@ class Turns:
         self.turns.append([])
         self.came.set()
 
-    def unreachable(self, head: bytes) -> None:
-        self.lost.append(head)
+    def unreachable(self, head: bytes, destination: Address) -> None:
+        self.lost.append((head, destination))
 
     @property
     def all(self) -> list[bytes]:
@@ -106,9 +106,9 @@ async def test_single_datagrams_are_handled_at_once_also_after_a_busy_time(
 
 async def test_an_error_of_something_sent_before_hides_no_datagram(phone: socket.socket) -> None:
     turns, local = Turns(), ("127.0.0.1", free_port())
-    server = turns.listen(local)
+    server, nobody = turns.listen(local), ("127.0.0.1", free_port())
     try:
-        assert server.send(b"nobody there", ("127.0.0.1", free_port()))
+        assert server.send(b"nobody there", nobody)
         for n in range(3):
             phone.sendto(b"%d" % n, local)
         async with asyncio.timeout(5):
@@ -116,7 +116,7 @@ async def test_an_error_of_something_sent_before_hides_no_datagram(phone: socket
     finally:
         server.close()
     assert turns.all == [b"0", b"1", b"2"]
-    assert turns.lost == [b"nobody there"]
+    assert turns.lost == [(b"nobody there", nobody)]
 
 
 ICMP, ICMPV6 = (2, socket.IPPROTO_IP), (3, socket.IPPROTO_IPV6)

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from sipcore.errors import MalformedMessage
-from sipcore.proxy import forwarded_request, wants_privacy
+from sipcore.proxy import forwarded_request
 from sipcore.proxy.forward import (
     next_hop_text,
     read_max_breadth,
@@ -180,7 +180,7 @@ def test_nobody_says_in_our_name_who_somebody_is() -> None:
     ],
 )
 def test_privacy_that_was_asked_for(row: str, wanted: bool) -> None:
-    assert wants_privacy(a_request(row)) is wanted
+    assert a_request(row).wants_privacy is wanted
 
 
 @pytest.mark.section("5393 5.3.3")

@@ -139,7 +139,7 @@ class Phone:
         message = parse_message(data)
         flow = Flow(self.transport, self.address, source)
         if isinstance(message, Response):
-            self.transactions.receive_response(message, now)
+            self.transactions.receive_response(message, flow, now)
         else:
             stamp_source(message, flow)
             tx = self.transactions.receive_request(message, response_flow(message, flow), now)

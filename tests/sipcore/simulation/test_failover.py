@@ -164,7 +164,7 @@ def test_an_icmp_error_of_nobodys_request_changes_nothing(size: Size) -> None:
     unknown.set("Via", f"SIP/2.0/UDP {ONE[0]};branch=z9hG4bKnobody")
     for worker in world.workers:
         for start in (unknown.to_bytes(), b"INVITE", b"\r\n\r\n", b"SIP/2.0 200 OK\r\n"):
-            worker.unreachable(start[:500], world.network.now, world.network.at)
+            worker.unreachable(start[:500], ONE, world.network.now, world.network.at)
     for node in world.nodes:
         for slot in range(len(node.slots)):
             node.flush(slot)

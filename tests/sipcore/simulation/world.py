@@ -381,7 +381,7 @@ class Node:
             if self.slots[slot].worker is not worker:
                 return
             if flow.transport == "UDP":
-                worker.unreachable(data[:500], now, network.at)
+                worker.unreachable(data[:500], flow.remote, now, network.at)
             else:
                 worker.send_failed(data, now, network.at)
             self.flush(slot)

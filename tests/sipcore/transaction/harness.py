@@ -112,7 +112,8 @@ class User:
         return self.table.request(a_request(method, branch), flow, self.now, self)
 
     def hear(self, status: int, method: str, branch: str = BRANCH) -> bool:
-        return self.table.receive_response(a_response(status, method, branch), self.now)
+        response = a_response(status, method, branch)
+        return self.table.receive_response(response, UDP, self.now)
 
     # --- what came of it -----------------------------------------------------------------------
     def times(self, start: str) -> list[float]:

@@ -172,7 +172,7 @@ def test_the_ack_of_a_failure_is_made_of_the_invite_and_the_responses_to(user: U
     user.table.request(invite, UDP, 0.0, user)
     answer = a_response(404, "INVITE", to_tag="boris")
     answer.set("CSeq", "77 INVITE")
-    user.table.receive_response(answer, 0.0)
+    user.table.receive_response(answer, UDP, 0.0)
 
     ack = parse_message(user.sent[-1][1])
     assert isinstance(ack, Request)

@@ -6,6 +6,7 @@ import pytest
 
 from sipcore.message import Request, parse_message
 from sipcore.transaction import InviteServerTransaction, ServerTransaction, State
+from sipcore.transport.flow import Address, Flow
 from tests.sipcore.transaction.harness import (
     BRANCH,
     TCP,
@@ -266,9 +267,89 @@ def test_only_the_topmost_via_of_a_response_counts(user: User) -> None:
     user.ask("MESSAGE")
     response = a_response(200, "MESSAGE", "z9hG4bKother")
     response.append("Via", f"SIP/2.0/UDP 10.0.0.9;branch={BRANCH}")
-    assert user.table.receive_response(response, 0.0) is False
+    assert user.table.receive_response(response, UDP, 0.0) is False
     response.pop("Via")
-    assert user.table.receive_response(response, 0.0) is True
+    assert user.table.receive_response(response, UDP, 0.0) is True
+
+
+@pytest.mark.section("3261 17.1.3", "3261 8.2.6.2")
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+@pytest.mark.parametrize(
+    ("name", "value", "is_taken"),
+    [
+        ("Call-ID", "C1", False),
+        ("Call-ID", "c1 ", True),
+        ("CSeq", "2 {method}", False),
+        ("CSeq", "001  {method}", True),
+        ("From", "<sip:anna@x>;tag=2", False),
+        ("From", "<sip:anna@x>", False),
+        ("From", '"Anna" <sip:anna@y;a=b>;c=d;tag=1', True),  # re-printed
+        ("To", "<sip:anybody@y>;tag=7", True),
+    ],
+)
+def test_a_response_has_the_call_id_from_tag_and_number_of_its_request(
+    user: User, method: str, name: str, value: str, is_taken: bool
+) -> None:
+    user.ask(method)
+    response = a_response(200, method)
+    response.set(name, value.format(method=method))
+    assert user.table.receive_response(response, UDP, 0.0) is is_taken
+    assert user.statuses == [200] * is_taken
+    if method == "INVITE" and is_taken:  # of an accepted one as well
+        response.set("CSeq", "2 INVITE")
+        assert user.table.receive_response(response, UDP, 1.0) is False
+
+
+def test_a_request_without_from_tag_is_answered_without(user: User) -> None:
+    request = a_request("MESSAGE", BRANCH, ("From", "<sip:anna@x>"))
+    user.table.request(request, UDP, 0.0, user)
+    assert user.hear(200, "MESSAGE") is False
+    assert user.table.receive_response(request.respond(200, to_tag="t"), UDP, 0.0) is True
+
+
+@pytest.mark.section("3261 18.1.2")
+@pytest.mark.parametrize(
+    ("asked", "answers", "is_marked"),
+    [
+        ("10.0.0.2", "10.0.0.2", False),
+        ("10.0.0.2", "10.0.0.3", True),
+        ("10.0.0.2", "::ffff:10.0.0.2", False),
+        ("2001:db8:0:0:0:0:0:2", "2001:db8::2", False),
+        ("2001:DB8::2", "2001:db8::2", False),
+        ("fe80::1", "fe80::1%eth0", False),
+        ("2001:db8::2", "2001:db8::3", True),
+    ],
+)
+def test_a_response_from_another_host_is_taken_and_marked(
+    user: User, asked: str, answers: str, is_marked: bool
+) -> None:
+    user.ask("MESSAGE", Flow("UDP", ("::", 5060), (asked, 5060)))
+    response = a_response(200, "MESSAGE")
+    # Another port, or a connection, says nothing.
+    flow = Flow("TCP", ("::", 5060), (answers, 40_000), 3)
+    assert user.table.receive_response(response, flow, 0.0) is True
+    assert response.from_elsewhere is is_marked
+
+
+@pytest.mark.section("3261 18.4")
+@pytest.mark.parametrize(
+    ("destination", "fails"),
+    [
+        (None, True),
+        (("10.0.0.2", 5060), True),
+        (("::ffff:10.0.0.2", 5060), True),
+        (("10.0.0.2", 5061), False),
+        (("10.0.0.3", 5060), False),
+    ],
+)
+@pytest.mark.parametrize("flow", [UDP, TCP])
+def test_a_network_error_counts_for_datagrams_to_that_address_alone(
+    user: User, flow: Flow, destination: Address | None, fails: bool
+) -> None:
+    user.ask("INVITE", flow)
+    user.table.transport_failed(BRANCH, 0.0, destination)
+    by_datagram = flow is UDP or destination is None
+    assert bool(user.told.failed) is (fails and by_datagram)
 
 
 # --- too many ------------------------------------------------------------------------------------

@@ -212,7 +212,7 @@ class End(User):
     def arrive(self, data: bytes) -> None:
         message = parse_message(data)
         if isinstance(message, Response):
-            self.table.receive_response(message, self.now)
+            self.table.receive_response(message, UDP, self.now)
             return
         tx = self.table.receive_request(message, UDP, self.now)
         if tx is not None:

@@ -149,6 +149,8 @@ def test_where_it_came_from_is_written_into_the_via(via: str, stamped: str) -> N
     request = request_with(f"SIP/2.0/UDP {via}")
     stamp_source(request, FLOW)
     assert request.values("via") == [f"SIP/2.0/UDP {stamped}", "SIP/2.0/UDP before:1;branch=2"]
+    unstamped = f"SIP/2.0/UDP {via}".replace(";received=1.2.3.4", "")
+    assert request.unstamped_via == ("" if via == stamped else unstamped)
 
 
 def test_only_the_topmost_of_two_values_in_a_row_is_stamped() -> None:
