@@ -149,7 +149,9 @@ def test_where_it_came_from_is_written_into_the_via(via: str, stamped: str) -> N
     request = request_with(f"SIP/2.0/UDP {via}")
     stamp_source(request, FLOW)
     assert request.values("via") == [f"SIP/2.0/UDP {stamped}", "SIP/2.0/UDP before:1;branch=2"]
-    unstamped = f"SIP/2.0/UDP {via}".replace(";received=1.2.3.4", "")
+    unstamped = f"SIP/2.0/UDP {via}"
+    for claimed in (";received=1.2.3.4", ";received=192.0.2.7"):  # which none but we may say
+        unstamped = unstamped.replace(claimed, "")
     assert request.unstamped_via == ("" if via == stamped else unstamped)
 
 
