@@ -15,6 +15,7 @@ from sipcore.calls.call import Call, Dialog, EndedCall
 from sipcore.calls.journal import call_from_row, journal_row
 from sipcore.calls.limits import AFTER_S, MAX_OVER
 from sipcore.eventlog import Cause, Kind, Record, Side
+from sipcore.perimeter import StrangerCalls
 from sipcore.transaction import TimerHeap
 
 
@@ -43,6 +44,8 @@ class CallTable:
         """Those that have ended here, the oldest first."""
         self._placed: dict[int, int] = {}
         """How many each account has placed."""
+        self.strangers = StrangerCalls()
+        """Which of them strangers have placed."""
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -90,7 +93,9 @@ class CallTable:
 
     def _let_go(self, context: str) -> Call | None:
         call = self._calls.pop(context, None)
-        if call is not None and call.caller_line is not None:
+        if call is not None and call.caller_line is None:
+            self.strangers.ended(context)
+        elif call is not None and call.caller_line is not None:
             left = self._placed[call.caller_line] - 1
             if left:
                 self._placed[call.caller_line] = left
@@ -124,6 +129,8 @@ class CallTable:
         if call.answered_now is None:
             call.answered_now = dialog.answered_now
             call.answered_at = dialog.answered_at
+            if call.caller_line is None:
+                self.strangers.answered(call.context)
             if callee_line is not None:
                 call.callee_line = callee_line
         fields = {"callee_line": callee_line, "tag": dialog.callee_tag[:64]}

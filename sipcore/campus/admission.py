@@ -28,7 +28,10 @@ from sipcore.message import Request, Uri
 from sipcore.proxy import JUST_FORWARD, Purpose, ask_for_timer, check_interval, forward
 from sipcore.routing import Ask, Fork, Group, Plan, Query, Refuse, Relay, Service, decide
 from sipcore.transaction import MergedRequests, ServerTransaction
+from sipcore.transport.networks import network_of
 
+SERVICE: Final = 0
+"""Stands for the line of a call to one of our services."""
 TOO_MANY_CALLS: Final = Refuse(
     403,
     "Too Many Calls",
@@ -128,6 +131,15 @@ class Admissions:
             self._refuse(incoming, plan, now)
             return
         callee = plan.callee if isinstance(plan, Fork | Refuse) else None
+        network = ""
+        if own is None and not caller.is_known:
+            network = network_of(incoming.flow.remote[0])
+            line_id = callee.id if callee else SERVICE
+            is_proved = incoming.flow.reliable
+            if not host.calls.strangers.admits(line_id, network, is_proved=is_proved):
+                host.count(Counter.STRANGER_LIMITED)
+                incoming.refuse(host, now, 480)
+                return
         call = Call(
             context=new_context(host.random),
             call_id=request.call_id,
@@ -146,6 +158,8 @@ class Admissions:
         else:
             caller_flow = flow if pinned else flow_behind_contact(request, flow)
         host.calls.begin(call, self._begin_fields(incoming, call))
+        if network:
+            host.calls.strangers.began(call.context, call.callee_line or SERVICE, network)
         if own is not None:
             own.call = call
         placed = PlacedCall(

@@ -25,6 +25,7 @@ from sipcore.proxy import (
 from sipcore.routing import Group, Target
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Flow
+from sipcore.transport.networks import network_of
 
 STRAY_ACK: Final = Counter.STRAY_ACK
 """Of nearly every call, whose challenge is acknowledged: looked up once."""
@@ -118,6 +119,7 @@ class InDialogRouter:
             if refused is not None:
                 tx.respond(refused, now)
                 return
+        self._proved(flow)
         relay = self._account(token, request, now)
         dialog, from_caller = relay.dialog, relay.from_caller
         if dialog is not None and not (dialog.callee if from_caller else dialog.caller).contact:
@@ -157,6 +159,12 @@ class InDialogRouter:
         if uri.text in call.parties:
             return None
         return request.respond(403, "From Not Yours")
+
+    def _proved(self, flow: Flow) -> None:
+        """Whoever has the token has received it, and so sends from an address of their own."""
+        strangers = self._host.calls.strangers
+        if strangers:
+            strangers.proved(network_of(flow.remote[0]))
 
     def _account(self, token: CallToken, request: Request, now: float) -> InDialogRelay:
         """A request with a valid token passes: note CSeq and the end of the call."""
@@ -209,17 +217,22 @@ class InDialogRouter:
                 flow = self._host.bindings.flow_now(flow, self._host.at)
         return Target(request.uri_text, flow)
 
-    def handle_ack(self, request: Request, own: OwnRoute | None, now: float) -> None:
+    def handle_ack(
+        self, request: Request, flow: Flow, own: OwnRoute | None, now: float
+    ) -> None:
         """The ACK of a 2xx; `own` is what its Route of ours said, if it had any."""
         host = self._host
         token = None if own is None else self._token_of(own, request)
         if token is None:
-            if not self._agents.offer_ack(request, now):
+            if self._agents.offer_ack(request, now):
+                self._proved(flow)
+            else:
                 host.count(STRAY_ACK)
             return
         if self._refusal(request, token) is not None:
             host.count(Counter.FOREIGN_ACK)
             return
+        self._proved(flow)
         from_caller = token.from_caller(request.from_tag)
         target = self._next_target(request, token, from_caller)
         self._sender.forward_ack(request, target, now, host.directory.realm)

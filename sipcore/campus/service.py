@@ -183,7 +183,7 @@ class CampusService:
             if to is not None:
                 self._sender.forward_ack(request, to, now)
                 return
-        self._in_dialog.handle_ack(request, own, now)
+        self._in_dialog.handle_ack(request, flow, own, now)
 
     # --- what our services ask (`sipcore.apps.host.Campus`) --------------------------------------
     def decide(self, query: Query) -> Plan:

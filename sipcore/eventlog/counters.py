@@ -47,6 +47,8 @@ class Counter(StrEnum):
     """A MESSAGE of a service that is too large for UDP: not sent (RFC 3428 §8)."""
     STRANGER_REFUSED = "stranger_refused"
     """A call of a stranger that was refused."""
+    STRANGER_LIMITED = "stranger_limited"
+    """A call of a stranger beyond what a line, or a network, may have at once: answered 480."""
     EXTRA_ANSWER = "extra_answer"
     """A 2xx of one more phone than a call keeps: not forwarded."""
     TOO_BUSY = "too_busy"

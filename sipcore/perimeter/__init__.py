@@ -1,0 +1,5 @@
+"""The perimeter: limits on what senders who have proved nothing may hold. Facts in, a verdict out."""
+
+from sipcore.perimeter.strangers import StrangerCalls
+
+__all__ = ["StrangerCalls"]

@@ -1,0 +1,135 @@
+"""What strangers may hold: calls at a line, and of a network, at the server's edge."""
+
+from __future__ import annotations
+
+import pytest
+
+from sipcore.eventlog import Kind
+from sipcore.message import Request, Response, parse_message
+from sipcore.transport.flow import Address
+from tests.sipcore.simulation.phone import Phone, ring_forever
+from tests.sipcore.simulation.world import DOMAIN, ONE, SIZES, Size, World
+
+LINES = ("anna", "bob", "clara", "dora", "emil")
+
+
+def make_world(size: Size = ONE) -> World:
+    world = World(1, size, list(LINES))
+    for number, name in enumerate(LINES):
+        registered(world, name, number + 1).on_invite = ring_forever
+    return world
+
+
+def registered(world: World, name: str, number: int) -> Phone:
+    phone = Phone(world, name, (f"10.1.0.{number}", 5060))
+    phone.register()
+    world.run(1)
+    return phone
+
+
+class Sprayer:
+    """Sends INVITEs from any address, and keeps what comes back."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.heard: dict[Address, list[Response]] = {}
+        self.number = 0
+
+    def invite(self, name: str, host: str) -> Address:
+        self.number += 1
+        source = (host, 20_000 + self.number)
+        heard = self.heard[source] = []
+
+        def receive(data: bytes, _: Address, now: float) -> None:
+            message = parse_message(data)
+            if isinstance(message, Response):
+                heard.append(message)
+
+        self.world.network.attach(source, receive)
+        request = Request.build(
+            "INVITE",
+            f"sip:{name}@{DOMAIN}",
+            [
+                ("Via", f"SIP/2.0/UDP {host}:{source[1]};branch=z9hG4bK{self.number};rport"),
+                ("Max-Forwards", "70"),
+                ("From", f"<sip:m@elsewhere.example>;tag={self.number}"),
+                ("To", f"<sip:{name}@{DOMAIN}>"),
+                ("Call-ID", f"spray-{self.number}"),
+                ("CSeq", "1 INVITE"),
+                ("Contact", f"<sip:m@{host}:{source[1]}>"),
+            ],
+        )
+        self.world.network.send(request.to_bytes(), source, self.world.nodes[0].address)
+        self.world.run(0.5)
+        return source
+
+    def outcome(self, name: str, host: str) -> int:
+        """The last status, so far."""
+        return self.heard[self.invite(name, host)][-1].status
+
+
+def test_of_a_flood_of_invites_from_everywhere_four_ring_at_a_line() -> None:
+    world = make_world()
+    spray = Sprayer(world)
+    outcomes = [spray.outcome("bob", f"192.0.{n}.7") for n in range(30)]
+    assert outcomes == [180] * 4 + [480] * 26
+    assert len(world.records_of(Kind.CALL_BEGIN)) == 4  # and no record for those refused
+
+
+def test_of_one_network_two_ring_at_a_line_and_four_in_all() -> None:
+    world = make_world()
+    spray = Sprayer(world)
+    assert [spray.outcome("bob", f"192.0.2.{n}") for n in range(3)] == [180, 180, 480]
+    assert [spray.outcome("anna", f"192.0.2.{n}") for n in range(2)] == [180, 180]
+    assert spray.outcome("clara", "192.0.2.9") == 480
+    assert spray.outcome("clara", "192.0.3.9") == 180
+
+
+def test_a_refused_call_of_a_stranger_is_answered_once_and_leaves_nothing() -> None:
+    world = make_world()
+    spray = Sprayer(world)
+    for n in range(4):
+        spray.invite("bob", f"192.0.{n}.7")
+    source = spray.invite("bob", "192.0.9.7")
+    world.run(40)
+    assert [response.status for response in spray.heard[source]] == [480]
+
+
+def test_the_places_are_free_again_when_the_calls_are_over() -> None:
+    world = make_world()
+    spray = Sprayer(world)
+    for n in range(5):
+        spray.invite("bob", f"192.0.{n}.7")
+    world.run(300)  # timer C
+    assert spray.outcome("bob", "192.0.9.7") == 180
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
+def test_our_own_callers_are_not_counted(size: Size) -> None:
+    world = make_world(size)
+    spray = Sprayer(world)
+    for n in range(40):
+        spray.invite("bob", f"192.0.{n}.7")
+    anna = Phone(world, "anna", ("10.1.0.77", 5060))
+    call = anna.call("bob")
+    world.run(2)
+    assert 180 in [response.status for response in call.responses]
+
+
+def test_whoever_has_talked_with_a_line_finds_room_in_a_flood() -> None:
+    world = World(1, ONE, ["bob"])
+    bob = registered(world, "bob", 1)
+    friend = Phone(world, "friend", ("198.51.100.7", 5060))
+    invite = friend.build("INVITE", f"sip:bob@{DOMAIN}", body=b"v=0\r\n")
+    invite.set("From", "<sip:friend@elsewhere.example>;tag=f")
+    call = friend.start(invite, world.nodes[0].address)
+    world.run(2)
+    [dialog] = call.dialogs.values()
+    friend.hang_up(dialog)
+    world.run(2)
+    bob.on_invite = ring_forever
+    spray = Sprayer(world)
+    for n in range(8):
+        spray.invite("bob", f"192.0.{n}.7")
+    assert spray.outcome("bob", "198.51.100.9") == 180
+    assert spray.outcome("bob", "192.0.99.7") == 480
