@@ -62,8 +62,6 @@ class WorkerConfig:
     max_calls_per_account: int = 100
     """calls: that one account may have placed and not yet ended, ringing ones among them. More than
     any phone does, and than a switchboard with one account should."""
-    max_refusal_sources: int = 10_000
-    """pairs: of source and username that are remembered to throttle `auth.refused` records."""
 
 
 __all__ = ["Listener", "StreamLimits", "WorkerConfig"]

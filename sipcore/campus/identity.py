@@ -9,11 +9,12 @@ from sipcore.auth import Verdict, VerdictKind
 from sipcore.calls import CallToken
 from sipcore.campus.dialog_parts import token_in_route
 from sipcore.campus.incoming import STRANGER, Caller
-from sipcore.campus.limits import REFUSAL_RECORD_INTERVAL_S
 from sipcore.directory import AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Kind, Record
 from sipcore.message import Request, Response, Uri, parse_uri
+from sipcore.perimeter import Refusals
+from sipcore.perimeter.limits import REFUSAL_SUM_INTERVAL_S
 from sipcore.routing import account_named
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Flow
@@ -29,7 +30,7 @@ class Identity:
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._refused: dict[tuple[str, str], tuple[float, int]] = {}
+        self._refusals = Refusals(host.config.cluster_keys[0])
 
     def caller(
         self, tx: ServerTransaction, request: Request, flow: Flow, now: float
@@ -120,7 +121,7 @@ class Identity:
         ):
             verdict = Verdict(VerdictKind.WRONG, verdict.username)
         if verdict.kind in (VerdictKind.WRONG, VerdictKind.REPLAYED):
-            self._record_refusal(verdict.username, flow)
+            self._record_refusal(verdict.username, request, flow)
         return verdict
 
     def _is_served(self, text: str, request: Request) -> bool:
@@ -196,20 +197,29 @@ class Identity:
                 return ("MD5",)
         return algorithms
 
-    def _record_refusal(self, username: str, flow: Flow) -> None:
+    def _record_refusal(self, username: str, request: Request, flow: Flow) -> None:
+        host, source = self._host, flow.remote[0]
+        was_silent = not self._refusals.summed
+        request_id = f"{request.call_id}|{request.cseq_number}"
+        count = self._refusals.refused(source, username, request_id, host.now)
+        if count:
+            self._write_refusal(username[:64], source, count)
+        elif was_silent and self._refusals.summed:
+            host.wake(self, host.now + REFUSAL_SUM_INTERVAL_S)
+
+    def _write_refusal(self, username: str, source: str, count: int) -> None:
         host = self._host
-        key = (flow.remote[0], username[:64])
-        last, count = self._refused.get(key, (float("-inf"), 0))
-        if host.now - last < REFUSAL_RECORD_INTERVAL_S:
-            self._refused[key] = (last, count + 1)
-            return
-        if len(self._refused) >= host.config.max_refusal_sources:
-            self._refused.pop(next(iter(self._refused)))
-        self._refused[key] = (host.now, 0)
         fields = {
-            "username": key[1],
+            "username": username,
             "known": host.directory.active_account(username) is not None,
-            "source": key[0],
-            "count": count + 1,
+            "source": source,
+            "count": count,
         }
         host.record(Record(Kind.AUTH_REFUSED, "", host.at, fields))
+
+    def advance(self, now: float) -> None:
+        """Tell of the refusals that got no record of their own."""
+        summed = self._refusals.take_sum()
+        if summed:
+            self._host.sleep(self)
+            self._write_refusal("", "", summed)

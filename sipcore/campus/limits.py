@@ -8,8 +8,6 @@ MAX_KEPT: Final = 4_096
 """characters: that a party may have us keep of a call, and write with each change of it."""
 MISSES: Final = 2
 """probes: so many in a row without an answer, or with "gone" from elsewhere, and an end is gone."""
-REFUSAL_RECORD_INTERVAL_S: Final = 2.0
-"""At most one `auth.refused` record per source and username in this time; the rest is counted."""
 
 ACCOUNTS_AT_ONCE: Final = 200
 """accounts: looked at in one step; some milliseconds where all of them lose their registrations."""

@@ -17,3 +17,12 @@ and what we send to it goes to somebody else."""
 MAX_NETWORKS: Final = 20_000
 """networks: remembered that have proved their address, and pairs of a line and a network that have
 talked; the last ones."""
+
+REFUSAL_RECORD_INTERVAL_S: Final = 2.0
+"""At most one `auth.refused` record per source and username in this time; the rest is counted."""
+REFUSAL_SUM_INTERVAL_S: Final = 60.0
+"""How often what got no record becomes one record of their sum."""
+REFUSAL_RECORDS_PER_INTERVAL: Final = 300
+"""records: of refused credentials in that time, of all sources together; some 4 MB an hour."""
+REFUSAL_SLOTS: Final = 8_192
+"""pairs: of source and name that are told apart."""

@@ -6,6 +6,7 @@ import pytest
 
 from sipcore.eventlog import Kind
 from sipcore.message import Request, Response, parse_message
+from sipcore.perimeter.limits import REFUSAL_RECORDS_PER_INTERVAL
 from sipcore.transport.flow import Address
 from tests.sipcore.simulation.phone import Phone, ring_forever
 from tests.sipcore.simulation.world import DOMAIN, ONE, SIZES, Size, World
@@ -133,3 +134,35 @@ def test_whoever_has_talked_with_a_line_finds_room_in_a_flood() -> None:
         spray.invite("bob", f"192.0.{n}.7")
     assert spray.outcome("bob", "198.51.100.9") == 180
     assert spray.outcome("bob", "192.0.99.7") == 480
+
+
+def test_a_flood_of_wrong_credentials_writes_a_bounded_number_of_records() -> None:
+    world = World(1, ONE, ["anna"])
+    stranger = ("192.0.2.66", 5060)
+    world.network.attach(stranger, lambda data, source, now: None)
+    for n in range(3_000):
+        request = Request.build(
+            "REGISTER",
+            f"sip:{DOMAIN}",
+            [
+                ("Via", f"SIP/2.0/UDP 192.0.2.66;branch=z9hG4bK{n}"),
+                ("From", f"<sip:x{n}@{DOMAIN}>;tag={n}"),
+                ("To", f"<sip:x{n}@{DOMAIN}>"),
+                ("Call-ID", f"flood-{n}"),
+                ("CSeq", "1 REGISTER"),
+                (
+                    "Authorization",
+                    f'Digest username="x{n}", realm="campus", nonce="n", uri="sip:{DOMAIN}",'
+                    ' response="00000000000000000000000000000000", algorithm=MD5,'
+                    ' qop=auth, nc=00000001, cnonce="c"',
+                ),
+            ],
+        )
+        world.network.send(request.to_bytes(), stranger, world.nodes[0].address)
+        world.run(0.01)
+    world.run(120)
+    records = world.records_of(Kind.AUTH_REFUSED)
+    assert len(records) <= REFUSAL_RECORDS_PER_INTERVAL + 1
+    told = sum(int(str(record.fields["count"])) for record in records)
+    assert told > 0.99 * 3_000  # names that share a hash are told with the next of that hash
+    world.check_nothing_left()
