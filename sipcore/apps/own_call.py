@@ -298,7 +298,10 @@ class IncomingCall(OwnCall):
         now = self.agent.worker.now
         response = self.request.respond(status, reason, to_tag=self._tag, headers=headers)
         self.agent.campus.call_refused(self._held, status, now)
-        self._tx.respond(response, now)
+        if self._tx.is_known:
+            self._tx.respond(response, now)
+        else:
+            self._tx.respond_once(response, now)
         self.is_over()
 
     def end(self) -> None:
