@@ -53,6 +53,7 @@ class Locator:
         random: RandomSource,
         ask: Callable[[Question], None],
         probe: Callable[[Candidate], None],
+        may_reach: Callable[[Candidate], bool],
         most_waiting: int = MAX_WAITING,
     ) -> None:
         self.cache = AnswerCache()
@@ -61,6 +62,7 @@ class Locator:
         self._random = random
         self._ask = ask
         self._probe = probe
+        self._may_reach = may_reach
         self.most_waiting = most_waiting
         self._waiting: dict[Question, list[tuple[Search, Seeker]]] = {}
         self._asking: dict[Question, list[Asker]] = {}
@@ -124,6 +126,8 @@ class Locator:
             server = search.take()
             if server is None:
                 server, search.last_resort = search.last_resort, None
+            elif not self._may_reach(server):
+                continue
             elif self.dead and self.dead.is_out(server, now):
                 self._pass_over(server, search, now)
                 continue

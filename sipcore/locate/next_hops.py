@@ -38,6 +38,7 @@ from sipcore.transport.flow import (
     is_datagram_to,
 )
 from sipcore.transport.networks import network_of
+from sipcore.transport.reach import is_loopback, leads_nowhere
 
 
 class NextHops:
@@ -52,7 +53,7 @@ class NextHops:
         self._sender = sender
         self._new_call_id = new_call_id
         speaks = frozenset((lt.transport, ":" in lt.local[0]) for lt in sender.own.listeners)
-        self.locator = Locator(speaks, sender.random, ask, self._probe)
+        self.locator = Locator(speaks, sender.random, ask, self._probe, self._may_reach)
         self._flows: dict[str, Flow] = {}
         """To contacts given by address: a phone's is the same for a long time."""
         self._ways_back: dict[str, _WayBack] = {}
@@ -71,13 +72,20 @@ class NextHops:
         local = self._sender.own.local_address(transport, ":" in bare)
         if not local[1]:
             return None  # what we do not speak is not replaced by something else
-        remote = (bare, wanted.port or DEFAULT_PORTS.get(transport, 5060))
+        port = DEFAULT_PORTS.get(transport, 5060) if wanted.port is None else wanted.port
+        if leads_nowhere(bare, port, is_loopback(local[0])):
+            raise MalformedMessage("nothing is sent to that address")
+        remote = (bare, port)
         flow = Flow(transport, local, remote, 0, wanted.domain if transport == "TLS" else "")
         if len(self._flows) >= MAX_REMEMBERED_FLOWS:
             self._flows.clear()
         if len(uri_text) <= CACHED_LENGTH:
             self._flows[uri_text] = flow
         return flow
+
+    def _may_reach(self, server: Candidate) -> bool:
+        local = self._sender.own.local_address(server.transport, ":" in server.address)
+        return not leads_nowhere(server.address, server.port, is_loopback(local[0]))
 
     def stream_instead(self, flow: Flow, now: float) -> Flow | None:
         """The flow to the same peer for what is too large for a datagram, None if there is none."""

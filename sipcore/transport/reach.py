@@ -10,6 +10,7 @@ is reached by that one, wherever he is.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from sipcore.transport.flow import Address, Flow
@@ -45,6 +46,26 @@ class Reach:
         if remote.is_loopback or remote != _plain(ip_address(own[0])):
             return True
         return flow.remote[1] == flow.local[1]
+
+
+@lru_cache(maxsize=64)
+def is_loopback(host: str) -> bool:
+    """Whether an address of ours is there for this machine alone."""
+    return ip_address(host).is_loopback
+
+
+@lru_cache(maxsize=4096)
+def leads_nowhere(host: str, port: int, is_loopback_ours: bool) -> bool:
+    """Whether nothing may ever be sent to this address, by datagrams neither.
+
+    Multicast, broadcast, unspecified and reserved ones, port 0, and the loopback unless we listen
+    there alone: whoever names them in a Contact or in the DNS would have us speak to many, or to
+    what trusts its own machine.
+    """
+    address = _plain(ip_address(host))
+    if address.is_loopback:
+        return not is_loopback_ours or port == 0
+    return port == 0 or address.is_multicast or address.is_unspecified or address.is_reserved
 
 
 def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -44,7 +44,8 @@ def locator(most: int = 100) -> tuple[Locator, list[Question], list[Candidate]]:
     asked: list[Question] = []
     probed: list[Candidate] = []
     speaks = frozenset({("UDP", False), ("TCP", False)})
-    return Locator(speaks, Random(1), asked.append, probed.append, most), asked, probed
+    made = Locator(speaks, Random(1), asked.append, probed.append, lambda server: True, most)
+    return made, asked, probed
 
 
 # --- answers ----------------------------------------------------------------------------------------

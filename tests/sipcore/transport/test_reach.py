@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipcore.transport.flow import Flow
-from sipcore.transport.reach import Reach
+from sipcore.transport.reach import Reach, leads_nowhere
 
 
 def leads_to(remote: str, local: str = "198.51.100.1") -> Flow:
@@ -79,3 +79,38 @@ def test_a_connection_on_the_loopback_may_be_kept() -> None:
 )
 def test_a_6to4_address_is_the_ipv4_address_in_it(remote: str, reached: bool) -> None:
     assert Reach(["10.1.0.0/16"]).includes(leads_to(remote)) is reached
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "nowhere"),
+    [
+        ("192.0.2.7", 5060, False),
+        ("10.1.0.7", 5060, False),  # a private network is open to datagrams
+        ("192.168.1.255", 5060, False),  # a broadcast only for who knows the netmask
+        ("2001:db8::7", 5060, False),
+        ("fd00::7", 5060, False),
+        ("192.0.2.7", 0, True),
+        ("224.0.0.1", 5060, True),
+        ("239.255.255.250", 1900, True),
+        ("ff02::1", 5060, True),
+        ("255.255.255.255", 5060, True),
+        ("240.0.0.1", 5060, True),
+        ("0.0.0.0", 5060, True),  # noqa: S104
+        ("::", 5060, True),
+        ("::ffff:224.0.0.1", 5060, True),
+        ("::ffff:0.0.0.0", 5060, True),
+        ("127.0.0.1", 5060, True),
+        ("127.1.2.3", 5060, True),
+        ("::1", 5060, True),
+        ("::ffff:127.0.0.1", 5060, True),
+    ],
+)
+def test_where_nothing_is_ever_sent(host: str, port: int, nowhere: bool) -> None:
+    assert leads_nowhere(host, port, False) is nowhere
+
+
+@pytest.mark.parametrize(("port", "nowhere"), [(5060, False), (0, True)])
+def test_who_listens_on_the_loopback_alone_may_send_there(port: int, nowhere: bool) -> None:
+    assert leads_nowhere("127.0.0.1", port, True) is nowhere
+    assert leads_nowhere("::1", port, True) is nowhere
+    assert leads_nowhere("224.0.0.1", 5060, True)
