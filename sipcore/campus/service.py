@@ -6,7 +6,7 @@ call, our own methods (REGISTER, OPTIONS), and admission for all others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from sipcore.apps.bodies import NO_ENCODING, is_required, type_of_body
@@ -227,6 +227,10 @@ class CampusService:
     def end_old_calls(self, older_than: float, now: float) -> None:
         """End the calls that began before this time and nobody has answered."""
         self.control.end_old_calls(older_than, now)
+
+    def end_calls_of(self, line_ids: Collection[int], now: float) -> None:
+        """End all calls in which one of these accounts is a party."""
+        self.control.end_calls_of(line_ids, now)
 
     def flow_lost(self, flow: Flow, now: float) -> None:
         """A connection is gone: nobody is reached by it."""

@@ -8,7 +8,7 @@ after each turn: records and journal first, then messages.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from sipcore.apps.config import WorkerConfig
@@ -56,6 +56,9 @@ class Application(Protocol):
 
     def end_old_calls(self, older_than: float, now: float) -> None:
         """End the calls that began before this time and nobody has answered."""
+
+    def end_calls_of(self, line_ids: Collection[int], now: float) -> None:
+        """End all calls in which one of these accounts is a party."""
 
     def flow_lost(self, flow: Flow, now: float) -> None:
         """A connection that a peer had opened is gone."""

@@ -165,9 +165,8 @@ class Sipd:
     def _put_in_force(self, delta: Delta) -> None:
         """First nobody new is let in, then who is in goes."""
         self.node.set_directory(delta.directory, delta.changed)
-        for call in self.worker.calls if delta.ended else ():
-            if call.caller_line in delta.ended or call.callee_line in delta.ended:
-                self.worker.application.end_call(call, self.worker.now)
+        if delta.ended:
+            self.worker.application.end_calls_of(delta.ended, self.worker.now)
 
     def _present(self, line_id: int) -> LineBindings:
         """What the worker holds of a line; asked by the writer's thread while the line waits."""
