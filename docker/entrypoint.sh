@@ -6,8 +6,8 @@ case "${1:-web}" in
 prepare) # Once before the others, and after every update.
     exec python3 scripts/prepare.py ;;
 web)
-    exec python3 -m gunicorn voip_portal.wsgi:application --bind "0.0.0.0:${VOIP_WEB_PORT:-8000}" \
-        --worker-class gthread --workers "${VOIP_WEB_WORKERS:-2}" --threads 8 --worker-tmp-dir /dev/shm ;;
+    exec python3 -m gunicorn voip_portal.wsgi:application -c python:voip_portal.supervisor.gunicorn_conf \
+        --bind "0.0.0.0:${VOIP_WEB_PORT:-8000}" --workers "${VOIP_WEB_WORKERS:-2}" --threads 8 --worker-tmp-dir /dev/shm ;;
 sipd) exec python3 manage.py sipd ;;
 shipper) exec python3 manage.py shipper ;;
 worker) exec python3 -m celery -A voip_portal.celery worker --loglevel INFO --without-gossip --without-mingle ;;

@@ -102,6 +102,7 @@ MIDDLEWARE = [
     "voip_portal.portal.middleware.Preferences",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "voip_portal.accounts.known_browser.KnownBrowser",
     "allauth.account.middleware.AccountMiddleware",
 ]
 
@@ -209,7 +210,18 @@ ACCOUNT_RATE_LIMITS = {
     "signup_subnet": "120/m/key",
     "signup": "20/m/ip",
     "login": "30/m/ip",
-    "login_failed": "10/m/ip,5/300s/key",
+    # Of wrong passwords: by address; by (account, /24 or /64); by account, from everywhere together;
+    # by (account, browser that is known for it), which is counted by none of the others.
+    "login_failed": "10/m/ip",
+    "login_failed_network": "5/300s/key",
+    "login_failed_account": "50/900s/key",
+    "login_failed_browser": "5/300s/key",
+    # Of mails to an address that somebody typed (sign-up, forgotten password), in the same way.
+    "reset_password": "20/m/ip",
+    "confirm_email": None,
+    "code_network": "6/600s/key",
+    "code_address": "30/3600s/key",
+    "code_browser": "6/600s/key",
     "find_person": "60/m/user",
     "choose_name": "20/m/user",
     "change_devices": "60/10m/user,300/d/user",

@@ -12,6 +12,12 @@ class AccountsConfig(AppConfig):
     verbose_name = _("People")
 
     def ready(self) -> None:
-        from voip_portal.accounts.roles import grant
+        from allauth.account.signals import email_confirmed
 
+        from voip_portal.accounts import known_browser
+        from voip_portal.accounts.roles import grant
+        from voip_portal.accounts.signing_up import confirmed
+
+        email_confirmed.connect(confirmed, dispatch_uid="voip_portal.accounts.signing_up")
+        known_browser.connect()
         post_migrate.connect(grant, dispatch_uid="voip_portal.accounts.roles")

@@ -10,11 +10,11 @@ from django import forms
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from voip_portal.accounts import signing_up
 from voip_portal.accounts.adapter import is_campus_address
 from voip_portal.accounts.models import User
 from voip_portal.accounts.text import NameField, visible
@@ -62,23 +62,26 @@ class SignupForm(allauth_forms.SignupForm):
         check_campus_address(self.cleaned_data["email"])
         return str(super().clean_email())
 
-    def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
-        if self.account_already_exists:
-            # A new account costs one password hash, so a known address must cost one too.
-            make_password(self.cleaned_data["password1"])
-        try:
-            # Not in a transaction: a password hash takes longer than a write lock may be held.
-            saved: tuple[User | None, HttpResponse | None] = super().try_save(request)
-        except IntegrityError:  # signed up at the same moment in another window
-            self.account_already_exists = True
-            saved = super().try_save(request)
-        return saved
+    def validate_unique_email(self, value: str) -> str:
+        email = str(super().validate_unique_email(value))
+        if self.account_already_exists and signing_up.unconfirmed(email):
+            self.account_already_exists = False
+        return email
 
-    def signup(self, request: HttpRequest, user: User) -> None:
-        """Called by allauth with the saved user."""
-        user.name = " ".join(self.cleaned_data["name"].split())
-        user.language = get_language() or ""
-        user.save(update_fields=["name", "language"])
+    def try_save(self, request: HttpRequest) -> tuple[User | None, HttpResponse | None]:
+        # Not in a transaction: a password hash takes longer than a write lock may be held. A known
+        # address costs one, too.
+        password_hash = make_password(self.cleaned_data["password1"])
+        email = self.cleaned_data["email"]
+        if not self.account_already_exists:
+            user = signing_up.ensure_unconfirmed(email)
+            if user is not None:
+                name = " ".join(self.cleaned_data["name"].split())
+                signing_up.keep(request, email, name, get_language() or "", password_hash)
+                return user, None
+            self.account_already_exists = True  # confirmed at the same moment in another window
+        saved: tuple[User | None, HttpResponse | None] = super().try_save(request)
+        return saved
 
 
 class LoginForm(allauth_forms.LoginForm):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 from allauth.account.adapter import get_adapter
@@ -12,14 +11,12 @@ from allauth.core import ratelimit
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 
+from voip_portal.accounts.throttle import SUBNETS, network_at
+
 
 def subnet(address: str) -> str:
     """The /24 or /48 an address is in."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(ipaddress.ip_network((ip, 24 if ip.version == 4 else 48), strict=False))
+    return network_at(address, SUBNETS)
 
 
 def signup(request: HttpRequest) -> HttpResponseBase:

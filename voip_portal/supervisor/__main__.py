@@ -98,7 +98,9 @@ def specs(deployment: Deployment) -> list[ChildSpec]:
         ChildSpec(
             "web",
             (python, "-m", "gunicorn", "voip_portal.wsgi:application", *conf, *binds),
-            health.web_answers(LOOPBACK, deployment.web_port),
+            health.web_says(run / "web.health", "/healthz"),
+            run / "web.health",
+            health.web_says(run / "web.health", "/livez"),
         ),
         with_health_file("shipper", (*manage, "shipper"), run),
         # One process, no pool: nothing of it is left when it is killed.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,12 @@ from voip_portal.supervisor.death import die_with
 from voip_portal.supervisor.health import HealthCheck
 from voip_portal.supervisor.intensity import RestartIntensity
 from voip_portal.supervisor.logs import LogFile
+
+ALIVE_EVERY_S = 2.0
+HUNG_AFTER_S = 30.0
+"""The web server's own replacement of a process of it that hangs comes before (`web.limits.NO_PAGE_S`)."""
+HUNG_AFTER_CHECKS = 3
+"""At the least: a supervisor that was stopped itself for a minute has not asked, and so knows nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +30,8 @@ class ChildSpec:
     argv: Sequence[str]
     healthy: HealthCheck
     health_file: Path | None = None
+    alive: HealthCheck | None = None
+    """Asked on and on once it was ready; one that says no for `HUNG_AFTER_S` is killed."""
 
 
 class Child:
@@ -37,6 +46,9 @@ class Child:
         self.intensity = RestartIntensity()
         self.ready = False
         self.started_at = 0.0
+        self._alive_at = 0.0
+        self._asked_at = 0.0
+        self._checks_failed = 0
         self._env = env
         self._cwd = cwd
         self._process: subprocess.Popen[bytes] | None = None
@@ -90,7 +102,19 @@ class Child:
             return False
         self.ready = True
         self.intensity.succeeded()
+        self._alive_at, self._checks_failed = time.monotonic(), 0
         return True
+
+    def hangs(self, now: float) -> bool:
+        """Whether the process was ready, runs, and has long not done what it is for."""
+        if self.spec.alive is None or not self.ready or now - self._asked_at < ALIVE_EVERY_S:
+            return False
+        self._asked_at = now
+        if self.spec.alive():
+            self._alive_at, self._checks_failed = now, 0
+            return False
+        self._checks_failed += 1
+        return self._checks_failed >= HUNG_AFTER_CHECKS and now - self._alive_at > HUNG_AFTER_S
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to the whole group."""

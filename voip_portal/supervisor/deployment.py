@@ -28,6 +28,8 @@ class Deployment:
     database_url: str
     tls_port: int = -1
     """Of SIP over TLS; -1: none."""
+    health_port: int = 0
+    """Where the web server says on loopback whether it is well; 0: one that is free then."""
 
     @property
     def on_sqlite(self) -> bool:
@@ -52,6 +54,7 @@ class Deployment:
             "VOIP_VAR": str(self.var),
             "VOIP_ADVERTISE": self.host,
             "VOIP_WEB_PORT": str(self.web_port),
+            "VOIP_HEALTH_PORT": str(self.health_port or ""),
             "VOIP_SIP_PORT": str(self.sip_port),
             "VOIP_TLS_PORT": str(self.tls_port),
         }
@@ -67,13 +70,16 @@ def from_environment(environ: Mapping[str, str]) -> Deployment:
         web_port=port(environ, "VOIP_WEB_PORT", 8000),
         sip_port=sip_port,
         tls_port=tls_port(environ, sip_port),
+        health_port=port(environ, "VOIP_HEALTH_PORT", 0),
         database_url=environ.get("DATABASE_URL", ""),
     )
 
 
 def port(environ: Mapping[str, str], name: str, default: int) -> int:
     """A port number from the environment."""
-    text = environ.get(name) or str(default)
+    text = environ.get(name)
+    if not text:
+        return default
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise CannotStart(f"{name} is {text!r}: give a port number from 1 to 65535.")
     return int(text)

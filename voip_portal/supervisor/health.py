@@ -12,18 +12,31 @@ HealthCheck = Callable[[], bool]
 TIMEOUT_S = 0.5
 
 
-def web_answers(host: str, port: int) -> HealthCheck:
-    """GET /healthz gives 200."""
+def web_answers(host: str, port: int, path: str = "/healthz") -> HealthCheck:
+    """GET gives 200."""
 
     def check() -> bool:
         connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
         try:
-            connection.request("GET", "/healthz")
+            connection.request("GET", path)
             return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()
+
+    return check
+
+
+def web_says(port_file: Path, path: str) -> HealthCheck:
+    """GET gives 200 on the health listener, whose port the web server writes to a file."""
+
+    def check() -> bool:
+        try:
+            port = int(port_file.read_text())
+        except (OSError, ValueError):
+            return False
+        return web_answers("127.0.0.1", port, path)()
 
     return check
 

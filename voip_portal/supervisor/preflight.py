@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from voip_portal.supervisor.deployment import CannotStart, Deployment
+from voip_portal.supervisor.deployment import LOOPBACK, CannotStart, Deployment
 
 NETWORK_FILE_SYSTEMS = frozenset(
     [
@@ -135,6 +135,9 @@ def busy_ports(deployment: Deployment) -> Iterator[str]:
     """A sentence for every port that cannot be bound."""
     web, sip = deployment.web_port, deployment.sip_port
     yield from unusable(deployment.web_hosts, web, "web", "VOIP_WEB_PORT", [socket.SOCK_STREAM])
+    if deployment.health_port:
+        hosts, port = [LOOPBACK], deployment.health_port
+        yield from unusable(hosts, port, "health", "VOIP_HEALTH_PORT", [socket.SOCK_STREAM])
     kinds = [socket.SOCK_DGRAM, socket.SOCK_STREAM]
     yield from unusable(deployment.sip_hosts, sip, "SIP", "VOIP_SIP_PORT", kinds)
     if deployment.tls_port > 0:

@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 
-from voip_portal.supervisor.child import Child
+from voip_portal.supervisor.child import HUNG_AFTER_S, Child
 
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 SIGNALS = STOP_SIGNALS | {signal.SIGCHLD}
@@ -68,6 +68,9 @@ class Supervisor:
             if self._all_were_ready:
                 self._say(f"[{child.name}] ready again")
             self._slow.discard(child.name)
+        elif child.hangs(now):
+            self._say(f"[{child.name}] hangs: nothing served for {HUNG_AFTER_S:.0f} s; killing it")
+            child.signal(signal.SIGKILL)
         elif not child.ready and now - child.started_at > SLOW_START_S:
             self._report_slow(child)
         return True

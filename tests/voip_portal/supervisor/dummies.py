@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from voip_portal.supervisor import child as supervision
 from voip_portal.supervisor.child import Child, ChildSpec
 from voip_portal.supervisor.health import file_appears
 from voip_portal.supervisor.supervisor import Supervisor
@@ -30,6 +31,10 @@ KINDS = {
     "good": PROLOGUE + READY + "signal.pause()",
     "deaf": PROLOGUE + "signal.signal(signal.SIGTERM, signal.SIG_IGN)" + READY + "signal.pause()",
     "broken": PROLOGUE + "print('ERROR no such table', flush=True); sys.exit(3)",
+    "hanging": PROLOGUE
+    + "first = not os.path.exists('hanging.pid')"
+    + READY
+    + "time.sleep(0.5)\nif first: os.unlink('hanging.health')\nsignal.pause()",
     "family": PROLOGUE
     + "grandchild = subprocess.Popen(['sleep', '600'])\n"
     + "write('.grandchild', str(grandchild.pid))"
@@ -41,7 +46,9 @@ KINDS = {
 def child(folder: Path, name: str) -> Child:
     health = folder / f"{name}.health"
     argv = (sys.executable, "-c", KINDS[name], name)
-    return Child(ChildSpec(name, argv, file_appears(health), health), folder, os.environ, folder)
+    # What hangs removes the file again, and nobody else does while it runs.
+    spec = ChildSpec(name, argv, file_appears(health), health, file_appears(health))
+    return Child(spec, folder, os.environ, folder)
 
 
 def main(folder: Path, names: list[str]) -> int:
@@ -49,6 +56,7 @@ def main(folder: Path, names: list[str]) -> int:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
+    supervision.HUNG_AFTER_S, supervision.ALIVE_EVERY_S = 1.0, 0.1
     children = [child(folder, name) for name in names]
     return Supervisor(children, say=say, on_ready=lambda: say("Ready.")).run()
 

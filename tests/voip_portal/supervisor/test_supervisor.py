@@ -147,3 +147,17 @@ def test_a_child_has_a_group_of_its_own(supervise: Callable[..., Running]) -> No
     running.says("Ready.")
     pid = running.number("good.pid")
     assert os.getpgid(pid) == pid
+
+
+def test_a_child_that_hangs_is_killed_and_started_again_loudly(
+    supervise: Callable[..., Running],
+) -> None:
+    running = supervise("hanging", "good")
+    running.says("Ready.")
+    hung, good = running.number("hanging.pid"), running.number("good.pid")
+    assert "nothing served" in running.says("hangs")
+    running.says("starting it again")
+    running.says("ready again")
+    assert not alive(hung)
+    assert running.number("hanging.pid") != hung
+    assert running.number("good.pid") == good
