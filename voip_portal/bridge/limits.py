@@ -26,6 +26,7 @@ MODULES = (
     "transaction.limits",
     "locate.limits",
     "bindings.limits",
+    "perimeter.limits",
     "calls.limits",
     *("registrar.limits", "registrar.policy"),
     *("proxy.limits", "proxy.session_timer"),
