@@ -6,11 +6,13 @@ plan. Where it has to wait it owns the server transaction and goes on with the a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from sipcore.apps.host import Host, ResponseWaiter
 from sipcore.apps.own_call import OutgoingCall
 from sipcore.calls import Call
+from sipcore.calls.named import NamedCall
 from sipcore.campus.agents import Agents
 from sipcore.campus.assertions import asserted_identities
 from sipcore.campus.call_control import CallControl
@@ -18,6 +20,9 @@ from sipcore.campus.causes import end_unanswered
 from sipcore.campus.dialog_parts import flow_behind_contact, is_too_much_to_keep
 from sipcore.campus.identity import Identity
 from sipcore.campus.incoming import Caller, Incoming
+from sipcore.campus.inquiries import Inquiries
+from sipcore.campus.method_check import MethodCheck
+from sipcore.campus.method_rules import ALLOW
 from sipcore.campus.own_request import OwnTransaction
 from sipcore.campus.placed_call import PlacedCall
 from sipcore.directory import Account, AccountState
@@ -36,6 +41,8 @@ TOO_MANY_CALLS: Final = Refuse(
     trace=("too many calls",),
 )
 
+GIVEN_UP: Final = Refuse(487, trace=("given up",))
+
 
 class Admissions:
     """What all admissions of a worker share, and the steps that need no waiting."""
@@ -53,6 +60,8 @@ class Admissions:
         self.merged = merged
         self.agents = agents
         self.control = control
+        self.methods = MethodCheck(host)
+        self.inquiries = Inquiries(host)
 
     # --- deciding ------------------------------------------------------------------------------
     def query(
@@ -97,6 +106,7 @@ class Admissions:
                 plan = Refuse(503, trace=("too many strangers",))
             elif self.refuse_merged(incoming, now):
                 return
+        plan = self.methods.checked(incoming, plan, now)
         if request.method != "INVITE":
             self._carry_out(incoming, plan, None, now)
             return
@@ -201,6 +211,8 @@ class Admissions:
 
     def _refuse(self, incoming: Incoming, plan: Refuse, now: float) -> None:
         headers = [("Reason", plan.reason)] if plan.reason else []
+        if plan.status == 405:
+            headers.append(("Allow", ALLOW))
         if plan.warning:
             headers.append(("Warning", plan.warning))
         response = incoming.request.respond(
@@ -254,7 +266,7 @@ class Admissions:
         flow = host.own.own_flow()
         request.push("Via", host.own.via_value(flow, host.new_branch("own")))
         tx = OwnTransaction(host.transactions, request, flow, waiter)
-        incoming = Incoming(tx, request, flow, Caller(account, None))
+        incoming = Incoming(tx, request, flow, Caller(account, None, is_own=True))
         plan = self.plan(self.query(request, request.uri, request.uri_text, incoming.caller))
         if isinstance(plan, Relay | Service):
             plan = Refuse(403, trace=("not a user of ours",))
@@ -267,13 +279,15 @@ class Admissions:
 class Admission:
     """One new request. While it waits it is the owner of its server transaction."""
 
-    __slots__ = ("_ask", "_incoming", "_is_over", "_shared")
+    __slots__ = ("_ask", "_incoming", "_is_over", "_plan", "_shared")
 
     def __init__(self, shared: Admissions, incoming: Incoming) -> None:
         self._shared = shared
         self._incoming = incoming
         self._ask: Ask | None = None
         """What it waits for."""
+        self._plan: Plan | None = None
+        """What to do when the other workers have answered."""
         self._is_over = False
 
     def begin(self, now: float) -> None:
@@ -294,7 +308,30 @@ class Admission:
                 return
         else:
             plan = shared.agents.plan(query, decision)
+        self._follow(plan, now)
+
+    def _follow(self, plan: Plan, now: float) -> None:
+        """Follow a plan; the other workers are asked first where a call is named that may be theirs."""
+        shared, incoming = self._shared, self._incoming
+        name = shared.methods.names(incoming)
+        if name is not None:
+            party = shared.methods.party(incoming)
+            if shared.inquiries.ask(name, party, self, now):
+                self._plan = plan
+                self._is_over = False
+                incoming.tx.owner = self
+                return
         shared.follow(incoming, plan, now)
+
+    def heard(self, calls: list[NamedCall], partners: set[str], now: float) -> None:
+        """The other workers have answered."""
+        plan, incoming = self._plan, self._incoming
+        if self._is_over or plan is None:
+            return
+        incoming.calls, incoming.partners = calls, partners
+        if self._is_suspended():
+            plan = Refuse(403, trace=("suspended meanwhile",))
+        self._finish(lambda: self._shared.follow(incoming, plan, now), now)
 
     def _wait_for(self, ask: Ask, now: float) -> None:
         self._ask = ask
@@ -318,7 +355,7 @@ class Admission:
     def cancel(self, now: float, reasons: object = ()) -> None:
         """The caller's CANCEL."""
         if not self._is_over:
-            self._go_on(Refuse(487, trace=("given up",)), now)
+            self._go_on(GIVEN_UP, now)
 
     def _is_suspended(self) -> bool:
         account = self._incoming.caller.account
@@ -329,12 +366,19 @@ class Admission:
 
     def _go_on(self, what: Plan | Query, now: float) -> None:
         """Follow a plan, or the one for this query, whatever goes wrong."""
+        shared = self._shared
+        if isinstance(what, Query):
+            self._finish(lambda: self._follow(shared.plan(what), now), now)
+        elif what is GIVEN_UP:
+            self._finish(lambda: shared.follow(self._incoming, what, now), now)
+        else:
+            self._finish(lambda: self._follow(what, now), now)
+
+    def _finish(self, follow: Callable[[], None], now: float) -> None:
         self._is_over = True
-        shared, incoming = self._shared, self._incoming
-        incoming.tx.owner = None
+        self._incoming.tx.owner = None
         try:
-            plan = shared.plan(what) if isinstance(what, Query) else what
-            shared.follow(incoming, plan, now)
+            follow()
         except MalformedMessage as error:
             self._give_up(error.status, now)
         except Exception:

@@ -10,6 +10,7 @@ from sipcore.calls.notes import ended_note, refreshed_note, seen_note
 from sipcore.campus.agents import Agents
 from sipcore.campus.dialog_parts import contact_of
 from sipcore.campus.in_call import InCallSender
+from sipcore.campus.method_rules import commands_phone
 from sipcore.eventlog import Counter, Side
 from sipcore.message import Request, Response
 from sipcore.proxy import (
@@ -31,6 +32,8 @@ STRAY_ACK: Final = Counter.STRAY_ACK
 AFTER_THE_CALL: Final = frozenset({"BYE", "NOTIFY", "ACK"})
 """What may still come when a call is over: the other side's BYE, news of a transfer, and the ACK of a
 2xx that a BYE has overtaken."""
+FOR_THE_LINE: Final = "Forbidden: Only The Line's Own Phones"
+"""The reason phrase where somebody else would command a phone."""
 TARGET_REFRESHES: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE"})
 
 
@@ -139,9 +142,14 @@ class InDialogRouter:
             is_elsewhere = token.home != host.home and (
                 token.from_caller(request.from_tag) or token.from_caller(request.to_tag)
             )
+            if is_elsewhere and request.has("event") and commands_phone(request):
+                return request.respond(403, FOR_THE_LINE)
             return None if is_elsewhere else request.respond(481)
         if call.caller_tag not in (request.from_tag, request.to_tag):
             return request.respond(481)
+        own_line = call.caller_line is not None and call.caller_line == call.callee_line
+        if not own_line and request.has("event") and commands_phone(request):
+            return request.respond(403, FOR_THE_LINE)
         uri = request.from_.uri
         domain = host.own.domain_of(uri)
         if domain is not None:

@@ -48,6 +48,8 @@ class Counter(StrEnum):
     """A MESSAGE of a service that is too large for UDP: not sent (RFC 3428 §8)."""
     STRANGER_REFUSED = "stranger_refused"
     """A call of a stranger that was refused."""
+    METHOD_REFUSED = "method_refused"
+    """A request of a method that strangers may not send to a line, answered 405."""
     EXTRA_ANSWER = "extra_answer"
     """A 2xx of one more phone than a call keeps: not forwarded."""
     TOO_BUSY = "too_busy"

@@ -15,6 +15,7 @@ from sipcore.proxy.session_timer import (
     session_interval,
     too_short,
 )
+from sipcore.proxy.trust import Trust
 
 __all__ = [
     "JUST_FORWARD",
@@ -25,6 +26,7 @@ __all__ = [
     "ResponseContext",
     "SessionPolicy",
     "SessionRequest",
+    "Trust",
     "ask_for_timer",
     "best_response",
     "check_interval",

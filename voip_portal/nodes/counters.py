@@ -26,6 +26,7 @@ REASONS: Final = {
     "message_pending": _("Text messages to a phone that has not answered the last one, not sent"),
     "message_too_large": _("Text messages too large for UDP, not sent"),
     "stranger_refused": _("Calls from strangers, refused: search for numbers, toll fraud"),
+    "method_refused": _("Requests from strangers that could make a phone act, refused"),
     "extra_answer": _("Answers of more phones than one call can have, not passed on"),
     "too_busy": _("Requests answered 503 because too many were going on"),
     "no_socket": _("Datagrams not sent: the node no longer listens at their address"),

@@ -95,12 +95,12 @@ def test_what_the_proxy_does_not_need_passes_as_it_was_written(size: Size) -> No
         b"Expires: soon",
     ]
     head = [
-        f"FOOBAR {BOB} SIP/2.0".encode(),
+        f"MESSAGE {BOB} SIP/2.0".encode(),
         f"v: {caller.via()}".encode(),
         b"From: <sip:mallory@elsewhere.example>;tag=1",
         f"t: <{BOB}>".encode(),
         b"i: odd@192.0.2.66",
-        b"CSeq: 7 FOOBAR",
+        b"CSeq: 7 MESSAGE",
         b"Max-Forwards: 12",
         *odd,
         b"Content-Type: application/octet-stream",
@@ -118,7 +118,7 @@ def test_what_the_proxy_does_not_need_passes_as_it_was_written(size: Size) -> No
     names = sorted(row.partition(b":")[0] for row in changed)
     assert names == [b"Max-Breadth", b"Max-Forwards", b"Via"]
     assert [row for row in head[1:] if row not in rows] == [b"Max-Forwards: 12"]
-    assert rows[0] == b"FOOBAR sip:bob@10.1.0.2:5070 SIP/2.0"
+    assert rows[0] == b"MESSAGE sip:bob@10.1.0.2:5070 SIP/2.0"
 
 
 @pytest.mark.rfc("PRX-03", "PRX-12")
@@ -1314,7 +1314,7 @@ def test_the_same_branch_serves_the_invite_its_cancel_and_its_ack(size: Size) ->
     world = new_world(size)
     bob, caller = peer_of(world, "bob", "10.1.0.2"), Peer(world, ("192.0.2.66", 5060))
     parts = []
-    for method in ("OPTIONS", "MESSAGE"):
+    for method in ("INVITE", "MESSAGE"):
         request = caller.build(method, BOB, ("From", "<sip:x@elsewhere.example>;tag=same"))
         request.set("Call-ID", "same")
         caller.send(request)
@@ -1539,8 +1539,12 @@ def test_we_are_not_on_the_way_of_a_subscription(size: Size) -> None:
     world = new_world(size)
     bob, caller = peer_of(world, "bob", "10.1.0.2"), Peer(world, ("192.0.2.66", 5060))
     headers = [("Event", "presence"), ("Suppress-If-Match", '"x"')]
+    desk = Phone(world, "bob", ("10.1.0.9", 5060))  # of the same line, which may send all of them
     for method in ("SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER"):
-        caller.send(caller.build(method, BOB, *headers))
+        request = desk.build(method, BOB)
+        for header in headers:
+            request.append(*header)
+        desk.start(request, world.nodes[0].address)
     world.run(40)
     received = {r.method: r for r in bob.requests()}
     assert sorted(received) == ["NOTIFY", "PUBLISH", "REFER", "SUBSCRIBE"]  # and no CANCEL
