@@ -14,7 +14,7 @@ from sipcore.apps.own_call import OutgoingCall
 from sipcore.calls import Call
 from sipcore.calls.named import NamedCall
 from sipcore.campus.agents import Agents
-from sipcore.campus.assertions import asserted_identities
+from sipcore.campus.assertions import asserted_identities, leads_to_peer
 from sipcore.campus.call_control import CallControl
 from sipcore.campus.causes import end_unanswered
 from sipcore.campus.dialog_parts import flow_behind_contact, is_too_much_to_keep
@@ -30,7 +30,7 @@ from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter
 from sipcore.locate import Answer
 from sipcore.message import Request, Uri
-from sipcore.proxy import JUST_FORWARD, Purpose, ask_for_timer, check_interval, forward
+from sipcore.proxy import JUST_FORWARD, Purpose, Trust, ask_for_timer, check_interval, forward
 from sipcore.routing import Ask, Fork, Group, Plan, Query, Refuse, Relay, Service, decide
 from sipcore.transaction import MergedRequests
 
@@ -255,6 +255,8 @@ class Admissions:
             now,
             own_realm=host.directory.realm,
             identities=identities,
+            sender=incoming.caller.trust,
+            receiver=_receiver(host, plan),
         )
 
     # --- requests of our services ----------------------------------------------------------------
@@ -274,6 +276,13 @@ class Admissions:
             self._place_call(incoming, plan, now, waiter)
         else:
             self._carry_out(incoming, plan, None, now)
+
+
+def _receiver(host: Host, plan: Plan) -> Trust:
+    """Who gets what is sent by this plan, and answers it."""
+    if isinstance(plan, Relay):
+        return Trust.PEER if leads_to_peer(host, plan.target) else Trust.STRANGER
+    return Trust.ACCOUNT
 
 
 class Admission:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sipcore.apps.host import Host
-from sipcore.calls.named import DialogName, NamedCall, named_call, party_of
+from sipcore.calls.named import DialogName, NamedCall, named_call, partners_of, party_of
 from sipcore.campus.incoming import Incoming
 from sipcore.campus.method_rules import (
     COMMANDS,
@@ -34,6 +34,10 @@ NO_CALL: Final = Refuse(
     403, "Forbidden: No Call Of Both Is Named", trace=("REFER without a call of both",)
 )
 
+NO_SUCH_CALL: Final = Refuse(
+    403, "Forbidden: No Call To Take Over", trace=("Replaces or Join without a call of theirs",)
+)
+
 
 class MethodCheck:
     """What a plan becomes by the table."""
@@ -47,6 +51,10 @@ class MethodCheck:
     def checked(self, incoming: Incoming, plan: Plan, now: float) -> Plan:
         """The plan where the table lets the request pass, else a refusal."""
         request = incoming.request
+        if request.has("replaces") or request.has("join"):
+            refused = self._refusal_of_takeover(incoming, plan)
+            if refused is not None:
+                return refused
         rule = METHODS.get(request.method, OTHERS)[incoming.caller.trust]
         if rule is Rule.PASS:
             if not request.has("event"):
@@ -92,13 +100,47 @@ class MethodCheck:
     def names(self, incoming: Incoming) -> DialogName | None:
         """The call that a request names and that decides whether it passes, if it names one."""
         request = incoming.request
+        for key in ("replaces", "join"):
+            if request.has(key):
+                return _name_in(request, key)
         if request.method == "REFER" and incoming.caller.account is not None:
             return _name_in(request, "target-dialog")
         return None
 
     def party(self, incoming: Incoming) -> str:
         """Of whose calls the other workers are asked besides; "" of nobody's."""
-        return ""
+        account, request = incoming.caller.account, incoming.request
+        if account is None or not (request.has("replaces") or request.has("join")):
+            return ""
+        return party_of(account)
+
+    def _refusal_of_takeover(self, incoming: Incoming, plan: Plan) -> Refuse | None:
+        """Whether Replaces (RFC 3891) or Join (RFC 3911) names no call of whom it leads to.
+
+        An account must be in that call, or in one with a party of it, who has referred it there.
+        """
+        account, request = incoming.caller.account, incoming.request
+        if isinstance(plan, Refuse) and incoming.caller.trust is not Trust.STRANGER:
+            return None
+        if incoming.caller.peer and isinstance(plan, Relay):
+            return None
+        if not isinstance(plan, Fork | Relay):
+            return NO_SUCH_CALL
+        if len(request.rows("replaces")) + len(request.rows("join")) != 1:
+            return NO_SUCH_CALL
+        for call in self._calls_named(incoming):
+            if not _leads_into(call, call.parties, plan):
+                continue
+            if account is None or self._is_near(incoming, account, call):
+                return None
+        return NO_SUCH_CALL
+
+    def _is_near(self, incoming: Incoming, account: Account, call: NamedCall) -> bool:
+        """Whether an account is in a call, or in another one with a party of it."""
+        me = party_of(account)
+        if me in call.parties or not incoming.partners.isdisjoint(call.parties):
+            return True
+        return not partners_of(self._host.calls, me).isdisjoint(call.parties)
 
     def _calls_named(self, incoming: Incoming) -> list[NamedCall]:
         """The calls that a request names, by its dialog or by a call token; held here or elsewhere."""

@@ -35,6 +35,7 @@ from sipcore.message import Request, Response, is_sips
 from sipcore.proxy import (
     JUST_FORWARD,
     OwnRoute,
+    Trust,
     forward,
     refusal,
     strip_own_maddr,
@@ -182,7 +183,17 @@ class CampusService:
             return False
         found.notifier_tag = request.from_tag
         realm = self._host.directory.realm
-        forward(self._host, tx, request, (Group((found.target,)),), JUST_FORWARD, now, own_realm=realm)
+        forward(
+            self._host,
+            tx,
+            request,
+            (Group((found.target,)),),
+            JUST_FORWARD,
+            now,
+            own_realm=realm,
+            sender=caller.trust,
+            receiver=Trust.ACCOUNT if found.subscriber else Trust.PEER,
+        )
         return True
 
     def _ends_here(self, request: Request) -> bool:
@@ -228,7 +239,7 @@ class CampusService:
             if to is not None:
                 self._sender.forward_ack(request, to, now)
                 return
-        self._in_dialog.handle_ack(request, own, now)
+        self._in_dialog.handle_ack(request, flow, own, now)
 
     # --- what our services ask (`sipcore.apps.host.Campus`) --------------------------------------
     def decide(self, query: Query) -> Plan:

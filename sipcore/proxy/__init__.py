@@ -2,6 +2,7 @@
 
 from sipcore.proxy.best_response import best_response, merge_challenges
 from sipcore.proxy.forward import forwarded_request, wants_privacy
+from sipcore.proxy.header_rules import take_out
 from sipcore.proxy.host import ProxyHost
 from sipcore.proxy.purpose import JUST_FORWARD, Purpose
 from sipcore.proxy.response_context import ResponseContext, forward
@@ -37,6 +38,7 @@ __all__ = [
     "refusal",
     "session_interval",
     "strip_own_maddr",
+    "take_out",
     "take_own_routes",
     "too_short",
     "wants_privacy",
