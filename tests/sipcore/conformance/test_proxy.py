@@ -1637,23 +1637,49 @@ def test_inside_a_call_nobody_is_vouched_for(size: Size, method: str, by_callee:
 
 
 # --- a call of ours that comes back from outside --------------------------------------------------------------
-def abroad(world: World, anna: Phone, **changes: str) -> Peer:
+class Abroad(Peer):
+    """A proxy that anna has called, which sends the call on to bob: by a connection of its own."""
+
+    def __init__(self, world: World, identity: str) -> None:
+        super().__init__(world, ("203.0.113.5", 40_000))
+        world.nodes[0].prove(self.address, identity)
+
+    def via(self, extra: str = "") -> str:
+        return super().via(extra).replace("/UDP", "/TLS")
+
+    def send_on(self, request: Request, **changes: str) -> None:
+        copy = request.copy()
+        copy.uri_text = BOB
+        copy.push("Via", self.via())
+        for name, value in changes.items():
+            if value:
+                copy.set(name.replace("_", "-"), value)
+            else:
+                copy.remove(name.replace("_", "-"))
+        self.send(copy, tls_address(0))
+
+
+def peering(size: Size) -> World:
+    size = size if size.nodes == 1 else Size(1, 3)  # connections lead to one node
+    return World(1, size, ["anna", "bob", "clara"], tls=True, trusted_peers=frozenset(["pbx.example"]))
+
+
+def abroad(
+    world: World,
+    anna: Phone,
+    identity: str = "pbx.example",
+    copies: int = 1,
+    changes: dict[str, str] | None = None,
+) -> Abroad:
     """anna calls a foreign address, whose proxy sends the call on to bob with these changes."""
-    proxy = Peer(world, ("203.0.113.5", 5060))
+    called, proxy = Peer(world, ("203.0.113.5", 5060)), Abroad(world, identity)
 
     def forward(request: Request) -> None:
         if request.method == "INVITE":
-            copy = request.copy()
-            copy.uri_text = BOB
-            copy.push("Via", proxy.via())
-            for name, value in changes.items():
-                if value:
-                    copy.set(name.replace("_", "-"), value)
-                else:
-                    copy.remove(name.replace("_", "-"))
-            proxy.send(copy, world.nodes[-1].address)
+            for _ in range(copies):
+                proxy.send_on(request, **(changes or {}))
 
-    proxy.on_request = forward
+    called.on_request = forward
     anna.start(anna.build("INVITE", "sip:friend@203.0.113.5"), world.nodes[0].address)
     world.run(0.5)
     return proxy
@@ -1661,13 +1687,31 @@ def abroad(world: World, anna: Phone, **changes: str) -> Peer:
 
 @pytest.mark.rfc("PRX-06")
 def test_a_call_of_ours_that_comes_back_is_known_by_its_token(size: Size) -> None:
-    world = new_world(size)
+    world = peering(size)
     anna, bob = phone(world, "anna", "10.1.0.1"), phone(world, "bob", "10.1.0.2")
     bob.on_invite = ring_forever
     proxy = abroad(world, anna)
     assert len([r for r in bob.received if r.method == "INVITE"]) == 1
     assert not bob.received[0].has("p-asserted-identity")
     assert 407 not in proxy.statuses
+
+
+def test_a_call_of_ours_comes_back_once_for_each_branch(size: Size) -> None:
+    world = peering(size)
+    anna, bob = phone(world, "anna", "10.1.0.1"), phone(world, "bob", "10.1.0.2")
+    bob.on_invite = ring_forever
+    proxy = abroad(world, anna, copies=4)
+    assert len([r for r in bob.received if r.method == "INVITE"]) == 1
+    assert proxy.statuses.count(407) == 3
+
+
+def test_whoever_else_is_called_rings_nobody_as_the_caller(size: Size) -> None:
+    """While it rings there he has the token, Call-ID, From and tag: all that the call has."""
+    world = peering(size)
+    anna, bob = phone(world, "anna", "10.1.0.1"), phone(world, "bob", "10.1.0.2")
+    proxy = abroad(world, anna, "evil.example")
+    assert 407 in proxy.statuses
+    assert bob.received == []
 
 
 @pytest.mark.rfc("PRX-06")
@@ -1685,9 +1729,9 @@ def test_a_call_of_ours_that_comes_back_is_known_by_its_token(size: Size) -> Non
 def test_a_token_vouches_for_its_own_call_and_caller_alone(
     size: Size, changes: dict[str, str]
 ) -> None:
-    world = new_world(size)
+    world = peering(size)
     anna, bob = phone(world, "anna", "10.1.0.1"), phone(world, "bob", "10.1.0.2")
-    proxy = abroad(world, anna, **changes)
+    proxy = abroad(world, anna, changes=changes)
     assert bob.received == []
     assert 407 in proxy.statuses
 
@@ -1695,18 +1739,10 @@ def test_a_token_vouches_for_its_own_call_and_caller_alone(
 @pytest.mark.rfc("PRX-06")
 def test_a_token_does_not_lend_the_name_of_somebody_else(size: Size) -> None:
     """The same tag and Call-ID with another From: what the foreign proxy could easily write."""
-    world = new_world(size)
+    world = peering(size)
     anna, bob = phone(world, "anna", "10.1.0.1"), phone(world, "bob", "10.1.0.2")
-    proxy = Peer(world, ("203.0.113.5", 5060))
-
-    def forward(request: Request) -> None:
-        copy = request.copy()
-        copy.uri_text = BOB
-        copy.push("Via", proxy.via())
-        copy.set("From", f"<sip:clara@{DOMAIN}>;tag={request.from_tag}")
-        proxy.send(copy)
-
-    proxy.on_request = forward
+    called, proxy = Peer(world, ("203.0.113.5", 5060)), Abroad(world, "pbx.example")
+    called.on_request = lambda r: proxy.send_on(r, From=f"<{BOB}>;tag={r.from_tag}")
     anna.start(anna.build("INVITE", "sip:friend@203.0.113.5"), world.nodes[0].address)
     world.run(0.5)
     assert bob.received == []
@@ -1717,18 +1753,15 @@ def test_a_token_does_not_lend_the_name_of_somebody_else(size: Size) -> None:
 @pytest.mark.parametrize("becomes", ["answered", "refused"])
 def test_a_call_that_is_over_or_answered_comes_back_no_more(size: Size, becomes: str) -> None:
     """Who was called once abroad keeps the token: it must not lend him the caller's name."""
-    world = new_world(size)
+    world = peering(size)
     anna, bob = phone(world, "anna", "10.1.0.1"), phone(world, "bob", "10.1.0.2")
-    proxy = Peer(world, ("203.0.113.5", 5060))
+    called, proxy = Peer(world, ("203.0.113.5", 5060)), Abroad(world, "pbx.example")
     anna.start(anna.build("INVITE", "sip:friend@203.0.113.5"), world.nodes[0].address)
     world.run(0.5)
-    [invite] = proxy.requests("INVITE")
-    proxy.answer(invite, 200 if becomes == "answered" else 486)
+    [invite] = called.requests("INVITE")
+    called.answer(invite, 200 if becomes == "answered" else 486)
     world.run(0.5)
-    copy = invite.copy()
-    copy.uri_text = BOB
-    copy.push("Via", proxy.via())
-    proxy.send(copy)
+    proxy.send_on(invite)
     world.run(0.5)
     assert bob.received == []
     assert 407 in proxy.statuses
