@@ -23,6 +23,8 @@ class WorkerConfig:
     own_hosts: frozenset[str] = frozenset()
     """Hosts, apart from the domains, whose URIs mean this service (our own addresses)."""
     node_number: int = 0
+    nodes: tuple[int, ...] = ()
+    """The numbers of all nodes that share notes, for asking about calls; (): there is this one."""
     slot: int = 0
     slots: int = 1
     incarnation: int = 0

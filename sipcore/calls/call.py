@@ -59,6 +59,7 @@ class Call:
         "call_ended",
         "call_id",
         "callee_line",
+        "came_back",
         "caller_line",
         "caller_tag",
         "context",
@@ -105,6 +106,8 @@ class Call:
         self.answered_now = answered_now
         self.answered_at = answered_at
         self.call_ended = call_ended
+        self.came_back: tuple[str, ...] = ()
+        """Our branches of its INVITE that a trusted peer has sent back to us."""
         self.adopted = False
         """Whether it was begun by a worker that was killed."""
         self.terminated = False

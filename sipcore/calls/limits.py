@@ -16,3 +16,10 @@ MAX_OVER: Final = 10_000
 """calls: remembered for that, the last ones."""
 MAX_CALL_TOKEN_LENGTH: Final = 900
 """Two flows over IPv6 to ends with the longest of names; a longer call token is not decoded."""
+MAX_NAMESAKES: Final = 8
+"""calls: of one Call-ID and caller's tag that can be found by them; a call that comes by again, on its
+way to another line, is one more. Beyond, somebody repeats a call."""
+MAX_PLACES: Final = 50
+"""places: contacts and addresses of one call that are told: two for each answer and two more."""
+MAX_PARTNERS: Final = 200
+"""parties: parties that are told of one line: a switchboard may have 100 calls."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from sipcore.calls.call import Call, Dialog, EndedCall
 from sipcore.calls.journal import call_from_row, journal_row
-from sipcore.calls.limits import AFTER_S, MAX_OVER
+from sipcore.calls.limits import AFTER_S, MAX_NAMESAKES, MAX_OVER
 from sipcore.eventlog import Cause, Kind, Record, Side
 from sipcore.perimeter import StrangerCalls
 from sipcore.transaction import TimerHeap
@@ -42,6 +42,8 @@ class CallTable:
         self._calls: dict[str, Call] = {}
         self._over: dict[str, EndedCall] = {}
         """Those that have ended here, the oldest first."""
+        self._named: dict[tuple[str, str], tuple[Call, ...]] = {}
+        """By Call-ID and caller's tag."""
         self._placed: dict[int, int] = {}
         """How many each account has placed."""
         self.strangers = StrangerCalls()
@@ -55,6 +57,15 @@ class CallTable:
 
     def get(self, context: str) -> Call | None:
         return self._calls.get(context)
+
+    def named(self, call_id: str, tags: tuple[str, str]) -> list[Call]:
+        """The calls with this dialog, the tags in either order; before the answer one tag will do."""
+        found = []
+        for caller_tag, callee_tag in (tags, tags[::-1]):
+            for call in self._named.get((call_id, caller_tag), ()):
+                if call.answered_now is None or callee_tag in call.dialogs:
+                    found.append(call)  # noqa: PERF401 (two loops and a condition in one expression)
+        return found
 
     def lately_over(self, context: str, now: float) -> EndedCall | None:
         """A call that has ended here not long ago."""
@@ -87,15 +98,27 @@ class CallTable:
 
     def _hold(self, call: Call) -> None:
         self._calls[call.context] = call
+        name = (call.call_id, call.caller_tag)
+        namesakes = self._named.get(name, ())
+        if len(namesakes) < MAX_NAMESAKES:
+            self._named[name] = (*namesakes, call)
         line_id = call.caller_line
         if line_id is not None:
             self._placed[line_id] = self._placed.get(line_id, 0) + 1
 
     def _let_go(self, context: str) -> Call | None:
         call = self._calls.pop(context, None)
-        if call is not None and call.caller_line is None:
+        if call is None:
+            return None
+        name = (call.call_id, call.caller_tag)
+        others = tuple([other for other in self._named.get(name, ()) if other is not call])
+        if others:
+            self._named[name] = others
+        else:
+            self._named.pop(name, None)
+        if call.caller_line is None:
             self.strangers.ended(context)
-        elif call is not None and call.caller_line is not None:
+        else:
             left = self._placed[call.caller_line] - 1
             if left:
                 self._placed[call.caller_line] = left

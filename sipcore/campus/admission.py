@@ -6,18 +6,23 @@ plan. Where it has to wait it owns the server transaction and goes on with the a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from sipcore.apps.host import Host, ResponseWaiter
 from sipcore.apps.own_call import OutgoingCall
 from sipcore.calls import Call
+from sipcore.calls.named import NamedCall
 from sipcore.campus.agents import Agents
-from sipcore.campus.assertions import asserted_identities
+from sipcore.campus.assertions import asserted_identities, leads_to_peer
 from sipcore.campus.call_control import CallControl
 from sipcore.campus.causes import end_unanswered
 from sipcore.campus.dialog_parts import flow_behind_contact, is_too_much_to_keep
 from sipcore.campus.identity import Identity
 from sipcore.campus.incoming import Caller, Incoming
+from sipcore.campus.inquiries import Inquiries
+from sipcore.campus.method_check import MethodCheck
+from sipcore.campus.method_rules import ALLOW
 from sipcore.campus.own_request import OwnTransaction
 from sipcore.campus.placed_call import PlacedCall
 from sipcore.directory import Account, AccountState
@@ -25,7 +30,7 @@ from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter, new_context
 from sipcore.locate import Answer
 from sipcore.message import Request, Uri
-from sipcore.proxy import JUST_FORWARD, Purpose, ask_for_timer, check_interval, forward
+from sipcore.proxy import JUST_FORWARD, Purpose, Trust, ask_for_timer, check_interval, forward
 from sipcore.routing import Ask, Fork, Group, Plan, Query, Refuse, Relay, Service, decide
 from sipcore.transaction import MergedRequests, ServerTransaction
 from sipcore.transport.networks import network_of
@@ -38,6 +43,8 @@ TOO_MANY_CALLS: Final = Refuse(
     reason='SIP;cause=403;text="Too many calls of this account go on at once"',
     trace=("too many calls",),
 )
+
+GIVEN_UP: Final = Refuse(487, trace=("given up",))
 
 
 class Admissions:
@@ -56,6 +63,8 @@ class Admissions:
         self.merged = merged
         self.agents = agents
         self.control = control
+        self.methods = MethodCheck(host)
+        self.inquiries = Inquiries(host)
 
     # --- deciding ------------------------------------------------------------------------------
     def query(
@@ -97,6 +106,7 @@ class Admissions:
             elif self.merged.has_other(request):
                 self.refuse_merged(incoming.tx, request, now)
                 return
+        plan = self.methods.checked(incoming, plan, now)
         if request.method != "INVITE":
             self._carry_out(incoming, plan, None, now)
             return
@@ -213,6 +223,8 @@ class Admissions:
 
     def _refuse(self, incoming: Incoming, plan: Refuse, now: float) -> None:
         headers = [("Reason", plan.reason)] if plan.reason else []
+        if plan.status == 405:
+            headers.append(("Allow", ALLOW))
         if plan.warning:
             headers.append(("Warning", plan.warning))
         incoming.refuse(self.host, now, plan.status, plan.phrase, headers)
@@ -252,6 +264,8 @@ class Admissions:
             now,
             own_realm=host.directory.realm,
             identities=identities,
+            sender=incoming.caller.trust,
+            receiver=_receiver(host, plan),
         )
 
     # --- requests of our services ----------------------------------------------------------------
@@ -263,7 +277,8 @@ class Admissions:
         flow = host.own.own_flow()
         request.push("Via", host.own.via_value(flow, host.new_branch("own")))
         tx = OwnTransaction(host.transactions, request, flow, waiter)
-        incoming = Incoming(tx, request, flow, Caller(account, None, aor=account.aor if account else ""))
+        aor = "" if account is None else account.aor
+        incoming = Incoming(tx, request, flow, Caller(account, None, aor=aor, is_own=True))
         plan = self.plan(self.query(request, request.uri, request.uri_text, incoming.caller))
         if isinstance(plan, Relay | Service):
             plan = Refuse(403, trace=("not a user of ours",))
@@ -273,16 +288,25 @@ class Admissions:
             self._carry_out(incoming, plan, None, now)
 
 
+def _receiver(host: Host, plan: Plan) -> Trust:
+    """Who gets what is sent by this plan, and answers it."""
+    if isinstance(plan, Relay):
+        return Trust.PEER if leads_to_peer(host, plan.target) else Trust.STRANGER
+    return Trust.ACCOUNT
+
+
 class Admission:
     """One new request. While it waits it is the owner of its server transaction."""
 
-    __slots__ = ("_ask", "_incoming", "_is_over", "_shared")
+    __slots__ = ("_ask", "_incoming", "_is_over", "_plan", "_shared")
 
     def __init__(self, shared: Admissions, incoming: Incoming) -> None:
         self._shared = shared
         self._incoming = incoming
         self._ask: Ask | None = None
         """What it waits for."""
+        self._plan: Plan | None = None
+        """What to do when the other workers have answered."""
         self._is_over = False
 
     def begin(self, now: float) -> None:
@@ -304,7 +328,30 @@ class Admission:
                 return
         else:
             plan = shared.agents.plan(query, decision)
+        self._follow(plan, now)
+
+    def _follow(self, plan: Plan, now: float) -> None:
+        """Follow a plan; the other workers are asked first where a call is named that may be theirs."""
+        shared, incoming = self._shared, self._incoming
+        name = shared.methods.names(incoming)
+        if name is not None:
+            party = shared.methods.party(incoming)
+            if shared.inquiries.ask(name, party, self, now):
+                self._plan = plan
+                self._is_over = False
+                incoming.tx.owner = self
+                return
         shared.follow(incoming, plan, now)
+
+    def heard(self, calls: list[NamedCall], partners: set[str], now: float) -> None:
+        """The other workers have answered."""
+        plan, incoming = self._plan, self._incoming
+        if self._is_over or plan is None:
+            return
+        incoming.calls, incoming.partners = calls, partners
+        if self._is_suspended():
+            plan = Refuse(403, trace=("suspended meanwhile",))
+        self._finish(lambda: self._shared.follow(incoming, plan, now), now)
 
     def _wait_for(self, ask: Ask, now: float) -> None:
         self._ask = ask
@@ -328,7 +375,7 @@ class Admission:
     def cancel(self, now: float, reasons: object = ()) -> None:
         """The caller's CANCEL."""
         if not self._is_over:
-            self._go_on(Refuse(487, trace=("given up",)), now)
+            self._go_on(GIVEN_UP, now)
 
     def _is_suspended(self) -> bool:
         account = self._incoming.caller.account
@@ -339,12 +386,19 @@ class Admission:
 
     def _go_on(self, what: Plan | Query, now: float) -> None:
         """Follow a plan, or the one for this query, whatever goes wrong."""
+        shared = self._shared
+        if isinstance(what, Query):
+            self._finish(lambda: self._follow(shared.plan(what), now), now)
+        elif what is GIVEN_UP:
+            self._finish(lambda: shared.follow(self._incoming, what, now), now)
+        else:
+            self._finish(lambda: self._follow(what, now), now)
+
+    def _finish(self, follow: Callable[[], None], now: float) -> None:
         self._is_over = True
-        shared, incoming = self._shared, self._incoming
-        incoming.tx.owner = None
+        self._incoming.tx.owner = None
         try:
-            plan = shared.plan(what) if isinstance(what, Query) else what
-            shared.follow(incoming, plan, now)
+            follow()
         except MalformedMessage as error:
             self._give_up(error.status, now)
         except Exception:

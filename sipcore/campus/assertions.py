@@ -26,7 +26,7 @@ def asserted_identities(
         is_said = caller.peer and isinstance(plan, Fork)
         rows = request.rows("p-asserted-identity") if is_said else []
         return [value for row in rows for value in _of_the_peer(row, identity)]
-    is_peer = isinstance(plan, Relay) and _leads_to_peer(host, plan.target)
+    is_peer = isinstance(plan, Relay) and leads_to_peer(host, plan.target)
     return [f"<sip:{caller.aor}>"] if is_peer or isinstance(plan, Fork) else []
 
 
@@ -40,7 +40,7 @@ def _of_the_peer(row: str, identity: Identity) -> list[str]:
         return []
 
 
-def _leads_to_peer(host: Host, target: Target) -> bool:
+def leads_to_peer(host: Host, target: Target) -> bool:
     peers = host.config.trusted_peers
     if not peers:
         return False

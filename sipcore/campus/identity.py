@@ -9,6 +9,7 @@ from sipcore.auth import Verdict, VerdictKind
 from sipcore.calls import CallToken
 from sipcore.campus.dialog_parts import token_in_route
 from sipcore.campus.incoming import STRANGER, Caller
+from sipcore.campus.limits import MOST_COME_BACK
 from sipcore.directory import AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Kind, Record
@@ -53,8 +54,8 @@ class Identity:
             return None
         verdict = self.verify(request, flow, proxy=True, bound_to=request.call_id, domain=domain)
         if verdict.kind is not VerdictKind.OK:
-            token = self._came_back(request, domain)
-            if token is not None and self._still_rings(token):
+            token = self._came_back(request, domain) if peer else None
+            if token is not None and self._comes_back_once(token, request):
                 return STRANGER
             self.challenge(tx, request, verdict, request.call_id, domain, now, proxy=True)
             return None
@@ -73,7 +74,8 @@ class Identity:
     def _came_back(self, request: Request, domain: str) -> CallToken | None:
         """The token of an INVITE of one of us that was sent on to a foreign domain and came back.
 
-        Nobody there can answer a challenge. The token of our Record-Route says who placed the call;
+        Asked of what a trusted peer sends alone: whoever else is called outside has the token, too, and
+        could ring anybody in the caller's name. Nobody there can answer a challenge. The token of our Record-Route says who placed the call;
         the From must still be his. What comes from there has no more rights than a stranger has.
         """
         if not request.has("record-route") or request.method != "INVITE":
@@ -89,14 +91,22 @@ class Identity:
                 return token if token.from_caller(request.from_tag) else None
         return None
 
-    def _still_rings(self, token: CallToken) -> bool:
-        """Whether the call has not come to anything yet; one that another worker holds may not have.
+    def _comes_back_once(self, token: CallToken, request: Request) -> bool:
+        """Whether the call still rings, and this branch of it has not come back before.
 
-        Asked of new requests alone: what is repeated belongs to a transaction.
+        Of one that another worker holds nobody here knows. Asked of new requests alone: what is
+        repeated belongs to a transaction.
         """
         host = self._host
         call = host.calls.get(token.context)
-        return token.home != host.home if call is None else call.answered_now is None
+        if call is None or call.answered_now is not None:
+            return False
+        own = (host.own.own_branch(value) for value in request.values("via")[1:])
+        branch = next((found for found in own if found), "")
+        if branch in call.came_back or len(call.came_back) >= MOST_COME_BACK:
+            return False
+        call.came_back += (branch,)
+        return True
 
     def verify(
         self, request: Request, flow: Flow, *, proxy: bool, bound_to: str, domain: str
@@ -169,7 +179,7 @@ class Identity:
             return None
         if host.trusted_peer(flow) and not self.names_one_of_us(request.from_.uri):
             return None
-        if self._came_back(request, domain) is not None:
+        if host.trusted_peer(flow) and self._came_back(request, domain) is not None:
             return None
         return self._challenge_response(request, True, request.call_id, domain, False)
 

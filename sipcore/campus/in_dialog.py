@@ -10,6 +10,7 @@ from sipcore.calls.notes import ended_note, refreshed_note, seen_note
 from sipcore.campus.agents import Agents
 from sipcore.campus.dialog_parts import contact_of
 from sipcore.campus.in_call import InCallSender
+from sipcore.campus.method_rules import commands_phone
 from sipcore.eventlog import Counter, Side
 from sipcore.message import Request, Response
 from sipcore.proxy import (
@@ -17,10 +18,12 @@ from sipcore.proxy import (
     OwnRoute,
     Purpose,
     SessionRequest,
+    Trust,
     ask_for_timer,
     check_interval,
     forward,
     session_interval,
+    take_out,
 )
 from sipcore.routing import Group, Target
 from sipcore.transaction import ServerTransaction
@@ -32,6 +35,8 @@ STRAY_ACK: Final = Counter.STRAY_ACK
 AFTER_THE_CALL: Final = frozenset({"BYE", "NOTIFY", "ACK"})
 """What may still come when a call is over: the other side's BYE, news of a transfer, and the ACK of a
 2xx that a BYE has overtaken."""
+FOR_THE_LINE: Final = "Forbidden: Only The Line's Own Phones"
+"""The reason phrase where somebody else would command a phone."""
 TARGET_REFRESHES: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE"})
 
 
@@ -129,7 +134,41 @@ class InDialogRouter:
             return
         groups = (Group((self._next_target(request, token, from_caller),)),)
         realm = host.directory.realm
-        forward(host, tx, request, groups, relay, now, own_realm=realm)
+        sender, receiver = self._ends(token, flow, from_caller)
+        forward(
+            host,
+            tx,
+            request,
+            groups,
+            relay,
+            now,
+            own_realm=realm,
+            sender=sender,
+            receiver=receiver,
+        )
+
+    def _ends(self, token: CallToken, flow: Flow, from_caller: bool) -> tuple[Trust, Trust]:
+        """Who sends a request inside a call, and who gets it.
+
+        Where another worker holds the call, only a call that is not pinned is known to be between us.
+        """
+        host = self._host
+        call: Call | EndedCall | None = host.calls.get(token.context)
+        if call is None:
+            call = host.calls.lately_over(token.context, host.now)
+        if call is not None:
+            lines = call.caller_line, call.callee_line
+            mine, others = lines if from_caller else lines[::-1]
+        else:
+            mine = others = None if token.pinned else 0
+        back = token.callee_flow if from_caller else token.caller_flow
+        sender = Trust.ACCOUNT if mine is not None else self._trust_in(flow)
+        receiver = Trust.ACCOUNT if others is not None else self._trust_in(back)
+        return sender, receiver
+
+    def _trust_in(self, flow: Flow | None) -> Trust:
+        is_peer = flow is not None and self._host.trusted_peer(flow)
+        return Trust.PEER if is_peer else Trust.STRANGER
 
     def _refusal(self, request: Request, token: CallToken) -> Response | None:
         """Why a request with a valid token is none of its call.
@@ -145,9 +184,16 @@ class InDialogRouter:
             is_elsewhere = token.home != host.home and (
                 token.from_caller(request.from_tag) or token.from_caller(request.to_tag)
             )
+            if is_elsewhere and request.has("event") and commands_phone(request):
+                return request.respond(403, FOR_THE_LINE)
             return None if is_elsewhere else request.respond(481)
         if call.caller_tag not in (request.from_tag, request.to_tag):
             return request.respond(481)
+        if request.has("replaces") or request.has("join"):
+            return request.respond(403, "Forbidden: For New Calls Only")  # RFC 3891 §3
+        own_line = call.caller_line is not None and call.caller_line == call.callee_line
+        if not own_line and request.has("event") and commands_phone(request):
+            return request.respond(403, FOR_THE_LINE)
         uri = request.from_.uri
         domain = host.own.domain_of(uri)
         if domain is not None:
@@ -217,9 +263,7 @@ class InDialogRouter:
                 flow = self._host.bindings.flow_now(flow, self._host.at)
         return Target(request.uri_text, flow)
 
-    def handle_ack(
-        self, request: Request, flow: Flow, own: OwnRoute | None, now: float
-    ) -> None:
+    def handle_ack(self, request: Request, flow: Flow, own: OwnRoute | None, now: float) -> None:
         """The ACK of a 2xx; `own` is what its Route of ours said, if it had any."""
         host = self._host
         token = None if own is None else self._token_of(own, request)
@@ -234,5 +278,6 @@ class InDialogRouter:
             return
         self._proved(flow)
         from_caller = token.from_caller(request.from_tag)
+        take_out(request, *self._ends(token, flow, from_caller))
         target = self._next_target(request, token, from_caller)
         self._sender.forward_ack(request, target, now, host.directory.realm)

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from sipcore.apps.host import Host
+from sipcore.calls.named import NamedCall
 from sipcore.directory import Account, Device
 from sipcore.message import Request
+from sipcore.proxy import Trust
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Flow
 
@@ -15,10 +17,16 @@ from sipcore.transport.flow import Flow
 class Caller:
     """The party that sent a request; `account` is None for a stranger and for a trusted peer."""
 
-    __slots__ = ("account", "aor", "device", "peer")
+    __slots__ = ("account", "aor", "device", "peer", "trust")
 
     def __init__(
-        self, account: Account | None, device: Device | None, peer: str = "", aor: str = ""
+        self,
+        account: Account | None,
+        device: Device | None,
+        peer: str = "",
+        *,
+        aor: str = "",
+        is_own: bool = False,
     ) -> None:
         self.account = account
         self.aor = aor
@@ -26,6 +34,12 @@ class Caller:
         self.device = device
         self.peer = peer
         """The domain of the trusted peer it is, or ""."""
+        if is_own:
+            self.trust = Trust.OWN
+        elif account is not None:
+            self.trust = Trust.ACCOUNT
+        else:
+            self.trust = Trust.PEER if peer else Trust.STRANGER
 
     @property
     def is_known(self) -> bool:
@@ -39,15 +53,26 @@ STRANGER: Final = Caller(None, None)
 class Incoming:
     """A request with its server transaction, the flow it came by and the party that sent it."""
 
-    __slots__ = ("caller", "flow", "request", "tx")
+    __slots__ = ("caller", "calls", "flow", "partners", "request", "token", "tx")
 
     def __init__(
-        self, tx: ServerTransaction, request: Request, flow: Flow, caller: Caller = STRANGER
+        self,
+        tx: ServerTransaction,
+        request: Request,
+        flow: Flow,
+        caller: Caller = STRANGER,
+        token: str = "",
     ) -> None:
         self.tx = tx
         self.request = request
         self.flow = flow
         self.caller = caller
+        self.token = token
+        """The call token of a Route of ours that it came with, "" for none; not checked yet."""
+        self.calls: list[NamedCall] = []
+        """Calls of other workers that it names."""
+        self.partners: set[str] = set()
+        """With whom its sender is in a call at other workers, where it names one."""
 
     def refuse(
         self,

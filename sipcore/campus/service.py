@@ -6,8 +6,8 @@ call, our own methods (REGISTER, OPTIONS), and admission for all others.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Final
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 from sipcore.apps.bodies import NO_ENCODING, is_required, type_of_body
 from sipcore.apps.host import Host, ResponseWaiter
@@ -26,16 +26,24 @@ from sipcore.campus.in_call import InCallSender
 from sipcore.campus.in_dialog import InDialogRouter
 from sipcore.campus.incoming import Incoming
 from sipcore.campus.liveness import Liveness
+from sipcore.campus.method_rules import ALLOW, STRANGERS_MAY
 from sipcore.campus.registrations import Lost, Registrations
 from sipcore.campus.rights import RightsSweep
 from sipcore.directory import Account, AccountState
+from sipcore.eventlog import Counter
 from sipcore.message import Request, Response, is_sips
-from sipcore.proxy import OwnRoute, refusal, strip_own_maddr, take_own_routes
-from sipcore.routing import Plan, Query, Target
+from sipcore.proxy import (
+    JUST_FORWARD,
+    OwnRoute,
+    Trust,
+    forward,
+    refusal,
+    strip_own_maddr,
+    take_own_routes,
+)
+from sipcore.routing import Group, Plan, Query, Target
 from sipcore.transaction import ClientOwner, MergedRequests, ServerTransaction
 from sipcore.transport.flow import Flow
-
-ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE, NOTIFY, REFER, INFO, UPDATE, PRACK"
 
 
 class CampusService:
@@ -65,17 +73,22 @@ class CampusService:
 
     # --- requests ----------------------------------------------------------------------------
     def answer_without_state(self, request: Request, back: Flow) -> bool:
-        """Challenge what carries no credentials at all, keeping nothing (RFC 3261 §26.3.2.4).
+        """Answer what costs us nothing to refuse, keeping nothing (RFC 3261 §26.3.2.4).
+
+        That is: challenge what carries no credentials at all, and refuse methods that strangers may not
+        send.
 
         A retransmission is challenged again; the ACK of a 407 finds nothing and is dropped.
         """
         method = request.method
-        if method in ("ACK", "CANCEL", "OPTIONS"):
+        if method in ("ACK", "CANCEL"):
             return False
         if method == "REGISTER":
             if request.has("authorization"):
                 return False
-        elif request.has("proxy-authorization") or request.to_tag:
+        elif method not in STRANGERS_MAY and self._answer_stranger(request, back):
+            return True
+        elif method == "OPTIONS" or request.has("proxy-authorization") or request.to_tag:
             return False
         if is_sips(request.uri_text) and not back.secure:
             return False  # refused, and asked for no credentials
@@ -83,8 +96,35 @@ class CampusService:
             return False
         response = self._identity.plain_challenge(request, back)
         if response is None:
-            return False
+            return method == "REGISTER" and self._answer_stranger(request, back)
         self._host.send(back, response.to_bytes())
+        return True
+
+    def _answer_stranger(self, request: Request, back: Flow) -> bool:
+        """Answer a stranger's request of a method that passes to no line (`method_rules`).
+
+        OPTIONS to a line with 200, all else with 405, whether there is such a line or not.
+        """
+        host, uri = self._host, request.uri
+        own = host.own
+        if request.to_tag or self._edge.serves(request) or self._edge.carries_token(request):
+            return False
+        if own.domain_of(request.from_.uri) is not None or host.trusted_peer(back):
+            return False  # asked for credentials, or believed
+        if request.method == "OPTIONS":
+            is_line = uri.scheme == "tel" or (own.is_ours(uri) and uri.user)
+            if not is_line or uri.user_decoded in self.agents.names:
+                return False
+            if request.has("proxy-require") or (is_sips(request.uri_text) and not back.secure):
+                return False
+            response = self._options_answer(request, host.stateless_tag(request))
+        elif request.method == "REGISTER" and uri.scheme != "tel":
+            return False
+        else:
+            host.count(Counter.METHOD_REFUSED)
+            headers = [("Allow", ALLOW)]
+            response = request.respond(405, to_tag=host.stateless_tag(request), headers=headers)
+        host.send(back, response.to_bytes())
         return True
 
     def handle(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
@@ -106,7 +146,8 @@ class CampusService:
         if own.uri is not None and self._edge.take(tx, request, flow, own, now):
             return
         if request.to_tag:
-            self._in_dialog.handle(tx, request, flow, own, now)
+            if request.method != "NOTIFY" or own.token or not self._notify(tx, request, flow, now):
+                self._in_dialog.handle(tx, request, flow, own, now)
         elif self._edge.serves(request):
             self._edge.relay(tx, request, flow, now)
         elif request.first("route") is not None:
@@ -123,7 +164,8 @@ class CampusService:
             # Before its credentials are taken for replayed ones.
             self._admissions.refuse_merged(tx, request, now)
         else:
-            Admission(self._admissions, Incoming(tx, request, flow)).begin(now)
+            incoming = Incoming(tx, request, flow, token=own.token or "")
+            Admission(self._admissions, incoming).begin(now)
 
     def _refuse(
         self,
@@ -142,6 +184,32 @@ class CampusService:
         else:
             tx.respond_once(refused, now)
 
+    def _notify(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> bool:
+        """Send a NOTIFY on to the subscriber; False when it is in no subscription that passed us."""
+        found = self._admissions.methods.subscriptions.of_notify(request, now)
+        if found is None:
+            return False
+        caller = self._identity.caller(tx, request, flow, now)
+        if caller is None:
+            return True  # challenged or refused
+        line_id = None if caller.account is None else caller.account.id
+        if line_id != found.notifier_line:
+            return False
+        found.notifier_tag = request.from_tag
+        realm = self._host.directory.realm
+        forward(
+            self._host,
+            tx,
+            request,
+            (Group((found.target,)),),
+            JUST_FORWARD,
+            now,
+            own_realm=realm,
+            sender=caller.trust,
+            receiver=Trust.ACCOUNT if found.subscriber else Trust.PEER,
+        )
+        return True
+
     def _ends_here(self, request: Request) -> bool:
         """Whether a new request is for this server itself."""
         if request.method not in ("REGISTER", "OPTIONS") or request.to_tag:
@@ -154,9 +222,11 @@ class CampusService:
         return uri.user_decoded in self.agents.names and self._host.own.is_ours(uri)
 
     def _answer_options(self, tx: ServerTransaction, request: Request, now: float) -> None:
+        tx.respond_once(self._options_answer(request, self._host.stateless_tag(request)), now)
+
+    def _options_answer(self, request: Request, tag: str) -> Response:
         """What this server can do (RFC 3261 §11.2)."""
-        host = self._host
-        tags = host.config.registrar.option_tags
+        tags = self._host.config.registrar.option_tags
         missing = [tag for tag in request.require if tag not in tags]
         if missing:
             status, headers = 420, [("Unsupported", ", ".join(missing))]
@@ -166,7 +236,7 @@ class CampusService:
             status = 200
             headers = [("Allow", ALLOW), ("Accept", SDP)]
             headers.append(("Supported", ", ".join(tags)))
-        host.refuse(tx, request, now, status, headers=headers)
+        return request.respond(status, to_tag=tag, headers=headers)
 
     def _take_own_routes(self, request: Request) -> OwnRoute:
         return take_own_routes(request, self._host.own.is_ours, PARAMETER, self._usual_routes)
@@ -218,6 +288,10 @@ class CampusService:
     def stored(self, line_id: int, result: StoreResult, now: float) -> None:
         """The binding store answered."""
         self._registrations.stored(line_id, result, now)
+
+    def noted(self, note: Mapping[str, Any], now: float) -> None:
+        """Another worker asks about a call, or answers."""
+        self._admissions.inquiries.noted(note, now)
 
     def call_due(self, call: Call, now: float) -> None:
         """The timer of an answered call."""

@@ -49,6 +49,8 @@ class Counter(StrEnum):
     """A call of a stranger that was refused."""
     STRANGER_LIMITED = "stranger_limited"
     """A call of a stranger beyond what a line, or a network, may have at once: answered 480."""
+    METHOD_REFUSED = "method_refused"
+    """A request of a method that strangers may not send to a line, answered 405."""
     EXTRA_ANSWER = "extra_answer"
     """A 2xx of one more phone than a call keeps: not forwarded."""
     TOO_BUSY = "too_busy"

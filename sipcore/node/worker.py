@@ -51,6 +51,9 @@ class Application(Protocol):
     def stored(self, line_id: int, result: StoreResult, now: float) -> None:
         """The store answered to the change of this line that was written last."""
 
+    def noted(self, note: Mapping[str, Any], now: float) -> None:
+        """A note of another worker about a call that a request names, or the answer to one."""
+
     def call_due(self, call: Call, now: float) -> None:
         """The timer of an answered call: see what became of its ends."""
 
@@ -232,6 +235,8 @@ class Worker(Host):
             self.calls.seen_elsewhere(note)
         elif op == "refreshed":
             self.calls.refreshed_elsewhere(note, now)
+        elif op in ("asked", "told"):
+            self.application.noted(note, now)
 
     @property
     def idle(self) -> bool:

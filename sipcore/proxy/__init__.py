@@ -2,6 +2,7 @@
 
 from sipcore.proxy.best_response import best_response, merge_challenges
 from sipcore.proxy.forward import forwarded_request
+from sipcore.proxy.header_rules import take_out
 from sipcore.proxy.host import ProxyHost
 from sipcore.proxy.purpose import JUST_FORWARD, Purpose
 from sipcore.proxy.response_context import ResponseContext, forward
@@ -15,6 +16,7 @@ from sipcore.proxy.session_timer import (
     session_interval,
     too_short,
 )
+from sipcore.proxy.trust import Trust
 
 __all__ = [
     "JUST_FORWARD",
@@ -25,6 +27,7 @@ __all__ = [
     "ResponseContext",
     "SessionPolicy",
     "SessionRequest",
+    "Trust",
     "ask_for_timer",
     "best_response",
     "check_interval",
@@ -35,6 +38,7 @@ __all__ = [
     "refusal",
     "session_interval",
     "strip_own_maddr",
+    "take_out",
     "take_own_routes",
     "too_short",
 ]

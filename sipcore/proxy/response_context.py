@@ -15,10 +15,12 @@ from sipcore.message import Request, Response
 from sipcore.proxy.best_response import best_response, merge_challenges
 from sipcore.proxy.branch import FLOW_FAILED, Branch, Forking
 from sipcore.proxy.forward import read_max_breadth, remove_assertions
+from sipcore.proxy.header_rules import take_out
 from sipcore.proxy.host import ProxyHost
 from sipcore.proxy.limits import TIMER_C_S
 from sipcore.proxy.purpose import JUST_FORWARD, Purpose
 from sipcore.proxy.rules import loop_hash
+from sipcore.proxy.trust import Trust
 from sipcore.proxy.walk import Walk
 from sipcore.routing.plan import Group, Target
 from sipcore.transaction import ServerTransaction
@@ -36,26 +38,31 @@ def forward(
     own_realm: str = "",
     identities: Sequence[str] = (),
     tells_of_flows: bool = False,
+    sender: Trust = Trust.STRANGER,
+    receiver: Trust = Trust.STRANGER,
 ) -> None:
     """Proxy a request: its response context is the owner of `tx` from here on.
 
     `own_realm`: credentials for it go no further. `identities`: the P-Asserted-Identity values to
-    send in place of those it came with. `tells_of_flows`: 430 goes on as it is, to a proxy that asked
+    send in place of those it came with. `sender`, `receiver`: which headers pass (`header_rules`).
+    `tells_of_flows`: 430 goes on as it is, to a proxy that asked
     for this very flow.
     """
     remove_assertions(request)
+    take_out(request, sender, receiver)
     for value in identities:
         request.append("P-Asserted-Identity", value)
     context = ResponseContext(
         host, tx, request, groups, purpose, own_realm=own_realm, tells_of_flows=tells_of_flows
     )
+    context.sender, context.receiver = sender, receiver
     context.start(now)
 
 
 class ResponseContext(Forking):
     """One proxied request. `tx` is its server transaction, `request` what was received."""
 
-    __slots__ = ("branches", "final_sent", "reasons", "tells_of_flows", "tx", "wake_at", "walk")
+    __slots__ = ("branches", "final_sent", "reasons", "receiver", "sender", "tells_of_flows", "tx", "wake_at", "walk")
 
     def __init__(
         self,
@@ -87,6 +94,8 @@ class ResponseContext(Forking):
         self.tells_of_flows = tells_of_flows
         """Whether 430 goes on as it is: to a proxy that asked for this very flow."""
         self.wake_at = float("inf")
+        self.sender = self.receiver = Trust.STRANGER
+        """Of the request; its responses go the other way."""
 
     # --- launching -------------------------------------------------------------------------
     def start(self, now: float) -> None:
@@ -225,6 +234,7 @@ class ResponseContext(Forking):
         if not self.purpose.may_pass(branch.target, branch.flow, response, self.cancelled, now):
             return
         remove_assertions(response)
+        take_out(response, self.receiver, self.sender)
         if response.status >= 200:
             self.final_sent = response.status
         self.tx.respond(response, now)

@@ -192,10 +192,15 @@ def test_options_that_require_what_the_server_lacks_are_refused(size: Size) -> N
 
 @pytest.mark.rfc("SEC-16")
 def test_options_to_a_user_goes_to_his_phone(size: Size) -> None:
+    """From one of us; to a stranger it would tell that there is one, and we answer."""
     world = new_world(size)
     bob, caller = peer_of(world, "bob", "10.1.0.2"), Peer(world, ("192.0.2.66", 5060))
     caller.send(caller.build("OPTIONS", BOB))
     world.run(0.3)
+    assert caller.statuses == [200]
+    assert not bob.requests()
+    anna = phone(world, "anna", "10.1.0.1")
+    sent(anna, anna.build("OPTIONS", BOB), 0.3)
     assert len(bob.requests("OPTIONS")) == 1
 
 

@@ -455,7 +455,10 @@ def test_a_cancel_is_answered_and_ends_the_invite_unless_it_comes_too_late(size:
 def test_a_user_agent_answers_one_of_two_copies_and_the_proxy_passes_both(
     size: Size, method: str
 ) -> None:
-    """What comes by two ways is merged where it is answered (§8.2.2.2), and nowhere else."""
+    """What comes by two ways is merged where it is answered (§8.2.2.2), and nowhere else.
+
+    A stranger's OPTIONS to a line is answered without state, so twice alike.
+    """
     world, caller, bob = pair(size)
     for uri in (BOB, f"sip:echo@{DOMAIN}"):
         request = caller.build(method, uri)
@@ -463,6 +466,7 @@ def test_a_user_agent_answers_one_of_two_copies_and_the_proxy_passes_both(
             via = f"SIP/2.0/UDP 192.0.2.66:5060;branch=z9hG4bK{way}{len(uri)}"
             caller.send(Request.build(method, uri, [("Via", via), *_rest(request)]))
     world.run(0.3)
-    assert len(bob.requests(method)) == 2
+    passed = 0 if method == "OPTIONS" else 2
+    assert len(bob.requests(method)) == passed
     assert max(caller.statuses) == 482
-    assert len(caller.statuses) == 2
+    assert len(caller.statuses) == 4 - passed

@@ -193,9 +193,9 @@ def test_a_server_that_said_100_is_not_left_for_its_silence(size: Size) -> None:
     anna = registered(world, "anna", "10.1.0.1")
     one, two = Server(world, ONE), Server(world, TWO)
     one._request = lambda *_: None  # type: ignore[method-assign]
-    call(world, anna, method="INFO")
+    call(world, anna, method="OPTIONS")
     world.run(60)
-    assert one.got("INFO")
+    assert one.got("OPTIONS")
     assert not two.received
     hang_up_and_check(world, anna)
 

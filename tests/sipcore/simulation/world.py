@@ -228,6 +228,7 @@ class Node:
         config = WorkerConfig(
             node=f"node{self.number}",
             node_number=self.number,
+            nodes=tuple(range(world.size.nodes)),
             slot=slot,
             slots=len(self.slots),
             incarnation=place.incarnation,

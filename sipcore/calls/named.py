@@ -1,0 +1,89 @@
+"""A call as somebody names it from outside of its dialog, and what workers tell one another of it.
+
+Target-Dialog, Replaces and Join name a call by Call-ID and both tags. Another worker may hold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from sipcore.calls.call import Call
+from sipcore.calls.limits import MAX_PARTNERS, MAX_PLACES
+from sipcore.directory import Account
+
+
+class DialogName(NamedTuple):
+    """Call-ID and both tags, in whichever order."""
+
+    call_id: str
+    tags: tuple[str, str]
+
+
+class NamedCall(NamedTuple):
+    """What must be known of a call that is named: who is in it, and where they are reached."""
+
+    parties: tuple[str, ...]
+    """The two parties: `party_of` an account of ours, or the URI that the INVITE had."""
+    places: tuple[str, ...]
+    """Their URIs and contacts."""
+
+
+def party_of(account: Account) -> str:
+    """How an account is told from foreign parties, whose URIs have a scheme."""
+    return f"line {account.id}"
+
+
+def named_call(call: Call) -> NamedCall:
+    """What must be known of this call."""
+    lines = (call.caller_line, call.callee_line)
+    parties = [
+        uri if line is None else f"line {line}"
+        for line, uri in zip(lines, call.parties, strict=True)
+    ]
+    contacts = [leg.contact for d in call.dialogs.values() for leg in (d.caller, d.callee)]
+    return NamedCall(tuple(parties), (*call.parties, *contacts)[:MAX_PLACES])
+
+
+def partners_of(calls: Iterable[Call], party: str) -> set[str]:
+    """With whom a party is in a call right now."""
+    found: set[str] = set()
+    for call in calls:
+        if len(found) < MAX_PARTNERS:
+            parties = named_call(call).parties
+            if party in parties:
+                found.update(parties)
+    found.discard(party)
+    return found
+
+
+def asked_note(
+    home: tuple[int, int], number: int, name: DialogName, party: str
+) -> dict[str, Any]:
+    """For every other worker: who is in the call of this name, and with whom this party talks."""
+    return {"op": "asked", "home": home, "n": number, "name": name, "party": party}
+
+
+def told_note(
+    note: Mapping[str, Any], calls: Iterable[NamedCall], partners: Iterable[str]
+) -> dict[str, Any]:
+    """The answer to such a note."""
+    found = [[list(call.parties), list(call.places)] for call in calls]
+    return {"op": "told", "n": note["n"], "calls": found, "partners": sorted(partners)}
+
+
+def calls_told(note: Mapping[str, Any]) -> list[NamedCall]:
+    """The calls in an answer."""
+    return [NamedCall(tuple(parties), tuple(places)) for parties, places in note["calls"]]
+
+
+__all__ = [
+    "DialogName",
+    "NamedCall",
+    "asked_note",
+    "calls_told",
+    "named_call",
+    "partners_of",
+    "party_of",
+    "told_note",
+]
