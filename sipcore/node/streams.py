@@ -72,7 +72,8 @@ class StreamSet:
         """How many each source has opened."""
         self._handshakes: dict[str, int] = {}
         """How many TLS handshakes of each source go on."""
-        self._handshakes_now = 0
+        self._shaking_hands: dict[StreamConnection, None] = {}
+        """All of them, the oldest first."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._last_number = 0
         self._sweep: asyncio.TimerHandle | None = None
@@ -206,17 +207,34 @@ class StreamSet:
         source = source_of(connection.remote[0])
         count = self._handshakes.get(source, 0)
         limits = self.limits
-        if count >= limits.handshakes_per_source or self._handshakes_now >= limits.handshakes:
+        is_full = len(self._shaking_hands) >= limits.handshakes
+        if count >= limits.handshakes_per_source or (is_full and not self._make_room()):
             self.count(Counter.HANDSHAKE_REFUSED)
             return None
         self._handshakes[source] = count + 1
-        self._handshakes_now += 1
+        self._shaking_hands[connection] = None
         return TlsLayer(contexts.server, server_side=True)
+
+    def shaking_hands(self) -> list[StreamConnection]:
+        """Accepted connections whose TLS handshake goes on, the oldest first."""
+        return list(self._shaking_hands)
+
+    def _make_room(self) -> bool:
+        """End the oldest handshake in which nothing was said; False where there is none.
+
+        A phone begins to speak at once. Who only connects keeps no phone out.
+        """
+        silent = next((c for c in self._shaking_hands if not c.has_spoken), None)
+        if silent is None:
+            return False
+        self.count(Counter.HANDSHAKE_REFUSED)
+        silent.give_way()
+        return True
 
     def handshake_over(self, connection: StreamConnection) -> None:
         """An accepted connection's handshake is done, or will never be."""
         source = source_of(connection.remote[0])
-        self._handshakes_now -= 1
+        self._shaking_hands.pop(connection, None)
         left = self._handshakes[source] - 1
         if left:
             self._handshakes[source] = left
@@ -298,6 +316,8 @@ class StreamConnection(asyncio.Protocol):
         self._broken = False
         self._shaking_hands = False
         """Whether this is counted among the handshakes of others."""
+        self.has_spoken = False
+        """Whether the other end has sent anything."""
         self._owner = owner
         self._framer = StreamFramer()
         self._transport: asyncio.Transport | None = None
@@ -387,7 +407,14 @@ class StreamConnection(asyncio.Protocol):
         if not self.usable:
             self.close()
 
+    def give_way(self) -> None:
+        """End it for another one: in its handshake nothing was said."""
+        self._shaking_hands = False
+        self._owner.handshake_over(self)
+        self.abort()
+
     def data_received(self, data: bytes) -> None:
+        self.has_spoken = True
         if self._flow is None or self._transport is None:
             return
         if self._tls is None:

@@ -237,11 +237,26 @@ async def test_all_handshakes_together_are_bounded(tmp_path: Path) -> None:
     limits = StreamLimits(handshakes=2, sweep_s=0.05)
     async with side(tmp_path, campus(), limits=limits) as server:
         begun = [await asyncio.open_connection(*server.local) for _ in range(2)]
-        await server.until(lambda: len(server.streams) == 2)
+        for _, writer in begun:
+            writer.write(b"\x16\x03\x01\x01\x00")  # it has begun to speak
+        await server.until(lambda: all(c.has_spoken for c in server.streams.shaking_hands()))
         with pytest.raises((ssl.SSLError, ConnectionError)):
             await connect(server)
         for _, writer in begun:
             writer.close()
+
+
+async def test_connections_that_say_nothing_keep_no_phone_out(tmp_path: Path) -> None:
+    limits = StreamLimits(handshakes=4, sweep_s=0.05)
+    async with side(tmp_path, campus(), limits=limits) as server:
+        silent = [await asyncio.open_connection(*server.local) for _ in range(4)]
+        await server.until(lambda: len(server.streams.shaking_hands()) == 4)
+        phones = [await connect(server) for _ in range(6)]
+        assert server.counted[:1] == [Counter.HANDSHAKE_REFUSED]
+        assert await silent[0][0].read() == b""  # the oldest gave way
+        for _, writer in [*silent, *phones]:
+            writer.close()
+        await server.until(lambda: len(server.streams) == 0)
 
 
 @pytest.mark.parametrize("drip", [b"", b"\x16\x03\x01\x01\x00"])
