@@ -317,7 +317,9 @@ class Admission:
         if caller is None:
             return  # challenged or refused
         incoming.caller = caller
-        incoming.tx.is_known = caller.is_known
+        if caller.is_known:
+            incoming.tx.is_known = True
+            shared.host.transactions.knows(incoming.flow)
         suffix = shared.host.config.enum_suffix
         query = shared.query(request, request.uri, request.uri_text, caller, suffix)
         decision = shared.decide(query)

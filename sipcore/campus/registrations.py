@@ -113,6 +113,7 @@ class Registrations:
             tx.respond(request.respond(403, "To Not Yours", to_tag=host.new_tag()), now)
             return
         tx.is_known = True
+        host.transactions.knows(flow)
         self._merged.accept(tx, request, now)
         info = verdict.authentication_info()
         if flow.connection:

@@ -13,3 +13,11 @@ GENERATION_S: Final = 32.0
 than INVITE lasts longer once it is answered."""
 GENERATION_SIZE: Final = 20_000
 """requests: remembered for that in each of two generations; a full one is closed early."""
+UNCOUNTED_PART: Final = 4
+"""parts: of so many of the table one is taken before anybody is counted."""
+SHARE_OF_THE_REST: Final = 8
+"""parts: of so many of what is left one is a network's (/24, /64)."""
+KEPT_FOR_KNOWN: Final = 4
+"""parts: of so many of the table one is kept for sources that have shown credentials or are peers."""
+MAX_KNOWN_SOURCES: Final = 50_000
+"""addresses: remembered that have shown credentials, the last ones."""

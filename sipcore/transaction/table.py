@@ -13,13 +13,19 @@ from sipcore.transaction.client import (
     open_client,
 )
 from sipcore.transaction.key import client_key, old_style_key, server_key
-from sipcore.transaction.limits import MAX_SERVER_TRANSACTIONS, RETRY_AFTER_S
+from sipcore.transaction.limits import (
+    MAX_KNOWN_SOURCES,
+    MAX_SERVER_TRANSACTIONS,
+    RETRY_AFTER_S,
+    UNCOUNTED_PART,
+)
 from sipcore.transaction.owners import ClientOwner
 from sipcore.transaction.server import (
     InviteServerTransaction,
     NonInviteServerTransaction,
     ServerTransaction,
 )
+from sipcore.transaction.shares import Shares
 from sipcore.transaction.states import Input
 from sipcore.transaction.timers import Timers
 from sipcore.transport.flow import Address, Flow, is_datagram_to, same_host
@@ -39,6 +45,11 @@ class TransactionTable(TransactionHome):
     ) -> None:
         super().__init__(tu, timers)
         self.max_server_transactions = max_server_transactions
+        self._count_from = max_server_transactions // UNCOUNTED_PART
+        self._shares: Shares | None = None
+        """While the table is filling up."""
+        self.known_sources: dict[str, None] = {}
+        """Addresses that have shown credentials of ours, or are those of peers."""
         self.refused = 0
         """Requests answered 503 because there were too many transactions."""
         self._servers: dict[str, ServerTransaction] = {}
@@ -72,7 +83,7 @@ class TransactionTable(TransactionHome):
                 tx.flow = flow  # the client has come back: it hears nothing on the old connection
             tx.apply(Input.REQUEST, request, now)
             return None
-        if len(self._servers) >= self.max_server_transactions:
+        if len(self._servers) >= self._count_from and not self._has_room(flow.remote[0]):
             self._refuse(request, flow)
             return None
         if method == "INVITE":
@@ -81,6 +92,26 @@ class TransactionTable(TransactionHome):
             tx = NonInviteServerTransaction(self, key, request, flow, now)
         self._servers[key] = tx
         return tx
+
+    def knows(self, flow: Flow) -> None:
+        """Credentials of ours came from there, or a trusted peer sends from there."""
+        address = flow.remote[0]
+        if address not in self.known_sources:
+            if len(self.known_sources) >= MAX_KNOWN_SOURCES:
+                del self.known_sources[next(iter(self.known_sources))]
+            self.known_sources[address] = None
+
+    def _has_room(self, address: str) -> bool:
+        """Whether this source has room for one more, now that the table is filling up."""
+        shares = self._shares
+        if shares is None:
+            shares = self._shares = Shares(self.max_server_transactions)
+            for tx in self._servers.values():
+                shares.began(tx.flow.remote[0])
+        if not shares.admits(address, len(self._servers), address in self.known_sources):
+            return False
+        shares.began(address)
+        return True
 
     def _refuse(self, request: Request, flow: Flow) -> None:
         self.refused += 1
@@ -197,7 +228,14 @@ class TransactionTable(TransactionHome):
             del self._clients[tx.key]
         elif isinstance(tx, ServerTransaction) and self._servers.get(tx.key) is tx:
             del self._servers[tx.key]
+            if self._shares is not None:
+                self._count_end(self._shares, tx)
             self.tu.server_ended(tx, now)
+
+    def _count_end(self, shares: Shares, tx: Transaction) -> None:
+        shares.ended(tx.flow.remote[0])
+        if 2 * len(self._servers) < self._count_from:
+            self._shares = None  # nobody needs to be counted any more
 
 
 def _has_moved(tx: Transaction, request: Request, flow: Flow) -> bool:

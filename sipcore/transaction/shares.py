@@ -1,0 +1,43 @@
+"""Who may open one more server transaction while the table fills up: by network.
+
+As long as a quarter of the table is taken nobody is counted. From there on a network has a share of what
+is left, and a part of the table is kept for sources that are known to us: so no flood from one place,
+nor from many, keeps the phones of an account out.
+"""
+
+from __future__ import annotations
+
+from sipcore.transaction.limits import KEPT_FOR_KNOWN, SHARE_OF_THE_REST
+from sipcore.transport.networks import network_of
+
+
+class Shares:
+    """Transactions by network."""
+
+    __slots__ = ("_counts", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        """How many the table takes in all."""
+        self._counts: dict[str, int] = {}
+
+    def admits(self, address: str, held: int, is_known: bool) -> bool:
+        """Whether this source may open one more, where the table holds so many."""
+        if is_known:
+            return held < self._most
+        left = self._most - self._most // KEPT_FOR_KNOWN - held
+        return self._counts.get(network_of(address), 0) < left // SHARE_OF_THE_REST
+
+    def began(self, address: str) -> None:
+        """A transaction of this source was opened."""
+        network = network_of(address)
+        self._counts[network] = self._counts.get(network, 0) + 1
+
+    def ended(self, address: str) -> None:
+        """One is over."""
+        network = network_of(address)
+        left = self._counts.get(network, 0) - 1
+        if left > 0:
+            self._counts[network] = left
+        else:
+            self._counts.pop(network, None)
