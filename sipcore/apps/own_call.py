@@ -277,9 +277,7 @@ class IncomingCall(OwnCall):
         self._started = worker.now
         middle = Dialog(
             callee_tag=dialog.local_tag,
-            caller=Leg(
-                dialog.remote_target, dialog.routes, request.cseq_number, self._caller_flow
-            ),
+            caller=Leg(dialog.remote_target, dialog.routes, request.cseq_number, self._caller_flow),
             callee=Leg("", [], 0, None),
             answered_now=worker.now,
             answered_at=worker.at,
@@ -298,10 +296,7 @@ class IncomingCall(OwnCall):
         now = self.agent.worker.now
         response = self.request.respond(status, reason, to_tag=self._tag, headers=headers)
         self.agent.campus.call_refused(self._held, status, now)
-        if self._tx.is_known:
-            self._tx.respond(response, now)
-        else:
-            self._tx.respond_once(response, now)
+        self._tx.respond_once(response, now)
         self.is_over()
 
     def end(self) -> None:

@@ -157,5 +157,6 @@ class EndedCall:
         self.caller_tag = call.caller_tag
         self.caller_line = call.caller_line
         self.callee_line = call.callee_line
-        self.parties = tuple([uri for uri in call.parties if len(uri) <= MAX_PARTY])
+        self.parties = tuple([uri if len(uri) <= MAX_PARTY else "" for uri in call.parties])
+        """As of `Call`, "" for one that is too long to keep."""
         self.ended_now = ended_now

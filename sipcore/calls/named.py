@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from sipcore.calls.call import Call
+from sipcore.calls.call import Call, EndedCall
 from sipcore.calls.limits import MAX_PARTNERS, MAX_PLACES
 from sipcore.directory import Account
 
@@ -36,30 +36,29 @@ def party_of(account: Account) -> str:
 
 def named_call(call: Call) -> NamedCall:
     """What must be known of this call."""
-    lines = (call.caller_line, call.callee_line)
-    parties = [
-        uri if line is None else f"line {line}"
-        for line, uri in zip(lines, call.parties, strict=True)
-    ]
     contacts = [leg.contact for d in call.dialogs.values() for leg in (d.caller, d.callee)]
-    return NamedCall(tuple(parties), (*call.parties, *contacts)[:MAX_PLACES])
+    return NamedCall(_parties_of(call), (*call.parties, *contacts)[:MAX_PLACES])
 
 
-def partners_of(calls: Iterable[Call], party: str) -> set[str]:
-    """With whom a party is in a call right now."""
+def _parties_of(call: Call | EndedCall) -> tuple[str, ...]:
+    lines = (call.caller_line, call.callee_line)
+    pairs = zip(lines, call.parties, strict=True)
+    return tuple([uri if line is None else f"line {line}" for line, uri in pairs])
+
+
+def partners_of(calls: Iterable[Call | EndedCall], party: str) -> set[str]:
+    """With whom a party is in one of these calls."""
     found: set[str] = set()
     for call in calls:
         if len(found) < MAX_PARTNERS:
-            parties = named_call(call).parties
+            parties = _parties_of(call)
             if party in parties:
                 found.update(parties)
-    found.discard(party)
+    found -= {party, ""}
     return found
 
 
-def asked_note(
-    home: tuple[int, int], number: int, name: DialogName, party: str
-) -> dict[str, Any]:
+def asked_note(home: tuple[int, int], number: int, name: DialogName, party: str) -> dict[str, Any]:
     """For every other worker: who is in the call of this name, and with whom this party talks."""
     return {"op": "asked", "home": home, "n": number, "name": name, "party": party}
 

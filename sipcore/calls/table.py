@@ -72,6 +72,11 @@ class CallTable:
         ended = self._over.get(context)
         return ended if ended is not None and ended.ended_now + AFTER_S > now else None
 
+    def now_and_lately(self, now: float) -> list[Call | EndedCall]:
+        """The calls that go on, and those that have ended here not long ago."""
+        over = [ended for ended in self._over.values() if ended.ended_now + AFTER_S > now]
+        return [*self._calls.values(), *over]
+
     def forget_over(self, now: float) -> None:
         """Let go of calls that ended long ago."""
         for context, ended in list(self._over.items()):

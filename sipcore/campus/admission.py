@@ -117,7 +117,7 @@ class Admissions:
             return
         if self._has_too_many_calls(caller):
             plan = TOO_MANY_CALLS
-        self._place_call(incoming, plan, now)
+        self.place_call(incoming, plan, now)
 
     def _has_too_many_calls(self, caller: Caller) -> bool:
         account, host = caller.account, self.host
@@ -127,7 +127,7 @@ class Admissions:
         )
 
     # --- placing -------------------------------------------------------------------------------
-    def _place_call(
+    def place_call(
         self, incoming: Incoming, plan: Plan, now: float, own: OutgoingCall | None = None
     ) -> None:
         """Admit an INVITE: from here to its end it is an ongoing call. `own`: we placed it."""
@@ -142,7 +142,7 @@ class Admissions:
             return
         callee = plan.callee if isinstance(plan, Fork | Refuse) else None
         network = ""
-        if own is None and not caller.is_known:
+        if own is None and not caller.is_known and not caller.has_come_back:
             network = network_of(incoming.flow.remote[0])
             line_id = callee.id if callee else SERVICE
             is_proved = incoming.flow.reliable
@@ -283,7 +283,7 @@ class Admissions:
         if isinstance(plan, Relay | Service):
             plan = Refuse(403, trace=("not a user of ours",))
         if isinstance(waiter, OutgoingCall):
-            self._place_call(incoming, plan, now, waiter)
+            self.place_call(incoming, plan, now, waiter)
         else:
             self._carry_out(incoming, plan, None, now)
 
@@ -377,7 +377,7 @@ class Admission:
     def cancel(self, now: float, reasons: object = ()) -> None:
         """The caller's CANCEL."""
         if not self._is_over:
-            self._go_on(GIVEN_UP, now)
+            self._finish(lambda: self._shared.place_call(self._incoming, GIVEN_UP, now), now)
 
     def _is_suspended(self) -> bool:
         account = self._incoming.caller.account
@@ -391,8 +391,6 @@ class Admission:
         shared = self._shared
         if isinstance(what, Query):
             self._finish(lambda: self._follow(shared.plan(what), now), now)
-        elif what is GIVEN_UP:
-            self._finish(lambda: shared.follow(self._incoming, what, now), now)
         else:
             self._finish(lambda: self._follow(what, now), now)
 

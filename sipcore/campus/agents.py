@@ -20,7 +20,9 @@ class Agents:
         self._agents = {kind.name: kind(host, campus) for kind in kinds}
         all_of_them = self._agents.values()
         self._planners = [a for a in all_of_them if type(a).plan is not UserAgent.plan]
-        self._listeners = [a for a in all_of_them if type(a).on_response is not UserAgent.on_response]
+        self._listeners = [
+            a for a in all_of_them if type(a).on_response is not UserAgent.on_response
+        ]
         self.names = frozenset(self._agents)
         self.see_responses = bool(self._listeners)
 

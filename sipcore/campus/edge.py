@@ -72,6 +72,14 @@ class Edge:
             return False
         return self._host.own.is_ours(uri) and self._tokens.check(uri.user) is not None
 
+    def is_on_the_way(self, own: OwnRoute) -> bool:
+        """Whether a Route of ours names a flow of ours."""
+        return (
+            bool(self._hops)
+            and own.uri is not None
+            and self._tokens.check(own.uri.user) is not None
+        )
+
     # --- requests for the domains, from phones ---------------------------------------------------
     def relay(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
         """Send a request on to the registrar of its domain, or the proxy before it."""

@@ -8,7 +8,7 @@ from sipcore.apps.host import Host
 from sipcore.auth import Verdict, VerdictKind
 from sipcore.calls import CallToken
 from sipcore.campus.dialog_parts import token_in_route
-from sipcore.campus.incoming import STRANGER, Caller
+from sipcore.campus.incoming import COME_BACK, STRANGER, Caller
 from sipcore.campus.limits import MOST_COME_BACK
 from sipcore.directory import AccountState
 from sipcore.errors import MalformedMessage
@@ -56,7 +56,7 @@ class Identity:
         if verdict.kind is not VerdictKind.OK:
             token = self._came_back(request, domain) if peer else None
             if token is not None and self._comes_back_once(token, request):
-                return STRANGER
+                return COME_BACK
             self.challenge(tx, request, verdict, request.call_id, domain, now, proxy=True)
             return None
         account = host.directory.account_by_name(verdict.username)

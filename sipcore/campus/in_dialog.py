@@ -177,6 +177,8 @@ class InDialogRouter:
         little longer, and nobody says in it to be another one of us.
         """
         host = self._host
+        if request.has("replaces") or request.has("join"):
+            return request.respond(403, "Forbidden: For New Calls Only")  # RFC 3891 §3
         call: Call | EndedCall | None = host.calls.get(token.context)
         if call is None and request.method in AFTER_THE_CALL:
             call = host.calls.lately_over(token.context, host.now)
@@ -189,8 +191,6 @@ class InDialogRouter:
             return None if is_elsewhere else request.respond(481)
         if call.caller_tag not in (request.from_tag, request.to_tag):
             return request.respond(481)
-        if request.has("replaces") or request.has("join"):
-            return request.respond(403, "Forbidden: For New Calls Only")  # RFC 3891 §3
         own_line = call.caller_line is not None and call.caller_line == call.callee_line
         if not own_line and request.has("event") and commands_phone(request):
             return request.respond(403, FOR_THE_LINE)

@@ -17,7 +17,7 @@ from sipcore.transport.flow import Flow
 class Caller:
     """The party that sent a request; `account` is None for a stranger and for a trusted peer."""
 
-    __slots__ = ("account", "aor", "device", "peer", "trust")
+    __slots__ = ("account", "aor", "device", "has_come_back", "peer", "trust")
 
     def __init__(
         self,
@@ -27,11 +27,14 @@ class Caller:
         *,
         aor: str = "",
         is_own: bool = False,
+        has_come_back: bool = False,
     ) -> None:
         self.account = account
         self.aor = aor
         """The address-of-record of the account, or ""."""
         self.device = device
+        self.has_come_back = has_come_back
+        """Whether it is a call of ours that a trusted peer has sent back: with a stranger's rights."""
         self.peer = peer
         """The domain of the trusted peer it is, or ""."""
         if is_own:
@@ -48,6 +51,7 @@ class Caller:
 
 
 STRANGER: Final = Caller(None, None)
+COME_BACK: Final = Caller(None, None, has_come_back=True)
 
 
 class Incoming:

@@ -83,7 +83,8 @@ class Inquiries:
         if note["op"] == "asked":
             call_id, tags = note["name"]
             calls = [named_call(call) for call in host.calls.named(call_id, tuple(tags))]
-            partners = partners_of(host.calls, note["party"]) if note["party"] else set()
+            lately, party = host.calls.now_and_lately(now), note["party"]
+            partners = partners_of(lately, party) if party else set()
             host.note(tuple(note["home"]), told_note(note, calls, partners))
             return
         inquiry = self._waiting.get(note["n"])

@@ -34,7 +34,7 @@ MAX_INQUIRIES: Final = 100
 MAX_SUBSCRIPTIONS: Final = 10_000
 """subscriptions: subscriptions remembered at a time, the oldest go first: some 500 bytes each, 5 MB in all."""
 MAX_OF_ONE_SUBSCRIBER: Final = 50
-"""subscriptions: of these, those of one line (or of all trusted peers together): a phone with two expansion modules
+"""subscriptions: of these, those of one line or of one trusted peer, its oldest go first: a phone with two expansion modules
 has as many lamps, and nobody pushes out the others' with his own."""
 LONGEST_SUBSCRIPTION_S: Final = 3_600.0
 """Seconds that one is remembered at most, and where its Expires says nothing (the default of most

@@ -136,11 +136,16 @@ class MethodCheck:
         return NO_SUCH_CALL
 
     def _is_near(self, incoming: Incoming, account: Account, call: NamedCall) -> bool:
-        """Whether an account is in a call, or in another one with a party of it."""
+        """Whether an account is in a call, or in another one with a party of it.
+
+        That one may just have ended: who transfers need not wait for what comes of it.
+        """
         me = party_of(account)
         if me in call.parties or not incoming.partners.isdisjoint(call.parties):
             return True
-        return not partners_of(self._host.calls, me).isdisjoint(call.parties)
+        host = self._host
+        calls = host.calls.now_and_lately(host.now)
+        return not partners_of(calls, me).isdisjoint(call.parties)
 
     def _calls_named(self, incoming: Incoming) -> list[NamedCall]:
         """The calls that a request names, by its dialog or by a call token; held here or elsewhere."""

@@ -57,7 +57,12 @@ METHODS: Final[dict[str, tuple[Rule, Rule, Rule, Rule]]] = {
     "INFO": (Rule.REFUSE, Rule.NO_DIALOG, Rule.NO_DIALOG, Rule.PASS),  # RFC 6086
     "PRACK": (Rule.REFUSE, Rule.NO_DIALOG, Rule.NO_DIALOG, Rule.PASS),  # RFC 3262
     "UPDATE": (Rule.REFUSE, Rule.NO_DIALOG, Rule.NO_DIALOG, Rule.PASS),  # RFC 3311
-    "REGISTER": (Rule.FOREIGN, Rule.FOREIGN, Rule.FOREIGN, Rule.PASS),  # what is not the registrar's
+    "REGISTER": (
+        Rule.FOREIGN,
+        Rule.FOREIGN,
+        Rule.FOREIGN,
+        Rule.PASS,
+    ),  # what is not the registrar's
 }
 """ACK and CANCEL belong to the transaction of an INVITE and are not asked about here."""
 OTHERS: Final = (Rule.REFUSE, Rule.REFUSE, Rule.REFUSE, Rule.PASS)

@@ -23,15 +23,12 @@ class OwnTransaction(ServerTransaction):
         super().__init__(home, "own", request, flow, State.PROCEEDING)
         self.owner = None
         self.is_known = True
+        self.keeps = False
         self._waits = waits
-
-    def respond_once(self, response: Response, now: float) -> None:
-        self.respond(response, now)
 
     def respond(self, response: Response, now: float) -> None:
         """A response for us."""
         self.last_status = response.status
         if response.status >= 200:
             self.owner = None
-        self.is_known = True
         self._waits.respond(response, now)

@@ -112,9 +112,7 @@ class PlacedCall(Purpose):
                 self._control.end_late_answer(call, now)
         return True
 
-    def _dialog(
-        self, target: Target, flow: Flow | None, response: Response, now: float
-    ) -> Dialog:
+    def _dialog(self, target: Target, flow: Flow | None, response: Response, now: float) -> Dialog:
         """The dialog that a 2xx makes, as seen from the middle."""
         request = self.request
         above = routes_above_ours(request, response)

@@ -60,9 +60,7 @@ class CampusService:
         self.control = CallControl(host, self.agents, self._sender)
         self._liveness = Liveness(host, self.control, self._sender)
         self._in_dialog = InDialogRouter(host, self.agents, self._sender)
-        self._admissions = Admissions(
-            host, self._identity, self._merged, self.agents, self.control
-        )
+        self._admissions = Admissions(host, self._identity, self._merged, self.agents, self.control)
         self._rights = RightsSweep(host, self._take_back)
         self._usual_routes = host.own.usual_routes(f";{PARAMETER}=")
 
@@ -131,6 +129,8 @@ class CampusService:
         """A new request other than ACK and CANCEL."""
         host = self._host
         own = self._take_own_routes(request)
+        if own.found and request.method == "INVITE":
+            tx.keeps = self._edge.is_on_the_way(own) or self._in_dialog.opens_a_call(own, request)
         if "maddr" in request.uri.params:
             strip_own_maddr(request, host.own.listens_at)
         # As it will be sent on, or a loop through a Route of ours would never be seen.
@@ -138,7 +138,7 @@ class CampusService:
         if refused is not None:
             names_flow = own.uri is not None and own.uri.user
             if refused.status != 483 or names_flow or not self._ends_here(request):
-                self._refuse(tx, request, refused, own, now)
+                tx.respond_once(refused, now)
                 return
         if request.uri.scheme == "sips" and not flow.secure:
             host.refuse(tx, request, now, 400, "SIPS Needs TLS")
@@ -166,23 +166,6 @@ class CampusService:
         else:
             incoming = Incoming(tx, request, flow, token=own.token or "")
             Admission(self._admissions, incoming).begin(now)
-
-    def _refuse(
-        self,
-        tx: ServerTransaction,
-        request: Request,
-        refused: Response,
-        own: OwnRoute,
-        now: float,
-    ) -> None:
-        """Refuse before anybody is known; but inside a call the ACK must find its INVITE again.
-
-        Else it would pass for that of a 2xx, and go on to the other side.
-        """
-        if request.to_tag and self._in_dialog.opens_a_call(own, request):
-            tx.respond(refused, now)
-        else:
-            tx.respond_once(refused, now)
 
     def _notify(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> bool:
         """Send a NOTIFY on to the subscriber; False when it is in no subscription that passed us."""

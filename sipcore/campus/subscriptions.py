@@ -19,11 +19,19 @@ from sipcore.routing import Fork, Relay, Target
 class Subscription:
     """What is asked of one."""
 
-    __slots__ = ("notifier_line", "notifier_tag", "packages", "since", "subscriber", "target", "until")
+    __slots__ = (
+        "notifier_line",
+        "notifier_tag",
+        "packages",
+        "since",
+        "subscriber",
+        "target",
+        "until",
+    )
 
     def __init__(
         self,
-        subscriber: int,
+        subscriber: int | str,
         notifier_line: int | None,
         package_names: list[str],
         target: Target,
@@ -31,6 +39,7 @@ class Subscription:
         until: float,
     ) -> None:
         self.subscriber = subscriber
+        """The line that has subscribed, or the domain of the trusted peer."""
         self.notifier_line = notifier_line
         """The line subscribed to, None where that is in a foreign domain."""
         self.packages = package_names
@@ -45,11 +54,16 @@ class Subscription:
 class Subscriptions:
     """The subscriptions that passed this worker, by Call-ID and the subscriber's tag."""
 
-    __slots__ = ("_counts", "_found")
+    __slots__ = ("_found", "_most", "_most_of_one", "_of_one")
 
-    def __init__(self) -> None:
+    def __init__(
+        self, most: int = MAX_SUBSCRIPTIONS, most_of_one: int = MAX_OF_ONE_SUBSCRIBER
+    ) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
         self._found: dict[tuple[str, str], Subscription] = {}
-        self._counts: dict[int, int] = {}
+        self._of_one: dict[int | str, dict[tuple[str, str], None]] = {}
+        """Those of one subscriber, the oldest first."""
 
     def __len__(self) -> int:
         return len(self._found)
@@ -64,19 +78,22 @@ class Subscriptions:
             return
         if key in self._found:
             self._forget(key)  # the same again, with credentials
-        subscriber = 0 if account is None else account.id
-        if self._counts.get(subscriber, 0) >= MAX_OF_ONE_SUBSCRIBER:
-            return
-        if len(self._found) >= MAX_SUBSCRIPTIONS:
+        subscriber = incoming.caller.peer if account is None else account.id
+        self._make_room(subscriber, now)
+        if len(self._found) >= self._most:
             self._forget(next(iter(self._found)))
         expires = request.first("expires")
-        lasts_s = LONGEST_SUBSCRIPTION_S if expires is None else min(LONGEST_SUBSCRIPTION_S, parse_uint(expires, "expires"))
+        lasts_s = (
+            LONGEST_SUBSCRIPTION_S
+            if expires is None
+            else min(LONGEST_SUBSCRIPTION_S, parse_uint(expires, "expires"))
+        )
         callee = plan.callee.id if isinstance(plan, Fork) else None
         target = Target(contact, flow_behind_contact(request, incoming.flow))
         # The answer may shorten it, and the last NOTIFY comes after its end: 32 s are 64*T1.
         until = now + lasts_s + 32.0
         self._found[key] = Subscription(subscriber, callee, found, target, now, until)
-        self._counts[subscriber] = self._counts.get(subscriber, 0) + 1
+        self._of_one.setdefault(subscriber, {})[key] = None
 
     def of_notify(self, request: Request, now: float) -> Subscription | None:
         """The subscription that a NOTIFY is in, None where there is none."""
@@ -92,13 +109,23 @@ class Subscriptions:
             if subscription.since + LONGEST_SUBSCRIPTION_S + 32.0 < now:
                 self._forget(key)
 
+    def _make_room(self, subscriber: int | str, now: float) -> None:
+        """Where a subscriber has as many as one may, his oldest goes, and all that are over."""
+        keys = self._of_one.get(subscriber)
+        if keys is None or len(keys) < self._most_of_one:
+            return
+        for key in list(keys):
+            if self._found[key].until < now:
+                self._forget(key)
+        if len(keys) >= self._most_of_one:
+            self._forget(next(iter(keys)))
+
     def _forget(self, key: tuple[str, str]) -> None:
         subscriber = self._found.pop(key).subscriber
-        left = self._counts[subscriber] - 1
-        if left:
-            self._counts[subscriber] = left
-        else:
-            del self._counts[subscriber]
+        keys = self._of_one[subscriber]
+        del keys[key]
+        if not keys:
+            del self._of_one[subscriber]
 
 
 __all__ = ["Subscription", "Subscriptions"]

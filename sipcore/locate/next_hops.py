@@ -135,7 +135,9 @@ class NextHops:
         self.locator.answered(question, answer, now)
 
     # --- what is not proxied with state --------------------------------------------------------
-    def send_request(self, request: Request, next_hop: str, owner: ClientOwner | None, now: float) -> None:
+    def send_request(
+        self, request: Request, next_hop: str, owner: ClientOwner | None, now: float
+    ) -> None:
         """Send a request of our own, without Via, to a name; `owner` hears what comes of it.
 
         The owner is as that of a client transaction, or None.
@@ -207,9 +209,7 @@ class NextHops:
         if way is None:
             if len(ways) >= MAX_WAYS_BACK:
                 return
-            way = ways[key] = _WayBack(
-                self, self._sender, via, method, may_leave, now + WAY_BACK_S
-            )
+            way = ways[key] = _WayBack(self, self._sender, via, method, may_leave, now + WAY_BACK_S)
         way.go_on(data, now)
 
 

@@ -54,7 +54,9 @@ class Search:
         "tried",
     )
 
-    def __init__(self, wanted: Destination | None, speaks: Speaks, random: RandomSource | None) -> None:
+    def __init__(
+        self, wanted: Destination | None, speaks: Speaks, random: RandomSource | None
+    ) -> None:
         """`random` draws among SRV records; None: the same order every time."""
         self._wanted = wanted
         self._speaks = speaks

@@ -25,8 +25,8 @@ class _Slot:
     def __init__(self) -> None:
         self.last = float("-inf")
         self.count = 0
-        self.seen = ""
-        """Call-ID and CSeq of the last one: sent again, it is the same refusal."""
+        self.seen = b""
+        """Hash of Call-ID and CSeq of the last one: sent again, it is the same refusal."""
 
 
 class Refusals:
@@ -35,7 +35,7 @@ class Refusals:
     __slots__ = ("_began", "_hash", "_recorded", "_slots", "summed")
 
     def __init__(self, key: bytes) -> None:
-        self._hash = blake2b(key=key[:64], digest_size=4, person=b"refusals")
+        self._hash = blake2b(key=key[:64], digest_size=8, person=b"refusals")
         self._slots: dict[int, _Slot] = {}
         self._began = float("-inf")
         self._recorded = 0
@@ -46,9 +46,10 @@ class Refusals:
     def refused(self, source: str, username: str, request_id: str, now: float) -> int:
         """How many refusals a record is to tell of; 0: there is to be none now."""
         slot = self._slot_of(source, username)
-        if slot.seen == request_id:
+        seen = self._digest(request_id)
+        if slot.seen == seen:
             return 0
-        slot.seen = request_id
+        slot.seen = seen
         if now - slot.last < REFUSAL_RECORD_INTERVAL_S:
             slot.count += 1
             return 0
@@ -73,10 +74,13 @@ class Refusals:
         return summed
 
     def _slot_of(self, source: str, username: str) -> _Slot:
-        digest = self._hash.copy()
-        digest.update(f"{source}|{username}".encode("utf-8", "surrogateescape"))
-        number = int.from_bytes(digest.digest(), "big") % REFUSAL_SLOTS
+        number = int.from_bytes(self._digest(f"{source}|{username}"), "big") % REFUSAL_SLOTS
         slot = self._slots.get(number)
         if slot is None:
             slot = self._slots[number] = _Slot()
         return slot
+
+    def _digest(self, text: str) -> bytes:
+        digest = self._hash.copy()
+        digest.update(text.encode("utf-8", "surrogateescape"))
+        return digest.digest()

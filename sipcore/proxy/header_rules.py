@@ -39,7 +39,9 @@ TAKEN_OUT: Final[tuple[tuple[frozenset[str], ...], ...]] = tuple(
     [
         tuple(
             [
-                frozenset([key for key, row in TABLE.items() if receiver not in row.get(sender, ())])
+                frozenset(
+                    [key for key, row in TABLE.items() if receiver not in row.get(sender, ())]
+                )
                 if receiver is not Trust.OWN
                 else frozenset()  # a service of ours sees all
                 for receiver in Trust

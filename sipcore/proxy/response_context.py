@@ -62,7 +62,17 @@ def forward(
 class ResponseContext(Forking):
     """One proxied request. `tx` is its server transaction, `request` what was received."""
 
-    __slots__ = ("branches", "final_sent", "reasons", "receiver", "sender", "tells_of_flows", "tx", "wake_at", "walk")
+    __slots__ = (
+        "branches",
+        "final_sent",
+        "reasons",
+        "receiver",
+        "sender",
+        "tells_of_flows",
+        "tx",
+        "wake_at",
+        "walk",
+    )
 
     def __init__(
         self,

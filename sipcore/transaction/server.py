@@ -30,12 +30,15 @@ class ServerTransaction(Transaction):
     request again, and gets the response again.
     """
 
-    __slots__ = ("is_known", "owner")
+    __slots__ = ("is_known", "keeps", "owner")
 
     owner: ServerOwner | None
     """Who deals with it until it is answered; set by each kind."""
     is_known: bool
     """Whether its sender is one of us or a trusted peer: then names in its Via are looked up."""
+    keeps: bool
+    """Whether a failure is kept though its sender has proved nothing: the ACK of an INVITE that names a
+    dialog or a flow of ours must find it, or it would pass for that of a 2xx and go on."""
 
     def let_go(self) -> None:
         self.owner = None
@@ -64,9 +67,10 @@ class ServerTransaction(Transaction):
         """Refuse the request and keep nothing of it: sent again, it is dealt with anew (§8.2.7).
 
         For senders who have proved nothing: they get one message for one of theirs, and hold no
-        memory of ours. Where a 1xx has gone out, the failure is repeated as §17.2.1 wants.
+        memory of ours. To those who are known, and where a 1xx has gone out, the failure is repeated as
+        §17.2.1 wants.
         """
-        if self.last_status:
+        if self.last_status or self.is_known or self.keeps:
             self.respond(response, now)
             return
         self.last_status = response.status
@@ -172,6 +176,7 @@ class InviteServerTransaction(ServerTransaction):
         super().__init__(home, key, request, flow, PROCEEDING)
         self.owner = None
         self.is_known = False
+        self.keeps = False
         self.to_tag = ""
         """Of the failure response; kept only where an ACK is matched by it (§17.2.3)."""
         self.resend_at = now + self.waits.invite_trying
@@ -233,6 +238,7 @@ class NonInviteServerTransaction(ServerTransaction):
         super().__init__(home, key, request, flow, TRYING)
         self.owner = None
         self.is_known = False
+        self.keeps = False
         self.resend_at = now + self.waits.other_trying
         self.end_at = now + self.waits.abandon
         self.reschedule()

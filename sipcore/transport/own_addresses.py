@@ -45,7 +45,9 @@ class OwnAddresses:
             for secure in (False, True)
         }
         self._via_hosts = {lt.advertised[0].lower() for lt in listeners}
-        self._ports = frozenset(port for lt in listeners for port in (lt.local[1], lt.advertised[1]))
+        self._ports = frozenset(
+            port for lt in listeners for port in (lt.local[1], lt.advertised[1])
+        )
 
     # --- URIs --------------------------------------------------------------------------------
     def domain_of(self, uri: Uri) -> str | None:
@@ -180,7 +182,9 @@ class OwnAddresses:
             return inner
         return f"{self.route_value(outgoing, user, parameters, leaves_secure)}, {inner}"
 
-    def route_value(self, flow: Flow, user: str = "", parameters: str = "", secure: bool = False) -> str:
+    def route_value(
+        self, flow: Flow, user: str = "", parameters: str = "", secure: bool = False
+    ) -> str:
         """A Route, Record-Route or Path value that leads to the socket of this flow."""
         head = None if user else self._route_heads.get((flow.transport, flow.local, secure))
         if head is None:
@@ -192,7 +196,9 @@ class OwnAddresses:
         """What all our Route values without user begin with, up to and with these parameters."""
         heads = [_route_head(lt.transport, lt.advertised, False) for lt in self.listeners]
         heads += [
-            _route_head("TLS", lt.advertised, True) for lt in self.listeners if lt.transport == "TLS"
+            _route_head("TLS", lt.advertised, True)
+            for lt in self.listeners
+            if lt.transport == "TLS"
         ]
         return tuple([head + parameters for head in heads])
 

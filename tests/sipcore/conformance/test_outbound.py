@@ -479,6 +479,29 @@ class Edged:
         return request
 
 
+@pytest.mark.parametrize(
+    "header",
+    [("Proxy-Require", "privacy"), ("Max-Forwards", "0"), ("Max-Breadth", "x")],
+    ids=lambda header: header[0],
+)
+@pytest.mark.parametrize("inside", [False, True], ids=["new", "inside a call"])
+def test_the_ack_of_what_the_edge_refused_goes_no_further(
+    size: Size, header: Header, inside: bool
+) -> None:
+    edged = Edged(size)
+    path = edged.path()
+    to = [("To", f"<sip:carl@{FOREIGN}>;tag=z")] if inside else []
+    invite = edged.back("INVITE", path, header, *to)
+    failure = edged.registrar.responses[-1]
+    same = ((name, invite.first(name) or "") for name in ("via", "from"))
+    ids = (("Call-ID", invite.call_id), ("CSeq", "1 ACK"), ("To", failure.first("to") or ""))
+    ack = edged.registrar.build("ACK", invite.uri_text, ("Route", path), *same, *ids)
+    edged.registrar.send(ack)
+    edged.world.run(0.3)
+    assert failure.status >= 400
+    assert not edged.phone.requests("ACK")
+
+
 @pytest.mark.rfc("PRX-04")
 @pytest.mark.parametrize("method", ["OPTIONS", "REGISTER", "MESSAGE"])
 def test_a_request_for_a_phone_of_the_edge_needs_a_hop_left(size: Size, method: str) -> None:

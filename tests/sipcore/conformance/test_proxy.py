@@ -1749,6 +1749,22 @@ def test_a_token_does_not_lend_the_name_of_somebody_else(size: Size) -> None:
     assert 407 in proxy.statuses
 
 
+def test_calls_that_come_back_are_no_strangers_calls(size: Size) -> None:
+    world = peering(size)
+    callers = phone(world, "anna", "10.1.0.1"), phone(world, "clara", "10.1.0.3")
+    bob = phone(world, "bob", "10.1.0.2")
+    bob.on_invite = ring_forever
+    called, proxy = Peer(world, ("203.0.113.5", 5060)), Abroad(world, "pbx.example")
+    called.on_request = lambda request: (
+        proxy.send_on(request) if request.method == "INVITE" else None
+    )
+    for caller in callers * 2:
+        caller.start(caller.build("INVITE", "sip:friend@203.0.113.5"), world.nodes[0].address)
+        world.run(1)
+    assert len({request.call_id for request in bob.received if request.method == "INVITE"}) == 4
+    assert 480 not in proxy.statuses
+
+
 @pytest.mark.rfc("PRX-06")
 @pytest.mark.parametrize("becomes", ["answered", "refused"])
 def test_a_call_that_is_over_or_answered_comes_back_no_more(size: Size, becomes: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from sipcore.perimeter import Refusals
 from sipcore.perimeter.limits import REFUSAL_RECORDS_PER_INTERVAL, REFUSAL_SLOTS
 
@@ -53,3 +55,16 @@ def test_the_table_has_a_fixed_size() -> None:
     for n in range(3 * REFUSAL_SLOTS):
         refusals.refused(SOURCE, f"x{n}", str(n), 0.0)
     assert len(refusals) <= REFUSAL_SLOTS
+
+
+def test_a_long_call_id_costs_no_more_than_a_short_one() -> None:
+    def held(length: int) -> int:
+        tracemalloc.start()
+        refusals = Refusals(KEY)
+        for n in range(2_000):
+            refusals.refused(SOURCE, f"user{n}", f"{n}" + "x" * length, n * 0.001)
+        size, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return size
+
+    assert held(8_000) < 1.1 * held(10)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sipcore.campus import subscriptions
 from sipcore.campus.limits import LONGEST_SUBSCRIPTION_S
 from sipcore.campus.method_rules import METHODS
+from sipcore.campus.subscriptions import Subscriptions
 from sipcore.eventlog import Counter
 from sipcore.message import Request
 from sipcore.proxy import Trust
@@ -341,26 +341,64 @@ def test_no_subscription_no_news(size: Size) -> None:
     assert not bob.received
 
 
-def test_subscriptions_are_remembered_up_to_a_bound(
-    size: Size, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(subscriptions, "MAX_OF_ONE_SUBSCRIBER", 2)
+def _remember_at_most(world: World, most: int, most_of_one: int) -> list[Subscriptions]:
+    """The memory of every worker, made anew with these bounds."""
+    made = []
+    for worker in world.workers:
+        kept = Subscriptions(most, most_of_one)
+        worker.application._admissions.methods.subscriptions = kept  # type: ignore[attr-defined]
+        made.append(kept)
+    return made
+
+
+def test_of_one_line_the_newest_subscriptions_are_remembered(size: Size) -> None:
     world = new_world(size)
     anna, bob = phone(world, "anna", "10.1.0.1"), phone(world, "bob", "10.1.0.2")
-    for _ in range(20):
-        subscribed(world, anna, BOB)
-    kept = [len(w.application._admissions.methods.subscriptions) for w in world.workers]  # type: ignore[attr-defined]
-    assert max(kept) == 2
-    monkeypatch.setattr(subscriptions, "MAX_OF_ONE_SUBSCRIBER", 50)
-    monkeypatch.setattr(subscriptions, "MAX_SUBSCRIPTIONS", 3)
+    memories = _remember_at_most(world, 100, 2)
     for _ in range(20):
         _, dialog = subscribed(world, anna, BOB)
-    kept = [len(w.application._admissions.methods.subscriptions) for w in world.workers]  # type: ignore[attr-defined]
-    assert max(kept) == 3
+    assert max(len(kept) for kept in memories) == 2
+    assert notify(world, bob, dialog) == 200
+
+
+def test_what_one_line_asks_for_pushes_out_nothing_of_another(size: Size) -> None:
+    world = new_world(size)
+    anna, bob = phone(world, "anna", "10.1.0.1"), phone(world, "bob", "10.1.0.2")
+    clara = phone(world, "clara", "10.1.0.3")
+    _remember_at_most(world, 100, 2)
+    _, dialog = subscribed(world, clara, BOB)
+    for _ in range(20):
+        subscribed(world, anna, BOB)
+    assert notify(world, bob, dialog) == 200
+
+
+def test_subscriptions_are_remembered_up_to_a_bound(size: Size) -> None:
+    world = new_world(size)
+    anna, bob = phone(world, "anna", "10.1.0.1"), phone(world, "bob", "10.1.0.2")
+    memories = _remember_at_most(world, 3, 50)
+    for _ in range(20):
+        _, dialog = subscribed(world, anna, BOB)
+    assert max(len(kept) for kept in memories) == 3
     assert notify(world, bob, dialog) == 200  # the newest ones
     world.run(2 * LONGEST_SUBSCRIPTION_S)
     for _ in range(20):
         subscribed(world, anna, BOB)
+
+
+def test_subscriptions_that_are_over_make_room(size: Size) -> None:
+    world = new_world(size)
+    anna, bob = phone(world, "anna", "10.1.0.1"), phone(world, "bob", "10.1.0.2")
+    memories = _remember_at_most(world, 100, 4)
+    for _ in range(40):
+        subscribed(world, anna, BOB, ("Event", "message-summary"), ("Expires", "0"))
+    full = sum(len(kept) for kept in memories)
+    world.run(60)
+    for each in (anna, bob):
+        each.register()
+    world.run(1)
+    _, dialog = subscribed(world, anna, BOB)
+    assert sum(len(kept) for kept in memories) == full - 4 + 1
+    assert notify(world, bob, dialog) == 200
 
 
 # --- trusted peers --------------------------------------------------------------------------------
