@@ -119,6 +119,8 @@ class WebServer:
 
         def checked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
             proxies.without_claims(environ)
+            # It would keep a file open for each answer that waits, a small one of a pipeline, too.
+            environ.pop("wsgi.file_wrapper", None)
             return application(environ, start_response)
 
         self._listeners = [self._listener(checked, each, proxies) for each in sockets]
