@@ -209,7 +209,10 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_RATE_LIMITS = {
     "signup_subnet": "120/m/key",
     "signup": "20/m/ip",
-    "login": "30/m/ip",
+    # allauth's own count of log-ins, by address, holds up known browsers as well: not used. In its
+    # place, of log-ins right or wrong from browsers that are not known:
+    "login": None,
+    "login_unknown": "30/m/ip",
     # Of wrong passwords: by address; by (account, /24 or /64); by account, from everywhere together;
     # by (account, browser that is known for it), which is counted by none of the others.
     "login_failed": "10/m/ip",

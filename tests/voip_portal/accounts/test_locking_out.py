@@ -77,6 +77,20 @@ def test_an_account_has_a_larger_limit_and_a_browser_that_logged_in_before_goes_
     assert is_in(log_in(anna.email, PASSWORD, HOME, known))
 
 
+def test_a_browser_that_is_known_goes_on_whatever_others_of_its_address_try(anna: User) -> None:
+    known = Client()
+    assert is_in(log_in(anna.email, PASSWORD, HOME, known))
+    known.post("/accounts/logout/")
+    for n in range(35):
+        log_in(f"x{n}@campus.example", "a wrong one", HOME)
+    assert not is_in(log_in(anna.email, PASSWORD, HOME))
+    assert is_in(log_in(anna.email, PASSWORD, HOME, known))
+
+
+def test_log_ins_of_unknown_browsers_of_an_address_are_counted_right_or_wrong(anna: User) -> None:
+    assert sum(is_in(log_in(anna.email, PASSWORD, HOME)) for _ in range(33)) == 30
+
+
 def test_a_known_browser_has_five_tries_itself(anna: User) -> None:
     known = Client()
     log_in(anna.email, PASSWORD, HOME, known)
