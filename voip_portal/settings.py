@@ -243,6 +243,8 @@ if os.environ.get("EMAIL_HOST"):
     if EMAIL_HOST_USER:
         EMAIL_HOST_PASSWORD = env.password("EMAIL_HOST_PASSWORD")
     EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
+EMAIL_TIMEOUT = 5
+"""Seconds. A page waits for the mail server; one that says nothing must not take all the threads."""
 DEFAULT_FROM_EMAIL = os.environ.get("VOIP_FROM_EMAIL") or f"telephone@{VOIP_CAMPUS_DOMAINS[0]}"
 
 # -- Language and time -------------------------------------------------------------------------

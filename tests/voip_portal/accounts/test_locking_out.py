@@ -279,3 +279,18 @@ def test_who_lost_the_page_of_the_code_signs_up_again(domain: Any) -> None:
     code = the_code("carol@campus.example")
     again.post("/accounts/confirm-email/", {"code": code, "action": "verify"})
     assert User.objects.get().name == "Carol Ek"
+
+
+@pytest.mark.parametrize("email", ["anna@campus.example", "nobody@campus.example"])
+@pytest.mark.parametrize("page", [RESET, SIGN_UP])
+def test_a_mail_server_that_is_away_is_said_alike_of_all_addresses(
+    anna: User, page: str, email: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(self: mail.EmailMessage, fail_silently: bool = False) -> int:
+        raise TimeoutError(email)
+
+    monkeypatch.setattr(mail.EmailMessage, "send", away)
+    form = {"email": email} if page == RESET else sign_up_form(email)
+    answer = Client().post(page, form, REMOTE_ADDR=HOME)
+    assert answer.status_code == 503
+    assert "Try again in a few minutes" in answer.content.decode()
