@@ -209,7 +209,10 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_RATE_LIMITS = {
     "signup_subnet": "120/m/key",
     "signup": "20/m/ip",
-    "login": "30/m/ip",
+    # allauth's own count of log-ins, by address, holds up known browsers as well: not used. In its
+    # place, of log-ins right or wrong from browsers that are not known:
+    "login": None,
+    "login_unknown": "30/m/ip",
     # Of wrong passwords: by address; by (account, /24 or /64); by account, from everywhere together;
     # by (account, browser that is known for it), which is counted by none of the others.
     "login_failed": "10/m/ip",
@@ -240,6 +243,8 @@ if os.environ.get("EMAIL_HOST"):
     if EMAIL_HOST_USER:
         EMAIL_HOST_PASSWORD = env.password("EMAIL_HOST_PASSWORD")
     EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
+EMAIL_TIMEOUT = 5
+"""Seconds. A page waits for the mail server; one that says nothing must not take all the threads."""
 DEFAULT_FROM_EMAIL = os.environ.get("VOIP_FROM_EMAIL") or f"telephone@{VOIP_CAMPUS_DOMAINS[0]}"
 
 # -- Language and time -------------------------------------------------------------------------

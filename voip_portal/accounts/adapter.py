@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from smtplib import SMTPException
 from typing import Any, Final
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -16,6 +18,8 @@ from django.utils.translation import gettext_lazy as _
 from voip_portal.accounts import throttle
 from voip_portal.accounts.models import User
 from voip_portal.accounts.services import save_only
+
+logger = logging.getLogger(__name__)
 
 TO_TYPED_ADDRESSES: Final = frozenset(
     f"account/email/{name}"
@@ -82,4 +86,12 @@ class CampusAdapter(DefaultAccountAdapter):
             raise ImmediateHttpResponse(page)
         unknown = template_prefix == "account/email/unknown_account"
         if not unknown or is_campus_address(email):
-            super().send_mail(template_prefix, email, context)
+            try:
+                super().send_mail(template_prefix, email, context)
+            except (OSError, SMTPException) as error:
+                # Its text may hold the address.
+                logger.error("%s could not be sent: %s", template_prefix, type(error).__name__)
+                if template_prefix in TO_TYPED_ADDRESSES:
+                    page = render(request, "account/mail_not_sent.html", status=503)
+                    raise ImmediateHttpResponse(page) from None
+                # Else it tells of what is done already, such as a new password.

@@ -47,6 +47,9 @@ def take_try(request: HttpRequest, email: str) -> RateLimitUsage | None:
     account = f"{email}|{user.password if user else ''}"
     if word := _known_word(request, user):
         return _take(request, {"login_failed_browser": f"{account}|{word}"})
+    # Not given back after a right password: each log-in costs a hash.
+    if _take(request, {"login_unknown": ""}) is None:
+        return None
     counts = {
         "login_failed": "",
         "login_failed_network": f"{account}|{network(request)}",

@@ -14,7 +14,6 @@ import importlib
 import json
 import logging
 import os
-import resource
 import signal
 import sys
 import time
@@ -35,6 +34,7 @@ from sipcore.node.server import Node
 from sipcore.node.spool import Spool
 from sipcore.node.worker import Worker
 from sipcore.registrar import RegistrarPolicy
+from voip_portal import open_files
 from voip_portal.bridge.binding_journal import MAX_EXPIRES_S, BindingJournal
 from voip_portal.bridge.binding_store import SqlBindingStore
 from voip_portal.bridge.database import Database
@@ -79,12 +79,9 @@ def worker_config(config: dict[str, Any], incarnation: int) -> WorkerConfig:
 
 def stream_limits() -> StreamLimits:
     """As many connections as there may be open files, some of which are kept for our own."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = open_files.raise_limit()
     limits = StreamLimits()
-    if files == resource.RLIM_INFINITY:
+    if files is None:
         return limits
     return replace(limits, connections=max(1, min(limits.connections, files - OWN_FILES)))
 

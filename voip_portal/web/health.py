@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,6 +23,10 @@ ANSWER_WITHIN_S: Final = 5.0
 """What asks has mostly gone by then."""
 QUESTION_BYTES: Final = 4096
 """More than any health check's request."""
+ANSWERS_AT_A_TIME: Final = 16
+"""Who asks beyond that waits in the listener's queue."""
+AGAIN_AFTER_S: Final = 0.1
+"""When there was no file or thread for an answer; there will be."""
 PORT_FILE: Final = "web.health"
 _listeners: list[socket.socket] = []
 
@@ -60,11 +65,30 @@ def _answer_all(listener: socket.socket, alive: Callable[[], bool], application:
         except TimeoutError:
             return "503 Service Unavailable", b"the application does not answer\n"
 
+    places = threading.BoundedSemaphore(ANSWERS_AT_A_TIME)
+
+    def answer(client: socket.socket) -> None:
+        try:
+            _answer(client, alive, ask)
+        finally:
+            places.release()
+
     while True:
-        client, _ = listener.accept()
-        threading.Thread(
-            target=_answer, args=(client, alive, ask), daemon=True, name="health answer"
-        ).start()
+        places.acquire()
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            places.release()
+            time.sleep(AGAIN_AFTER_S)
+            continue
+        try:
+            threading.Thread(
+                target=answer, args=(client,), daemon=True, name="health answer"
+            ).start()
+        except RuntimeError:
+            client.close()
+            places.release()
+            time.sleep(AGAIN_AFTER_S)
 
 
 def _answer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -11,7 +11,7 @@ class WebLimits:
     """Of one process; there are two of them as a rule (`gunicorn_conf.workers`)."""
 
     connections: int = 512
-    """In all. Half of the 1,024 files that a process may have open by default: bodies are files too."""
+    """In all; fewer where the system allows few open files (`within_files`)."""
     connections_per_source: int = 64
     """Of an IPv4 address or an IPv6 /64. A browser opens six; those of a NAT share it, and lose idle ones."""
     header_bytes: int = 32 * 1024
@@ -46,6 +46,18 @@ class WebLimits:
 
 
 LIMITS: Final = WebLimits()
+
+
+def within_files(limits: WebLimits, files: int | None) -> WebLimits:
+    """As many connections as a third of the open files.
+
+    Each may have two, its socket and its body or answer; the last third is for the database, templates and health.
+    """
+    if files is None:
+        return limits
+    return replace(limits, connections=max(1, min(limits.connections, files // 3)))
+
+
 NO_PAGE_S: Final = 20
 """A web process that has not served anything, nor could have, for so many seconds is replaced.
 

@@ -119,6 +119,8 @@ class WebServer:
 
         def checked(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
             proxies.without_claims(environ)
+            # It would keep a file open for each answer that waits, a small one of a pipeline, too.
+            environ.pop("wsgi.file_wrapper", None)
             return application(environ, start_response)
 
         self._listeners = [self._listener(checked, each, proxies) for each in sockets]
@@ -148,16 +150,16 @@ class WebServer:
         """Wait for something to read or write, and do it; close what has to go."""
         wasyncore.poll2(timeout, self._map)
         now = time.monotonic()
-        channels = self._channels()
         if now - self._looked_at >= LOOK_EVERY_S:
             self._looked_at = now
             self._ask_threads()
-            for channel in channels:
+            for channel in self._channels():
                 if overdue(channel, self._limits, now) or channel.takes_too_slowly(
                     self._limits, now
                 ):
                     channel.close_now()
-        for crowded in surplus(channels, self._limits):
+        # Those that were closed just now count no more, nor are they chosen.
+        for crowded in surplus(self._channels(), self._limits):
             crowded.close_now()
 
     def wake(self) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from gunicorn.workers.base import Worker
 
+from voip_portal import open_files
 from voip_portal.web import health
-from voip_portal.web.limits import NO_PAGE_S
+from voip_portal.web.limits import LIMITS, NO_PAGE_S, within_files
 from voip_portal.web.server import LOOK_EVERY_S, WebServer
 from voip_portal.web.sources import proxies
 
@@ -25,6 +26,7 @@ class BufferingWorker(Worker):  # type: ignore[misc]
             [each.sock for each in self.sockets],
             threads=self.cfg.threads,
             proxies=proxies(os.environ),
+            limits=within_files(LIMITS, open_files.raise_limit()),
         )
         health.answer_for(lambda: time.monotonic() - server.served_at < NO_PAGE_S, self.wsgi)
         notified_of = 0.0

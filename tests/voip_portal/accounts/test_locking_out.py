@@ -77,6 +77,20 @@ def test_an_account_has_a_larger_limit_and_a_browser_that_logged_in_before_goes_
     assert is_in(log_in(anna.email, PASSWORD, HOME, known))
 
 
+def test_a_browser_that_is_known_goes_on_whatever_others_of_its_address_try(anna: User) -> None:
+    known = Client()
+    assert is_in(log_in(anna.email, PASSWORD, HOME, known))
+    known.post("/accounts/logout/")
+    for n in range(35):
+        log_in(f"x{n}@campus.example", "a wrong one", HOME)
+    assert not is_in(log_in(anna.email, PASSWORD, HOME))
+    assert is_in(log_in(anna.email, PASSWORD, HOME, known))
+
+
+def test_log_ins_of_unknown_browsers_of_an_address_are_counted_right_or_wrong(anna: User) -> None:
+    assert sum(is_in(log_in(anna.email, PASSWORD, HOME)) for _ in range(33)) == 30
+
+
 def test_a_known_browser_has_five_tries_itself(anna: User) -> None:
     known = Client()
     log_in(anna.email, PASSWORD, HOME, known)
@@ -265,3 +279,18 @@ def test_who_lost_the_page_of_the_code_signs_up_again(domain: Any) -> None:
     code = the_code("carol@campus.example")
     again.post("/accounts/confirm-email/", {"code": code, "action": "verify"})
     assert User.objects.get().name == "Carol Ek"
+
+
+@pytest.mark.parametrize("email", ["anna@campus.example", "nobody@campus.example"])
+@pytest.mark.parametrize("page", [RESET, SIGN_UP])
+def test_a_mail_server_that_is_away_is_said_alike_of_all_addresses(
+    anna: User, page: str, email: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(self: mail.EmailMessage, fail_silently: bool = False) -> int:
+        raise TimeoutError(email)
+
+    monkeypatch.setattr(mail.EmailMessage, "send", away)
+    form = {"email": email} if page == RESET else sign_up_form(email)
+    answer = Client().post(page, form, REMOTE_ADDR=HOME)
+    assert answer.status_code == 503
+    assert "Try again in a few minutes" in answer.content.decode()

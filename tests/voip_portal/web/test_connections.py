@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from voip_portal.web.connections import Doing, overdue, surplus
-from voip_portal.web.limits import WebLimits
+from voip_portal.web.limits import WebLimits, within_files
 
 LIMITS = WebLimits(connections=6, connections_per_source=3, bodies_bytes=1000, answers_bytes=1000)
 
@@ -82,3 +82,8 @@ def test_the_largest_body_goes_when_bodies_take_too_much() -> None:
 def test_the_largest_answer_goes_when_nobody_takes_them() -> None:
     answers = [Someone(f"s{n}", 0.0, Doing.SENDING, answer_bytes=n * 200) for n in range(1, 4)]
     assert list(surplus(answers, LIMITS)) == [answers[2]]
+
+
+@pytest.mark.parametrize(("files", "connections"), [(None, 6), (1024, 6), (9, 3), (1, 1)])
+def test_few_open_files_make_few_connections(files: int | None, connections: int) -> None:
+    assert within_files(LIMITS, files).connections == connections

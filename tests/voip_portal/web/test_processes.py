@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
 import threading
@@ -27,6 +28,8 @@ def application(environ, start_response):
     path = environ["PATH_INFO"]
     if path == "/hang":
         time.sleep(3600)
+    if path == "/wrapper":
+        environ["HTTP_X_FORWARDED_FOR"] = str("wsgi.file_wrapper" in environ)
     if path == "/slow":
         time.sleep(2)
     if path == "/large":
@@ -96,7 +99,7 @@ def test_health_is_answered_while_every_thread_hangs_and_the_process_is_replaced
     wait_for(
         "new processes",
         lambda: not set(site.workers()) & set(before) and len(site.workers()) == 2,
-        NO_PAGE_S + 10,
+        NO_PAGE_S + 70,  # a loaded machine takes long to start one
     )
     assert get(site.url) == (200, b"- 0")
     assert "CRITICAL" in site.log()
@@ -126,3 +129,17 @@ def test_what_is_being_served_is_finished_when_told_to_stop(start: Callable[...,
     os.kill(site.master, signal.SIGTERM)
     asking.join()
     assert answers == [(200, b"- 0")]
+
+
+def test_a_process_may_open_all_the_files_it_is_allowed_and_answers_hold_none(
+    start: Callable[..., Site],
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+    try:
+        site = start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert get(f"{site.url}/wrapper") == (200, b"False 0")
+    for worker in site.workers():
+        assert resource.prlimit(worker, resource.RLIMIT_NOFILE) == (hard, hard)
