@@ -82,11 +82,10 @@ def _read_params(row: str) -> Mapping[str, str]:
         return parse_auth_params(row)
     params: dict[str, str] = {}
     for piece in row[7:].split(","):
-        equals = piece.find("=")
-        name = piece[:equals] if equals >= 0 else piece
-        value = piece[len(name) + 1 :].strip(BLANKS)
-        if value.startswith('"'):
-            if len(value) < 2 or not value.endswith('"'):
+        name, _, value = piece.partition("=")
+        value = value.strip(BLANKS)
+        if value[:1] == '"':
+            if len(value) < 2 or value[-1] != '"':
                 return parse_auth_params(row)
             value = value[1:-1]
         params.setdefault(_NAMES.get(name) or name.strip(BLANKS).lower(), value)

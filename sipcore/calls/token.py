@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Final
 from zlib import crc32
 
-from sipcore.calls.limits import MAX_CALL_TOKEN_LENGTH
+from sipcore.calls.limits import KNOWN_TOKENS, MAX_CALL_TOKEN_LENGTH
 from sipcore.eventlog.context import CONTEXT_BYTES, context_from_bytes, context_to_bytes
 from sipcore.transport.flow import Flow
 from sipcore.transport.packed import pack_flow, unpack_flow
@@ -84,7 +84,13 @@ class TokenMaker:
 
     def __init__(self, keys: Sequence[bytes], *, home: tuple[int, int] = (0, 0)) -> None:
         self._seal = Seal(keys, b"call token")
-        self._home = bytes(home)
+        self._home = home
+        self._known: dict[str, tuple[str, CallToken]] = {}
+        """By its text: the Call-ID of a token that was made or opened here lately, and what it says.
+
+        Opening one costs more than all else of routing an ACK, and each call brings its own thrice.
+        """
+        self._known_before: dict[str, tuple[str, CallToken]] = {}
 
     def make(
         self,
@@ -106,21 +112,52 @@ class TokenMaker:
             | (_PINNED if pinned else 0)
             | (_CALLER_LINE if caller_line is not None else 0)
         )
-        payload = bytes((flags,)) + context_to_bytes(context) + tag_hash(caller_tag) + self._home
+        caller_tag_hash = tag_hash(caller_tag)
+        payload = bytes((flags,)) + context_to_bytes(context) + caller_tag_hash + bytes(self._home)
         if caller_flow:
             payload += pack_flow(caller_flow)
         if callee_flow:
             payload += pack_flow(callee_flow)
         if caller_line is not None:
             payload += caller_line.to_bytes(_LINE_BYTES, "big")
-        return self._seal.close(payload, call_id.encode("utf-8", "surrogateescape"))
+        text = self._seal.close(payload, call_id.encode("utf-8", "surrogateescape"))
+        token = CallToken(
+            context,
+            caller_tag_hash,
+            pstn,
+            self._home,
+            caller_flow,
+            callee_flow,
+            pinned,
+            caller_line,
+        )
+        self._learn(text, call_id, token)
+        return text
 
     def check(self, text: str, call_id: str) -> CallToken | None:
         """What the token says, or None when it is not one of ours for this Call-ID."""
+        known = self._known.get(text) or self._known_before.get(text)
+        if known is not None:
+            return known[1] if known[0] == call_id else None
         if len(text) > MAX_CALL_TOKEN_LENGTH:
             return None
         payload = self._seal.open(text, call_id.encode("utf-8", "surrogateescape"))
-        return None if payload is None else _unpack(payload)
+        token = None if payload is None else _unpack(payload)
+        if token is not None:
+            self._learn(text, call_id, token)
+        return token
+
+    @property
+    def known_tokens(self) -> int:
+        """How many tokens need not be opened."""
+        return len(self._known) + len(self._known_before)
+
+    def _learn(self, text: str, call_id: str, token: CallToken) -> None:
+        """Know a token of ours again; in two generations, so that the oldest are forgotten."""
+        if len(self._known) >= KNOWN_TOKENS:
+            self._known_before = self._known
+            self._known = {}
+        self._known[text] = (call_id, token)
 
 
 def _unpack(payload: bytes) -> CallToken | None:

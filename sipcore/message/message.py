@@ -75,6 +75,18 @@ class Message:
         line = (self._index() if tops is None else tops).get(key)
         return None if line is None else line[line.find(":") + 1 :].strip(BLANKS)
 
+    def first_row(self, key: str) -> str:
+        """The whole first row of this name as it came, or ""."""
+        tops = self._tops
+        return (self._index() if tops is None else tops).get(key, "")
+
+    def is_named(self, call_id_row: str, from_row: str) -> bool:
+        """Whether its Call-ID and From are these rows, to the byte."""
+        tops = self._tops
+        if tops is None:
+            tops = self._index()
+        return tops.get("call-id") == call_id_row and tops.get("from") == from_row
+
     def _value(self, key: str) -> str:
         """As `first`, for a header that must be there."""
         value = self.first(key)
@@ -204,12 +216,41 @@ class Message:
             return
         index = self.keys.index(key)
         line = self.lines[index]
-        row = line[line.index(":") + 1 :]
-        if "," in row and key not in UNSPLIT:
+        if "," in line and key not in UNSPLIT:
+            row = line[line.index(":") + 1 :]
             rest = [piece for piece in split_top(row, ",", key) if piece][1:]
             value = ", ".join([value, *rest])
-        self.lines[index] = f"{name}: {value}"
-        self._changed(key)
+        line = self.lines[index] = f"{name}: {value}"
+        if self._tops is not None:
+            self._tops[key] = line
+        if key in _READ_FROM:
+            self._forget(key)
+
+    def pop_via(self, next_value: str = "") -> bool:
+        """Take out the topmost Via, of a response ours, and have the next one read `next_value`.
+
+        Without that, the next one stays as it is. Returns whether there is a next one.
+        """
+        keys, lines = self.keys, self.lines
+        index = keys.index("via") if "via" in keys else len(keys)
+        if index + 1 < len(keys) and keys[index + 1] == "via" and "," not in lines[index]:
+            line = lines[index + 1]
+            if not next_value or "," not in line:  # as nearly always
+                if next_value:
+                    line = f"Via: {next_value}"
+                del keys[index]
+                del lines[index]
+                lines[index] = line
+                self._via = None
+                if self._tops is not None:
+                    self._tops["via"] = line
+                return True
+        self.pop("Via")
+        if not self.has("via"):
+            return False
+        if next_value:
+            self.replace_top("Via", next_value)
+        return True
 
     def stamp_only_via(self, row: str) -> None:
         """As `stamp_via`, where the first Via row holds one value."""
@@ -235,6 +276,9 @@ class Message:
             self._forget(key)
 
     def _forget(self, key: str) -> None:
+        if key == "via":  # of every message that passes
+            self._via = None
+            return
         for slot in _READ_FROM[key]:
             setattr(self, slot, None)
 
@@ -297,8 +341,11 @@ class Message:
 
     @property
     def cseq_number(self) -> int:
-        if self._cseq_number is None:
-            self.read_cseq(self._value("cseq"))
+        found = self._cseq_number
+        return self._read_number() if found is None else found
+
+    def _read_number(self) -> int:
+        self.read_cseq(self._value("cseq"))
         return cast("int", self._cseq_number)
 
     @property

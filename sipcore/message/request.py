@@ -17,7 +17,14 @@ from sipcore.message.uri import Uri, parse_uri
 class Request(Message):
     """A request."""
 
-    __slots__ = ("_uri", "_uri_text", "is_for_strict_router", "method", "unstamped_via")
+    __slots__ = (
+        "_uri",
+        "_uri_text",
+        "is_for_strict_router",
+        "method",
+        "stamped_via",
+        "unstamped_via",
+    )
 
     def __init__(
         self,
@@ -36,6 +43,8 @@ class Request(Message):
         """Whether the Request-URI is that of the next hop, taken from the Route (§16.6 step 6)."""
         self.unstamped_via = ""
         """The topmost Via as its sender wrote it, where we noted in it where it came from."""
+        self.stamped_via = ""
+        """What the topmost Via is then: its responses have to have it."""
 
     @classmethod
     def build(

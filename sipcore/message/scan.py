@@ -120,12 +120,13 @@ def _keys(lines: list[str]) -> tuple[list[str], dict[str, str]]:
     tops: dict[str, str] = {}
     for line in lines:
         colon = line.find(":")
-        name = line[:colon]
-        key = spellings.get(name) if colon >= 0 else ""
-        if key is None:
-            key = canonical(name)
+        try:
+            key = spellings[line[:colon]] if colon >= 0 else ""
+        except KeyError:
+            key = canonical(line[:colon])
         keys.append(key)
-        tops.setdefault(key, line)
+        if key not in tops:
+            tops[key] = line
     return keys, tops
 
 

@@ -221,8 +221,8 @@ class Branch:
     # --- owner of its client transactions ------------------------------------------------------
     def on_response(self, tx: object, response: Response, now: float) -> None:
         """A response of its client transaction, its Via still on top (§16.7)."""
-        response.pop("Via")
         fork, status = self.fork, response.status
+        is_for_others = response.pop_via(fork.stamped_via)
         if self.search is not None:
             fork.host.next_hops.note_answer(self.search, response, now)
         if status < 200:
@@ -230,12 +230,10 @@ class Branch:
             self.provisional = True
             if self.cancel_wanted and not self.cancel_sent:
                 self._send_cancel(now)
-        if not response.has("via"):  # ours was the only one: never forwarded (§16.7 step 3)
+        if not is_for_others:  # our Via was the only one: never forwarded (§16.7 step 3)
             if status >= 200 and self.final is None and not fork.done:
                 self.fail(502, now)
             return
-        if fork.stamped_via:
-            response.replace_top("Via", fork.stamped_via)
         if status == 503 and self.final is None and not fork.done and self._try_next(response, now):
             return
         fork.branch_answered(self, response, now)

@@ -56,7 +56,7 @@ TAKEN_OUT: Final[tuple[tuple[frozenset[str], ...], ...]] = tuple(
 def take_out(message: Message, sender: Trust, receiver: Trust) -> None:
     """Take out of a message what this sender may not tell this receiver."""
     barred = TAKEN_OUT[sender][receiver]
-    if barred.isdisjoint(message.keys):
+    if not barred or barred.isdisjoint(message.keys):
         return  # as nearly always
     for key in barred.intersection(message.keys):
         if key != "call-info":

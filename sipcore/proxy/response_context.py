@@ -24,7 +24,6 @@ from sipcore.proxy.trust import Trust
 from sipcore.proxy.walk import Walk
 from sipcore.routing.plan import Group, Target
 from sipcore.transaction import ServerTransaction
-from sipcore.transport.way_back import via_value
 
 
 def forward(
@@ -89,7 +88,7 @@ class ResponseContext(Forking):
         self.tx = tx
         self.request = request
         self.incoming = tx.flow
-        self.stamped_via = via_value(request) if request.unstamped_via else ""
+        self.stamped_via = request.stamped_via
         self.purpose = purpose
         self.own_realm = own_realm
         self.loop = loop_hash(request)

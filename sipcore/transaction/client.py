@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from sipcore.message import Request, Response, parse_name_addr
+from sipcore.message import BLANKS, Request, Response, parse_name_addr
 from sipcore.transaction.base import Table, Transaction, TransactionHome
 from sipcore.transaction.owners import ClientOwner
 from sipcore.transaction.states import Input, State
@@ -25,7 +25,7 @@ RECEIVE_3XX_6XX: Final = Input.RECEIVE_3XX_6XX
 class ClientTransaction(Transaction):
     """A request we sent on `flow`. `key` is its branch, for a CANCEL with the method behind."""
 
-    __slots__ = ("call_id", "cseq_number", "from_value", "owner")
+    __slots__ = ("call_id_row", "cseq_number", "from_row", "owner")
 
     def __init__(
         self,
@@ -39,9 +39,9 @@ class ClientTransaction(Transaction):
     ) -> None:
         super().__init__(home, key, request, flow, state)
         self.owner = owner
-        self.call_id = request.call_id
+        self.call_id_row = request.first_row("call-id")
         self.cseq_number = request.cseq_number
-        self.from_value = request.first("from") or ""
+        self.from_row = request.first_row("from")
         self.wire = request.to_bytes()
         waits = self.waits
         self.interval = waits.first_resend
@@ -61,11 +61,12 @@ class ClientTransaction(Transaction):
         It has its Call-ID, CSeq number and From tag (RFC 3261 §8.2.6.2). Where it comes from does
         not matter: servers have several addresses, and trunks connect anew.
         """
-        if response.call_id != self.call_id or response.cseq_number != self.cseq_number:
+        if response.cseq_number != self.cseq_number:
             return False
-        if response.first("from") == self.from_value:  # nearly always to the byte
-            return True
-        return response.from_tag == parse_name_addr(self.from_value, "from").tag
+        if response.is_named(self.call_id_row, self.from_row):
+            return True  # as nearly always
+        from_tag = parse_name_addr(_value(self.from_row), "from").tag
+        return response.call_id == _value(self.call_id_row) and response.from_tag == from_tag
 
     def receive(self, response: Response, now: float) -> None:
         """A response that answers this request."""
@@ -79,6 +80,10 @@ class ClientTransaction(Transaction):
         row = self.table[self.state].get(event)
         if row is not None:
             self.step(row, response, now)
+
+
+def _value(row: str) -> str:
+    return row.partition(":")[2].strip(BLANKS)
 
 
 def _pass_up(tx: ClientTransaction, response: Response, now: float) -> None:

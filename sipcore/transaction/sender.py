@@ -46,9 +46,9 @@ class Sender:
         self.transactions = TransactionTable(self, timers, max_transactions)
         self.wakes = TimerHeap()
         self._sleepers: dict[int, Sleeper] = {}
-        self._tag_key = blake2b(
-            key=random.getrandbits(128).to_bytes(16, "big"), digest_size=6, person=b"stateless tag"
-        )
+        # The key is the first of what is hashed: where BLAKE2 is told of it, it takes twice as long.
+        key = random.getrandbits(128).to_bytes(16, "big")
+        self._tag_key = blake2b(key, digest_size=6, person=b"stateless tag")
 
     # --- the way out: a worker's ---------------------------------------------------------------
     def send(self, flow: Flow, data: bytes) -> None:
@@ -81,8 +81,8 @@ class Sender:
         Keyed, so that nobody knows which tags we give.
         """
         digest = self._tag_key.copy()
-        via, call_id, cseq = request.first("via"), request.first("call-id"), request.first("cseq")
-        digest.update(f"{via}|{call_id}|{cseq}".encode("utf-8", "surrogateescape"))
+        text = request.first_row("call-id") + request.first_row("cseq")
+        digest.update(text.encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
     # --- time ----------------------------------------------------------------------------------

@@ -24,21 +24,27 @@ def stamp_source(request: Request, flow: Flow) -> None:
     if via.received is not None and (via.received != host or via.rport == ""):
         request.unstamped_via = _without_received(via)
         via.stamp(host, str(port) if via.rport == "" else None)
-        request.stamp_via(str(via), via)
+        _stamp(request, str(via), via)
     elif via.rport == "":
         text = request.first("via") or ""
         via.stamp(host, str(port))
         request.unstamped_via = text
         if text.endswith(";rport") and "," not in text:
-            request.stamp_only_via(f"{text[:-6]};received={host};rport={port}")
+            request.stamped_via = value = f"{text[:-6]};received={host};rport={port}"
+            request.stamp_only_via(value)
             return
         request.unstamped_via = value = via_value(request)
         head, _, tail = _split_rport(value)
-        request.stamp_via(f"{head};received={host};rport={port}{tail}", via)
+        _stamp(request, f"{head};received={host};rport={port}{tail}", via)
     elif via.host != host and via.host.strip("[]") != host and via.received != host:
         via.stamp(host)
         request.unstamped_via = value = via_value(request)
-        request.stamp_via(f"{value.rstrip(';')};received={host}", via)
+        _stamp(request, f"{value.rstrip(';')};received={host}", via)
+
+
+def _stamp(request: Request, value: str, via: Via) -> None:
+    request.stamped_via = value
+    request.stamp_via(value, via)
 
 
 def _without_received(via: Via) -> str:

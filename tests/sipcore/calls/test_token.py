@@ -7,6 +7,7 @@ from hashlib import blake2b
 import pytest
 
 from sipcore.calls import TokenMaker
+from sipcore.calls.limits import KNOWN_TOKENS
 from sipcore.calls.token import tag_hash
 from sipcore.eventlog import context_from_bits
 from sipcore.eventlog.context import base64url, context_to_bytes, from_base64url
@@ -197,3 +198,26 @@ def test_a_call_id_of_any_bytes_has_a_token() -> None:
     text = maker.make(CONTEXT, "\udcff", "tag")
     assert maker.check(text, "\udcff") is not None
     assert maker.check(text, "\udcfe") is None
+
+
+def test_a_token_that_is_known_opens_no_other_call() -> None:
+    """Tokens made or opened lately are not opened anew: what they say is for their Call-ID all the same."""
+    maker, other = tokens(), tokens()
+    text = maker.make(CONTEXT, CALL_ID, "tag", caller_flow=NEAR)
+    for asked in (maker, other, other):
+        token = asked.check(text, CALL_ID)
+        assert token is not None
+        assert (token.context, token.caller_flow, token.home) == (CONTEXT, NEAR, (2, 1))
+        assert asked.check(text, "another call") is None
+        assert asked.check(text[:-1], CALL_ID) is None
+
+
+def test_tokens_that_nobody_asks_for_are_forgotten_and_open_again() -> None:
+    maker = tokens()
+    first = maker.make(CONTEXT, CALL_ID, "tag")
+    for i in range(3 * KNOWN_TOKENS):
+        maker.make(CONTEXT, f"call {i}", "tag")
+    assert maker.known_tokens <= 2 * KNOWN_TOKENS
+    token = maker.check(first, CALL_ID)
+    assert token is not None
+    assert token.context == CONTEXT

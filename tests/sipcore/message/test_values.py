@@ -365,3 +365,25 @@ def test_letters_that_only_python_takes_for_ascii_are_none() -> None:
         parse_message(INVITE.replace(b" SIP/2.0\r\n", " \u017fIP/2.0\r\n".encode(), 1))
     with pytest.raises(MalformedMessage):
         parse_message(INVITE.replace(b"X-Unknown:", "\u212a:".encode()))
+
+
+@pytest.mark.parametrize(
+    ("rows", "next_value", "left"),
+    [
+        (["Via: ours", "Via: theirs", "Via: far"], "stamped", ["stamped", "far"]),
+        (["v: ours", "v: theirs"], "stamped", ["stamped"]),
+        (["Via: ours, theirs", "Via: far"], "stamped", ["stamped", "far"]),
+        (["Via: ours", "Via: theirs, far"], "stamped", ["stamped", "far"]),
+        (["Via: ours", "From: x", "Via: theirs"], "stamped", ["stamped"]),
+        (["Via: ours", "Via: theirs"], "", ["theirs"]),
+        (["Via: ours"], "stamped", []),
+    ],
+)
+def test_our_via_is_taken_out_of_a_response_and_the_next_has_what_it_needs(
+    rows: list[str], next_value: str, left: list[str]
+) -> None:
+    message = Response(200, "OK", ["from" if r[0] == "F" else "via" for r in rows], rows)
+    message.has("via")  # read before
+    assert message.pop_via(next_value) is bool(left)
+    assert message.values("via") == left
+    assert message.to_bytes().count(b"ours") == 0
