@@ -18,7 +18,7 @@ from sipcore.perimeter import Refusals
 from sipcore.perimeter.limits import REFUSAL_SUM_INTERVAL_S
 from sipcore.routing import account_named
 from sipcore.transaction import ServerTransaction
-from sipcore.transport.flow import Flow
+from sipcore.transport.flow import Flow, is_no_host
 
 ONLY_MD5_AGENTS: Final = ("baresip v0", "baresip v1", "baresip v2")
 """User-Agents that give up when any challenge names an algorithm they do not know, where RFC 7616
@@ -44,10 +44,13 @@ class Identity:
         from_uri = request.from_.uri
         domain = host.own.domain_of(from_uri)
         peer = host.trusted_peer(flow)
-        if peer and not self.names_one_of_us(from_uri):
+        if peer and not self.names_one_of_us(from_uri, has_numbers=True):
             return Caller(None, None, peer)
         if domain is None:
-            if from_uri.scheme in ("sip", "sips"):
+            if from_uri.scheme in ("sip", "sips") and not is_no_host(from_uri.host):
+                if self.names_one_of_us(from_uri):
+                    host.refuse(tx, request, now, 403, "From Not Yours")
+                    return None
                 return STRANGER
             # A number without a domain would look like one of ours on the phone that rings.
             host.refuse(tx, request, now, 403, "From Names No Domain")
@@ -66,10 +69,14 @@ class Identity:
             return None
         return Caller(account, verdict.device, aor=account.aor)
 
-    def names_one_of_us(self, uri: Uri) -> bool:
-        """Whether a From is that of an account of ours, which nobody but its devices may say."""
+    def names_one_of_us(self, uri: Uri, *, has_numbers: bool = False) -> bool:
+        """Whether a From is that of an account of ours, which nobody but its devices may say.
+
+        `has_numbers`: a trusted peer writes it, whose local numbers are its own.
+        """
         host = self._host
-        return account_named(host.directory, uri, host.own.domain_of(uri)) is not None
+        domain = host.own.domain_of(uri)
+        return account_named(host.directory, uri, domain, has_numbers=has_numbers) is not None
 
     def _came_back(self, request: Request, domain: str) -> CallToken | None:
         """The token of an INVITE of one of us that was sent on to a foreign domain and came back.
@@ -177,7 +184,9 @@ class Identity:
         domain = host.own.domain_of(request.from_.uri)
         if domain is None or request.max_forwards == 0:
             return None
-        if host.trusted_peer(flow) and not self.names_one_of_us(request.from_.uri):
+        if host.trusted_peer(flow) and not self.names_one_of_us(
+            request.from_.uri, has_numbers=True
+        ):
             return None
         if host.trusted_peer(flow) and self._came_back(request, domain) is not None:
             return None

@@ -73,7 +73,7 @@ class NextHops:
         if not local[1]:
             return None  # what we do not speak is not replaced by something else
         port = DEFAULT_PORTS.get(transport, 5060) if wanted.port is None else wanted.port
-        if leads_nowhere(bare, port, is_loopback(local[0])):
+        if not self._may_send(Candidate(transport, bare, port, ""), local):
             raise MalformedMessage("nothing is sent to that address")
         remote = (bare, port)
         flow = Flow(transport, local, remote, 0, wanted.domain if transport == "TLS" else "")
@@ -85,7 +85,17 @@ class NextHops:
 
     def _may_reach(self, server: Candidate) -> bool:
         local = self._sender.own.local_address(server.transport, ":" in server.address)
-        return not leads_nowhere(server.address, server.port, is_loopback(local[0]))
+        return self._may_send(server, local)
+
+    def _may_send(self, server: Candidate, local: Address) -> bool:
+        """Whether anything may be sent there from this address of ours: not to ourselves, either.
+
+        What is for us is never sent. A Contact that leads back by the DNS would multiply requests.
+        """
+        transport, address, port, _ = server
+        if leads_nowhere(address, port, is_loopback(local[0])):
+            return False
+        return not self._sender.own.is_own_socket(transport, address, port)
 
     def stream_instead(self, flow: Flow, now: float) -> Flow | None:
         """The flow to the same peer for what is too large for a datagram, None if there is none."""
