@@ -144,17 +144,15 @@ class Identity:
     def _is_served(self, text: str, request: Request) -> bool:
         """Whether a digest's uri is of ours, or of the host that is asked for (RFC 7616 §3.4.6).
 
-        It need not be the Request-URI byte for byte: proxies may have changed that on the way. Some
-        write an IPv6 address without brackets (SIPp does), which is no URI but names us.
+        It need not be the Request-URI byte for byte: proxies may have changed that on the way.
         """
         asked = request.uri
         try:
             uri = parse_uri(text)
         except MalformedMessage:
-            hosts = (asked.host, *self._host.config.own_hosts)
-            return any(host and host.strip("[]") in text for host in hosts)
+            return any(_names_host(text, h) for h in (asked.host, *self._host.config.own_hosts))
         if uri.scheme not in ("sip", "sips"):
-            return uri.scheme == asked.scheme
+            return uri.equals(asked)
         return uri.host == asked.host or self._host.own.domain_of(uri) is not None
 
     def challenge(
@@ -242,3 +240,17 @@ class Identity:
         if summed:
             self._host.sleep(self)
             self._write_refusal("", "", summed)
+
+
+def _names_host(text: str, host: str) -> bool:
+    """Whether this is a SIP URI of that host but for its port, or for the brackets of an IPv6 address.
+
+    SIPp leaves those out, and then writes what is no URI.
+    """
+    scheme, _, rest = text.partition(":")
+    user, _, place = rest.rpartition("@")
+    bare = host.strip("[]")
+    if scheme.lower() not in ("sip", "sips") or not bare or "@" in user or " " in user:
+        return False
+    port = place.removeprefix(bare) if place.startswith(bare) else "?"
+    return not port or (port[0] == ":" and port[1:].isdecimal() and port.isascii())
