@@ -28,7 +28,7 @@ from sipcore.campus.placed_call import PlacedCall
 from sipcore.directory import Account, AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter, new_context
-from sipcore.locate import Answer
+from sipcore.locate import OWN_REQUESTS, RETRY_LATER_S, Answer
 from sipcore.message import Request, Uri
 from sipcore.proxy import JUST_FORWARD, Purpose, Trust, ask_for_timer, check_interval, forward
 from sipcore.routing import Ask, Fork, Group, Plan, Query, Refuse, Relay, Service, decide
@@ -223,6 +223,8 @@ class Admissions:
 
     def _refuse(self, incoming: Incoming, plan: Refuse, now: float) -> None:
         headers = [("Reason", plan.reason)] if plan.reason else []
+        if plan.status == 503:
+            headers.append(("Retry-After", str(RETRY_LATER_S)))
         if plan.status == 405:
             headers.append(("Allow", ALLOW))
         if plan.warning:
@@ -358,7 +360,9 @@ class Admission:
     def _wait_for(self, ask: Ask, now: float) -> None:
         self._ask = ask
         self._incoming.tx.owner = self
-        self._shared.host.next_hops.locator.ask(ask.question, self, now)
+        account = self._incoming.caller.account
+        whose = OWN_REQUESTS if account is None else f"line {account.id}"
+        self._shared.host.next_hops.locator.ask(ask.question, self, whose, now)
 
     def told(self, answer: Answer, now: float) -> None:
         """What was asked is answered: go on."""

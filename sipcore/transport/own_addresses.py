@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sipcore.directory import Directory
+from sipcore.directory import Account, Directory
 from sipcore.errors import MalformedMessage
 from sipcore.message import BLANKS, Response, Uri, Via, parse_via
 from sipcore.transport.flow import (
@@ -109,8 +109,13 @@ class OwnAddresses:
         domain = self.domain_of(uri)
         if domain is None:
             return f"{uri.user}@{uri.host}"
-        account = self.directory.resolve(uri.user_decoded, domain)
+        account = self.account_of(uri)
         return account.aor if account is not None else f"{uri.user_decoded.lower()}@{domain}"
+
+    def account_of(self, uri: Uri) -> Account | None:
+        """The account of ours that holds the name or number of a SIP URI."""
+        domain = self.domain_of(uri)
+        return None if domain is None else self.directory.resolve(uri.user_decoded, domain)
 
     # --- sockets -----------------------------------------------------------------------------
     def has_socket(self, flow: Flow) -> bool:
