@@ -267,7 +267,7 @@ class Admissions:
             own_realm=host.directory.realm,
             identities=identities,
             sender=incoming.caller.trust,
-            receiver=_receiver(host, plan),
+            receiver=_receiver(host, incoming.caller, plan),
         )
 
     # --- requests of our services ----------------------------------------------------------------
@@ -290,10 +290,13 @@ class Admissions:
             self._carry_out(incoming, plan, None, now)
 
 
-def _receiver(host: Host, plan: Plan) -> Trust:
+def _receiver(host: Host, caller: Caller, plan: Plan) -> Trust:
     """Who gets what is sent by this plan, and answers it."""
     if isinstance(plan, Relay):
         return Trust.PEER if leads_to_peer(host, plan.target) else Trust.STRANGER
+    account = caller.account
+    if account is not None and isinstance(plan, Fork) and plan.callee.id == account.id:
+        return Trust.OWN
     return Trust.ACCOUNT
 
 

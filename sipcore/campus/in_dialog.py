@@ -163,6 +163,8 @@ class InDialogRouter:
         if call is not None:
             lines = call.caller_line, call.callee_line
             mine, others = lines if from_caller else lines[::-1]
+            if mine is not None and mine == others:
+                return Trust.ACCOUNT, Trust.OWN
         else:
             mine = others = None if token.pinned else 0
         back = token.callee_flow if from_caller else token.caller_flow
