@@ -48,7 +48,7 @@ class Identity:
             return Caller(None, None, peer)
         if domain is None:
             if from_uri.scheme in ("sip", "sips") and not is_no_host(from_uri.host):
-                if self.names_one_of_us(from_uri):
+                if self.names_one_of_us(from_uri) or self._has_our_address(from_uri):
                     host.refuse(tx, request, now, 403, "From Not Yours")
                     return None
                 return STRANGER
@@ -77,6 +77,14 @@ class Identity:
         host = self._host
         domain = host.own.domain_of(uri)
         return account_named(host.directory, uri, domain, has_numbers=has_numbers) is not None
+
+    def _has_our_address(self, uri: Uri) -> bool:
+        """Whether the user part of a foreign From is an address of ours, as in `a%40ours@foreign`."""
+        if "%" not in uri.user:
+            return False
+        _, at, place = uri.user_decoded.rpartition("@")
+        place = place.lower().removesuffix(".")
+        return bool(at) and self._host.own.domain_of(Uri("sip", host=place)) is not None
 
     def _came_back(self, request: Request, domain: str) -> CallToken | None:
         """The token of an INVITE of one of us that was sent on to a foreign domain and came back.

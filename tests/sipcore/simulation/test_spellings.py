@@ -103,9 +103,13 @@ def test_a_host_that_is_a_number_but_no_address_is_nobodys(method: str, host: st
         "sip:%31000@elsewhere.example;user=phone",
         f"sip:1000;phone-context={DOMAIN}@elsewhere.example;user=phone",
         "sips:1000@elsewhere.example;user=phone",
+        # A whole address of ours as the name of somebody elsewhere.
+        f"sip:anna%40{DOMAIN}@elsewhere.example",
+        f"sip:%61nna%40{DOMAIN.upper()}.@elsewhere.example",
+        "sip:x%40%5B2001%3Adb8%3A0%3A%3A1%5D@elsewhere.example",
     ],
 )
-def test_a_number_of_ours_is_nobodys_elsewhere(method: str, sender: str) -> None:
+def test_a_number_or_address_of_ours_is_nobodys_elsewhere(method: str, sender: str) -> None:
     world, bob = make_world()
     assert Stranger(world).send(method, sender) == 403
     assert bob.received == []
@@ -119,6 +123,9 @@ def test_a_number_of_ours_is_nobodys_elsewhere(method: str, sender: str) -> None
         "sip:anna@elsewhere.example;user=phone",  # no number
         "sip:anna@[2001:db8::77]",
         "sip:anna@192.0.2.7",
+        "sip:anna%40other.example@elsewhere.example",
+        "sip:anna%40@elsewhere.example",
+        "sip:%40@elsewhere.example",
     ],
 )
 def test_who_has_a_name_or_number_of_their_own_rings(sender: str) -> None:
