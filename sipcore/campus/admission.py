@@ -28,7 +28,7 @@ from sipcore.campus.placed_call import PlacedCall
 from sipcore.directory import Account, AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter, new_context
-from sipcore.locate import OWN_REQUESTS, RETRY_LATER_S, Answer
+from sipcore.locate import NO_ROOM, OWN_REQUESTS, RETRY_LATER_S, Answer
 from sipcore.message import Request, Uri
 from sipcore.proxy import JUST_FORWARD, Purpose, Trust, ask_for_timer, check_interval, forward
 from sipcore.routing import Ask, Fork, Group, Plan, Query, Refuse, Relay, Service, decide
@@ -373,6 +373,8 @@ class Admission:
         if self._is_over or ask is None:
             return
         found = ask.answered(answer)
+        if answer is NO_ROOM:
+            shared.host.count(Counter.LOOKUP_LIMITED)
         if self._is_suspended():
             self._go_on(Refuse(403, trace=("suspended meanwhile",)), now)
         elif isinstance(found, Uri):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sipcore.errors import MalformedMessage
+from sipcore.eventlog import Counter
 from sipcore.locate import RETRY_LATER_S, Candidate, Search
 from sipcore.message import Request, Response, is_sips
 from sipcore.proxy.forward import forwarded_request, next_hop_text
@@ -168,6 +169,7 @@ class Branch:
         elif self.failure is not None:
             fork.branch_failed(self, self.failure, now)
         elif self.has_no_room:
+            fork.host.count(Counter.LOOKUP_LIMITED)
             self.fail(503, now, [("Retry-After", str(RETRY_LATER_S))])
         else:
             # That there is nobody to be reached by TLS is no overload (RFC 5630 §3.3).

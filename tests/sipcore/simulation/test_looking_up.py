@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sipcore.eventlog import Counter
 from sipcore.locate import Answer, Question
 from sipcore.locate.limits import MAX_PER_ASKER, MAX_QUEUED_PER_ASKER
 from sipcore.message import Request
@@ -74,6 +75,8 @@ def test_what_finds_no_room_is_told_to_come_later() -> None:
     world.run(60)
     assert {outgoing.status for outgoing in sent} == {500, 503}  # nobody answered, or no room
     assert 20 < [outgoing.status for outgoing in sent].count(503) < len(sent)
+    [worker] = world.workers
+    assert worker.counts.total[Counter.LOOKUP_LIMITED] == [o.status for o in sent].count(503)
     world.check_nothing_left()
 
 
