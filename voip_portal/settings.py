@@ -232,6 +232,8 @@ ACCOUNT_RATE_LIMITS = {
 }
 ALLAUTH_TRUSTED_PROXY_COUNT = int(os.environ.get("VOIP_TRUSTED_PROXIES") or 0)
 """How many proxies of ours a request passes; with 0 no X-Forwarded-For is believed."""
+VOIP_PROXY_NETWORKS = os.environ.get("VOIP_PROXY_NETWORKS", "")
+"""Where they are: read by `web.sources`, and by a system check."""
 
 EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
 EMAIL_FILE_PATH = str(VOIP_VAR / "mail")

@@ -10,9 +10,11 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from voip_portal.accounts.views import ConfirmEmail, signup
+from voip_portal.changes.completion import complete
 
 admin.autodiscover()
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+admin.site.autocomplete_view = complete  # type: ignore[method-assign]
 
 # A campus address is an identity here: it is verified once and cannot be exchanged for another.
 _NOT_OFFERED = {"account_email", "account_set_password"}

@@ -28,7 +28,7 @@ from sipcore.campus.placed_call import PlacedCall
 from sipcore.directory import Account, AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter, new_context
-from sipcore.locate import Answer
+from sipcore.locate import NO_ROOM, OWN_REQUESTS, RETRY_LATER_S, Answer
 from sipcore.message import Request, Uri
 from sipcore.proxy import JUST_FORWARD, Purpose, Trust, ask_for_timer, check_interval, forward
 from sipcore.routing import Ask, Fork, Group, Plan, Query, Refuse, Relay, Service, decide
@@ -223,6 +223,8 @@ class Admissions:
 
     def _refuse(self, incoming: Incoming, plan: Refuse, now: float) -> None:
         headers = [("Reason", plan.reason)] if plan.reason else []
+        if plan.status == 503:
+            headers.append(("Retry-After", str(RETRY_LATER_S)))
         if plan.status == 405:
             headers.append(("Allow", ALLOW))
         if plan.warning:
@@ -265,7 +267,7 @@ class Admissions:
             own_realm=host.directory.realm,
             identities=identities,
             sender=incoming.caller.trust,
-            receiver=_receiver(host, plan),
+            receiver=_receiver(host, incoming.caller, plan),
         )
 
     # --- requests of our services ----------------------------------------------------------------
@@ -288,10 +290,13 @@ class Admissions:
             self._carry_out(incoming, plan, None, now)
 
 
-def _receiver(host: Host, plan: Plan) -> Trust:
+def _receiver(host: Host, caller: Caller, plan: Plan) -> Trust:
     """Who gets what is sent by this plan, and answers it."""
     if isinstance(plan, Relay):
         return Trust.PEER if leads_to_peer(host, plan.target) else Trust.STRANGER
+    account = caller.account
+    if account is not None and isinstance(plan, Fork) and plan.callee.id == account.id:
+        return Trust.OWN
     return Trust.ACCOUNT
 
 
@@ -358,7 +363,9 @@ class Admission:
     def _wait_for(self, ask: Ask, now: float) -> None:
         self._ask = ask
         self._incoming.tx.owner = self
-        self._shared.host.next_hops.locator.ask(ask.question, self, now)
+        account = self._incoming.caller.account
+        whose = OWN_REQUESTS if account is None else f"line {account.id}"
+        self._shared.host.next_hops.locator.ask(ask.question, self, whose, now)
 
     def told(self, answer: Answer, now: float) -> None:
         """What was asked is answered: go on."""
@@ -366,6 +373,8 @@ class Admission:
         if self._is_over or ask is None:
             return
         found = ask.answered(answer)
+        if answer is NO_ROOM:
+            shared.host.count(Counter.LOOKUP_LIMITED)
         if self._is_suspended():
             self._go_on(Refuse(403, trace=("suspended meanwhile",)), now)
         elif isinstance(found, Uri):

@@ -34,8 +34,9 @@ def _of_the_peer(row: str, identity: Identity) -> list[str]:
     """What of this a trusted peer may assert: what is its own, never one of us."""
     try:
         values = [value for value in split_top(row, ",") if value]
-        ours = identity.names_one_of_us
-        return [value for value in values if not ours(parse_name_addr(value).uri)]
+        uris = [parse_name_addr(value).uri for value in values]
+        ours = [identity.names_one_of_us(uri, has_numbers=True) for uri in uris]
+        return [value for value, is_ours in zip(values, ours, strict=True) if not is_ours]
     except MalformedMessage:
         return []
 

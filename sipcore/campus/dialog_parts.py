@@ -8,7 +8,7 @@ from sipcore.calls.token import PARAMETER
 from sipcore.campus.limits import MAX_KEPT
 from sipcore.errors import MalformedMessage
 from sipcore.message import Request, Response
-from sipcore.transport.flow import Flow
+from sipcore.transport.flow import Flow, same_host
 
 KEPT: Final = ("record-route", "contact", "from", "to")
 
@@ -41,7 +41,7 @@ def flow_behind_contact(request: Request, flow: Flow) -> Flow | None:
     contacts = request.contacts
     if not contacts:
         return flow
-    return None if contacts[0].uri.host.strip("[]") == flow.remote[0] else flow
+    return None if same_host(contacts[0].uri.host, flow.remote[0]) else flow
 
 
 def routes_above_ours(request: Request, response: Response) -> list[str]:

@@ -5,6 +5,9 @@ a Path that carries the token of the phone's flow. What comes back with that tok
 flow, and is not decided again: who knows the phone has decided. What comes from the phone goes to
 that server alone, whatever its Route says: so nobody can send to anywhere through us, and there is
 nothing to ask him for. The server asks for it.
+
+A token in a Record-Route is read by the other side of a call. So whoever sends with one, and is not that
+server, may do to the phone what strangers may (`method_rules`, `header_rules`).
 """
 
 from __future__ import annotations
@@ -13,12 +16,15 @@ from typing import Final
 
 from sipcore.apps.host import Host
 from sipcore.bindings import FlowToken, FlowTokens
+from sipcore.campus.limits import MAX_REGISTRAR_HOSTS
+from sipcore.campus.method_rules import ALLOW, METHODS, OTHERS, Rule, commands_phone
 from sipcore.errors import MalformedMessage
-from sipcore.message import Request, is_sips, parse_uri
-from sipcore.proxy import OwnRoute, Purpose, Trust, forward
+from sipcore.locate import destination
+from sipcore.message import Request, Response, is_sips, parse_uri
+from sipcore.proxy import OwnRoute, Purpose, Trust, forward, take_out
 from sipcore.routing import Group, Target
 from sipcore.transaction import ServerTransaction
-from sipcore.transport.flow import Flow
+from sipcore.transport.flow import Flow, canonical_host
 from sipcore.transport.own_addresses import OwnAddresses
 
 DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
@@ -28,10 +34,14 @@ DIALOG_METHODS: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
 class EdgeRelay(Purpose):
     """A request that passes the edge."""
 
-    __slots__ = ("_own", "secure", "token")
+    __slots__ = ("_learns", "_own", "secure", "token")
 
-    def __init__(self, own: OwnAddresses, token: str, secure: bool) -> None:
+    def __init__(
+        self, own: OwnAddresses, token: str, secure: bool, learns: dict[str, None] | None = None
+    ) -> None:
         self._own = own
+        self._learns = learns
+        """Where its domain's registrar has answered from, of what goes there."""
         self.token = token
         """Of the phone's flow, where we stay on the path; else empty."""
         self.secure = secure
@@ -46,6 +56,16 @@ class EdgeRelay(Purpose):
             incoming, outgoing, self.token, secure=secure, leaves_secure=secure
         )
 
+    def may_pass(
+        self, target: Target, flow: Flow | None, response: Response, cancelled: bool, now: float
+    ) -> bool:
+        """Every response passes; one of the registrar says where it is."""
+        if self._learns is not None and flow is not None and flow.remote[0] not in self._learns:
+            if len(self._learns) >= MAX_REGISTRAR_HOSTS:
+                del self._learns[next(iter(self._learns))]
+            self._learns[flow.remote[0]] = None
+        return True
+
 
 class Edge:
     """The edge proxy's place in a worker."""
@@ -54,8 +74,12 @@ class Edge:
         config = host.config
         self._host = host
         self._hops = {name.lower(): hop for name, hop in config.edge_for.items()}
-        for hop in self._hops.values():
-            parse_uri(hop)
+        self._registrars: dict[str, dict[str, None]] = {}
+        """By domain: addresses of its registrar, or of the proxy before it."""
+        for name, hop in self._hops.items():
+            known = destination(parse_uri(hop))
+            numeric = known is not None and known.is_numeric
+            self._registrars[name] = {canonical_host(known.host): None} if known and numeric else {}
         self._tokens = FlowTokens(config.cluster_keys, config.node_number, config.incarnation)
 
     def serves(self, request: Request) -> bool:
@@ -92,7 +116,8 @@ class Edge:
                 request.push("Path", self._host.own.route_value(flow, token, ";ob", secure))
         elif is_first_hop and request.method in DIALOG_METHODS:
             token = self._tokens.make(flow, domain)
-        relay = EdgeRelay(self._host.own, "" if request.method == "REGISTER" else token, secure)
+        stays = "" if request.method == "REGISTER" else token
+        relay = EdgeRelay(self._host.own, stays, secure, self._registrars[domain])
         target = Target(request.uri_text, hop=self._hops[domain])
         self._start(tx, request, target, relay, now)
 
@@ -114,16 +139,37 @@ class Edge:
             return True
         is_new = not request.to_tag and request.method in DIALOG_METHODS
         stays = is_new and ("ob" in own.uri.params or flow == token.flow)
+        trust = self._trust_in(flow, token)
+        refused = _refusal(request, trust)
+        if refused is not None:
+            host.refuse(tx, request, now, *refused)
+            return True
         relay = EdgeRelay(host.own, own.uri.user if stays else "", is_sips(request.uri_text))
-        self._start(tx, request, target, relay, now, tells_of_flows=flow != token.flow)
+        from_phone = flow == token.flow
+        self._start(tx, request, target, relay, now, tells_of_flows=not from_phone, sender=trust)
         return True
+
+    def _trust_in(self, flow: Flow, token: FlowToken) -> Trust:
+        """How far the sender of a request with this token is trusted.
+
+        Between the phone and its registrar nothing is for us to judge: who both are, that one knows.
+        """
+        host = canonical_host(flow.remote[0])
+        if flow == token.flow or host in self._registrars.get(token.domain, ()):
+            return Trust.OWN
+        return Trust.PEER if self._host.trusted_peer(flow) else Trust.STRANGER
 
     def ack_target(self, request: Request, flow: Flow, own: OwnRoute) -> Target | None:
         """Where the ACK of a 2xx goes; None when its Route names no flow, or one that is gone."""
         if own.uri is None or not self._hops:
             return None
         token = self._tokens.check(own.uri.user)
-        return None if token is None else self._target(request, token, own, flow)
+        if token is None:
+            return None
+        trust = self._trust_in(flow, token)
+        if trust is not Trust.OWN:
+            take_out(request, trust, Trust.ACCOUNT)
+        return self._target(request, token, own, flow)
 
     def _target(
         self, request: Request, token: FlowToken, own: OwnRoute, flow: Flow
@@ -151,10 +197,10 @@ class Edge:
         now: float,
         *,
         tells_of_flows: bool = False,
+        sender: Trust = Trust.OWN,
     ) -> None:
         groups = (Group((target,)),)
-        # Between a phone and its own registrar: nothing of it is for us to judge.
-        own = Trust.OWN
+        receiver = Trust.OWN if sender is Trust.OWN else Trust.ACCOUNT
         forward(
             self._host,
             tx,
@@ -163,6 +209,20 @@ class Edge:
             relay,
             now,
             tells_of_flows=tells_of_flows,
-            sender=own,
-            receiver=own,
+            sender=sender,
+            receiver=receiver,
         )
+
+
+def _refusal(request: Request, trust: Trust) -> tuple[int, str, list[tuple[str, str]]] | None:
+    """Why a request with a flow token does not pass: status, reason, headers; None where it does."""
+    if trust is Trust.OWN:
+        return None
+    rule = METHODS.get(request.method, OTHERS)[trust]
+    if not request.to_tag and rule not in (Rule.PASS, Rule.NOT_COMMAND):
+        return 405, "", [("Allow", ALLOW)]
+    if request.has("event") and commands_phone(request):
+        return 403, "Forbidden: Only The Line's Own Phones", []
+    if request.has("replaces") or request.has("join"):
+        return 403, "Forbidden: No Call To Take Over", []
+    return None

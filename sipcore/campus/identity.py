@@ -18,7 +18,7 @@ from sipcore.perimeter import Refusals
 from sipcore.perimeter.limits import REFUSAL_SUM_INTERVAL_S
 from sipcore.routing import account_named
 from sipcore.transaction import ServerTransaction
-from sipcore.transport.flow import Flow
+from sipcore.transport.flow import Flow, is_no_host
 
 ONLY_MD5_AGENTS: Final = ("baresip v0", "baresip v1", "baresip v2")
 """User-Agents that give up when any challenge names an algorithm they do not know, where RFC 7616
@@ -44,10 +44,13 @@ class Identity:
         from_uri = request.from_.uri
         domain = host.own.domain_of(from_uri)
         peer = host.trusted_peer(flow)
-        if peer and not self.names_one_of_us(from_uri):
+        if peer and not self.names_one_of_us(from_uri, has_numbers=True):
             return Caller(None, None, peer)
         if domain is None:
-            if from_uri.scheme in ("sip", "sips"):
+            if from_uri.scheme in ("sip", "sips") and not is_no_host(from_uri.host):
+                if self.names_one_of_us(from_uri) or self._has_our_address(from_uri):
+                    host.refuse(tx, request, now, 403, "From Not Yours")
+                    return None
                 return STRANGER
             # A number without a domain would look like one of ours on the phone that rings.
             host.refuse(tx, request, now, 403, "From Names No Domain")
@@ -66,10 +69,22 @@ class Identity:
             return None
         return Caller(account, verdict.device, aor=account.aor)
 
-    def names_one_of_us(self, uri: Uri) -> bool:
-        """Whether a From is that of an account of ours, which nobody but its devices may say."""
+    def names_one_of_us(self, uri: Uri, *, has_numbers: bool = False) -> bool:
+        """Whether a From is that of an account of ours, which nobody but its devices may say.
+
+        `has_numbers`: a trusted peer writes it, whose local numbers are its own.
+        """
         host = self._host
-        return account_named(host.directory, uri, host.own.domain_of(uri)) is not None
+        domain = host.own.domain_of(uri)
+        return account_named(host.directory, uri, domain, has_numbers=has_numbers) is not None
+
+    def _has_our_address(self, uri: Uri) -> bool:
+        """Whether the user part of a foreign From is an address of ours, as in `a%40ours@foreign`."""
+        if "%" not in uri.user:
+            return False
+        _, at, place = uri.user_decoded.rpartition("@")
+        place = place.lower().removesuffix(".")
+        return bool(at) and self._host.own.domain_of(Uri("sip", host=place)) is not None
 
     def _came_back(self, request: Request, domain: str) -> CallToken | None:
         """The token of an INVITE of one of us that was sent on to a foreign domain and came back.
@@ -137,17 +152,15 @@ class Identity:
     def _is_served(self, text: str, request: Request) -> bool:
         """Whether a digest's uri is of ours, or of the host that is asked for (RFC 7616 §3.4.6).
 
-        It need not be the Request-URI byte for byte: proxies may have changed that on the way. Some
-        write an IPv6 address without brackets (SIPp does), which is no URI but names us.
+        It need not be the Request-URI byte for byte: proxies may have changed that on the way.
         """
         asked = request.uri
         try:
             uri = parse_uri(text)
         except MalformedMessage:
-            hosts = (asked.host, *self._host.config.own_hosts)
-            return any(host and host.strip("[]") in text for host in hosts)
+            return any(_names_host(text, h) for h in (asked.host, *self._host.config.own_hosts))
         if uri.scheme not in ("sip", "sips"):
-            return uri.scheme == asked.scheme
+            return uri.equals(asked)
         return uri.host == asked.host or self._host.own.domain_of(uri) is not None
 
     def challenge(
@@ -177,7 +190,9 @@ class Identity:
         domain = host.own.domain_of(request.from_.uri)
         if domain is None or request.max_forwards == 0:
             return None
-        if host.trusted_peer(flow) and not self.names_one_of_us(request.from_.uri):
+        if host.trusted_peer(flow) and not self.names_one_of_us(
+            request.from_.uri, has_numbers=True
+        ):
             return None
         if host.trusted_peer(flow) and self._came_back(request, domain) is not None:
             return None
@@ -233,3 +248,17 @@ class Identity:
         if summed:
             self._host.sleep(self)
             self._write_refusal("", "", summed)
+
+
+def _names_host(text: str, host: str) -> bool:
+    """Whether this is a SIP URI of that host but for its port, or for the brackets of an IPv6 address.
+
+    SIPp leaves those out, and then writes what is no URI.
+    """
+    scheme, _, rest = text.partition(":")
+    user, _, place = rest.rpartition("@")
+    bare = host.strip("[]")
+    if scheme.lower() not in ("sip", "sips") or not bare or "@" in user or " " in user:
+        return False
+    port = place.removeprefix(bare) if place.startswith(bare) else "?"
+    return not port or (port[0] == ":" and port[1:].isdecimal() and port.isascii())

@@ -9,13 +9,14 @@ from sipcore.calls import Call, CallToken, Dialog, EndedCall
 from sipcore.calls.notes import ended_note, refreshed_note, seen_note
 from sipcore.campus.agents import Agents
 from sipcore.campus.dialog_parts import contact_of
-from sipcore.campus.in_call import InCallSender
+from sipcore.campus.in_call import InCallSender, asker_in
 from sipcore.campus.method_rules import commands_phone
 from sipcore.eventlog import Counter, Side
 from sipcore.message import Request, Response
 from sipcore.proxy import (
     REFRESH_METHODS,
     OwnRoute,
+    ProxyHost,
     Purpose,
     SessionRequest,
     Trust,
@@ -71,6 +72,9 @@ class InDialogRelay(Purpose):
         if 200 <= response.status < 300 and self.request.method in TARGET_REFRESHES:
             self._refreshed(response, now)
         return True
+
+    def asker(self, host: ProxyHost, request: Request) -> str:
+        return asker_in(self._host, self.token)
 
     def _refreshed(self, response: Response, now: float) -> None:
         host, request, token = self._host, self.request, self.token
@@ -159,6 +163,8 @@ class InDialogRouter:
         if call is not None:
             lines = call.caller_line, call.callee_line
             mine, others = lines if from_caller else lines[::-1]
+            if mine is not None and mine == others:
+                return Trust.ACCOUNT, Trust.OWN
         else:
             mine = others = None if token.pinned else 0
         back = token.callee_flow if from_caller else token.caller_flow
@@ -280,4 +286,4 @@ class InDialogRouter:
         from_caller = token.from_caller(request.from_tag)
         take_out(request, *self._ends(token, flow, from_caller))
         target = self._next_target(request, token, from_caller)
-        self._sender.forward_ack(request, target, now, host.directory.realm)
+        self._sender.forward_ack(request, target, token, now, host.directory.realm)

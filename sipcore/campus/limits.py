@@ -25,6 +25,8 @@ MAX_ATTEMPTS: Final = 8
 RETRY_S: Final = 5.0
 """After this time what the service wants removed is tried again, where the store has failed."""
 
+MAX_REGISTRAR_HOSTS: Final = 64
+"""addresses: known of the registrar of a domain that we are the edge of; the oldest go."""
 MOST_COME_BACK: Final = 8
 """branches: of one call that a trusted peer may send back; more would be a way to ring, not to divert."""
 INQUIRY_WAIT_S: Final = 0.5

@@ -105,11 +105,9 @@ class Registrations:
             self._identity.challenge(tx, request, verdict, bound_to, domain, now, proxy=False)
             return
         account = host.directory.resolve(request.to.uri.user_decoded, domain)
-        if account is None:
-            tx.respond(request.respond(404, to_tag=host.new_tag()), now)
-            return
-        if account.username != verdict.username:
-            # Third-party registration: only the owner of an address-of-record may bind it.
+        if account is None or account.username != verdict.username:
+            # Only the owner of an address-of-record may bind it (§10.3 item 4). One that nobody owns
+            # is answered alike, or an account could ask for all names and numbers there are.
             tx.respond(request.respond(403, "To Not Yours", to_tag=host.new_tag()), now)
             return
         tx.is_known = True

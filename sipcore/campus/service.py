@@ -234,7 +234,7 @@ class CampusService:
                 return
             to = self._edge.ack_target(request, flow, own)
             if to is not None:
-                self._sender.forward_ack(request, to, now)
+                self._sender.forward_ack(request, to, None, now)
                 return
         self._in_dialog.handle_ack(request, flow, own, now)
 

@@ -51,6 +51,8 @@ class Counter(StrEnum):
     """A call of a stranger beyond what a line, or a network, may have at once: answered 480."""
     METHOD_REFUSED = "method_refused"
     """A request of a method that strangers may not send to a line, answered 405."""
+    LOOKUP_LIMITED = "lookup_limited"
+    """A request answered 503: its name was not looked up, since there were too many questions."""
     EXTRA_ANSWER = "extra_answer"
     """A 2xx of one more phone than a call keeps: not forwarded."""
     TOO_BUSY = "too_busy"

@@ -75,6 +75,8 @@ class Answer:
 
 
 NOBODY_KNOWS: Final = Answer(FAILURE_TTL_S, failed=True)
+NO_ROOM: Final = Answer(0.0, failed=True)
+"""It was not even asked: there are too many questions."""
 
 
 class AnswerCache:

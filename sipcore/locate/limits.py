@@ -5,7 +5,30 @@ from __future__ import annotations
 from typing import Final
 
 MAX_WAITING: Final = 1_000
-"""searches: waiting for the DNS at a time; more find nothing. A slow DNS server may be anybody's."""
+"""searches: waiting for the DNS at a time; more are told to try later. A slow DNS server may be anybody's."""
+MAX_WAITING_PER_ASKER: Final = 100
+"""searches: of one account waiting at a time, while there is room; then a share of what is left."""
+MAX_QUESTIONS: Final = 200
+"""questions: to the DNS at a time; each has a socket."""
+MAX_PER_ASKER: Final = 8
+"""questions: of one account at a time, while there is room; then a share of what is left. Half of a
+domain's, so that nobody alone keeps others from it; a call asks three at a time."""
+MAX_PER_DOMAIN: Final = 16
+"""questions: at a time below one domain, so that one with slow servers leaves room for the others."""
+ARPA_LABELS: Final = 8
+"""labels: that make a domain of its own, for that, below `.arpa`, where each number is a name."""
+SHARE_OF_THE_REST: Final = 8
+"""parts: of what is left, of which one account may have one."""
+MAX_QUEUED: Final = 1_000
+"""questions: waiting to be asked."""
+MAX_QUEUED_PER_ASKER: Final = 100
+"""questions: of one account waiting to be asked, while there is room."""
+QUEUE_WAIT_S: Final = 4.0
+"""How long a question waits to be asked: as long as the slowest takes (`node` limits). It is looked
+at whenever another is answered, so it may be twice that."""
+RETRY_LATER_S: Final = 5
+"""Retry-After where there was no room."""
+
 MAX_SERVERS: Final = 16
 """servers: tried for one request; the addresses are whoever's, and each may take half a minute."""
 MAX_SERVICES: Final = 8

@@ -7,6 +7,7 @@ responses whose connection or socket failed (RFC 3263 §5).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter
@@ -39,6 +40,9 @@ from sipcore.transport.flow import (
 )
 from sipcore.transport.networks import network_of
 from sipcore.transport.reach import is_loopback, leads_nowhere
+
+OWN_REQUESTS: Final = "own"
+"""Whose share of the questions requests of our own take, and what an operator has named."""
 
 
 class NextHops:
@@ -73,7 +77,7 @@ class NextHops:
         if not local[1]:
             return None  # what we do not speak is not replaced by something else
         port = DEFAULT_PORTS.get(transport, 5060) if wanted.port is None else wanted.port
-        if leads_nowhere(bare, port, is_loopback(local[0])):
+        if not self._may_send(Candidate(transport, bare, port, ""), local):
             raise MalformedMessage("nothing is sent to that address")
         remote = (bare, port)
         flow = Flow(transport, local, remote, 0, wanted.domain if transport == "TLS" else "")
@@ -85,7 +89,17 @@ class NextHops:
 
     def _may_reach(self, server: Candidate) -> bool:
         local = self._sender.own.local_address(server.transport, ":" in server.address)
-        return not leads_nowhere(server.address, server.port, is_loopback(local[0]))
+        return self._may_send(server, local)
+
+    def _may_send(self, server: Candidate, local: Address) -> bool:
+        """Whether anything may be sent there from this address of ours: not to ourselves, either.
+
+        What is for us is never sent. A Contact that leads back by the DNS would multiply requests.
+        """
+        transport, address, port, _ = server
+        if leads_nowhere(address, port, is_loopback(local[0])):
+            return False
+        return not self._sender.own.is_own_socket(transport, address, port)
 
     def stream_instead(self, flow: Flow, now: float) -> Flow | None:
         """The flow to the same peer for what is too large for a datagram, None if there is none."""
@@ -99,9 +113,9 @@ class NextHops:
         self.locator.dead.silent(Candidate(flow.transport, *flow.remote, ""), now)
 
     # --- by name -----------------------------------------------------------------------------
-    def search_for(self, uri_text: str) -> Search:
-        """A search for the servers of a next hop."""
-        return self.locator.start(destination(parse_uri(uri_text)))
+    def search_for(self, uri_text: str, asker: str) -> Search:
+        """A search for the servers of a next hop, in this asker's share of the questions."""
+        return self.locator.start(destination(parse_uri(uri_text)), asker)
 
     def seek(self, search: Search, seeker: Seeker, now: float) -> None:
         """Give the seeker the next server of a search: at once, or when answers have come."""
@@ -142,11 +156,12 @@ class NextHops:
 
         The owner is as that of a client transaction, or None.
         """
-        OwnRequest(self, self._sender, request, self.search_for(next_hop), owner).go(now)
+        search = self.search_for(next_hop, OWN_REQUESTS)
+        OwnRequest(self, self._sender, request, search, owner).go(now)
 
-    def send_ack(self, ack: Request, next_hop: str, branch: str, now: float) -> None:
+    def send_ack(self, ack: Request, next_hop: str, asker: str, branch: str, now: float) -> None:
         """Send an ACK, without Via, to a name: to the same server every time (RFC 3263 §4.4)."""
-        search = self.locator.start(destination(parse_uri(next_hop)), stateless=True)
+        search = self.locator.start(destination(parse_uri(next_hop)), asker, stateless=True)
         self.seek(search, _Stateless(self, self._sender, ack, branch), now)
 
     def _probe(self, server: Candidate) -> None:
@@ -368,8 +383,9 @@ class _WayBack:
         self._tries = 0
         self._waiting = False
         wanted = way_back_of(via)
-        self._search = hops.locator.start(wanted if may_leave else None)
         source = via.received or wanted.host
+        asker = f"way back to {source}"
+        self._search = hops.locator.start(wanted if may_leave else None, asker)
         port = wanted.port or DEFAULT_PORTS.get(via.transport, 5060)
         first = Candidate(via.transport, source, port, wanted.domain)
         self._failed: set[Candidate] = set()
@@ -433,4 +449,4 @@ def branch_of_datagram(start: bytes) -> str:
     return ""
 
 
-__all__ = ["NextHops", "OwnRequest", "branch_of_datagram", "retry_after_s"]
+__all__ = ["OWN_REQUESTS", "NextHops", "OwnRequest", "branch_of_datagram", "retry_after_s"]

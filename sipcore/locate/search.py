@@ -46,7 +46,9 @@ class Search:
         "_speaks",
         "_transports",
         "_wanted",
+        "asker",
         "current",
+        "has_no_room",
         "known",
         "last_resort",
         "open",
@@ -55,9 +57,17 @@ class Search:
     )
 
     def __init__(
-        self, wanted: Destination | None, speaks: Speaks, random: RandomSource | None
+        self,
+        wanted: Destination | None,
+        speaks: Speaks,
+        random: RandomSource | None,
+        asker: str = "",
     ) -> None:
         """`random` draws among SRV records; None: the same order every time."""
+        self.asker = asker
+        """In whose share of the questions it looks."""
+        self.has_no_room = False
+        """Whether it found nothing because there were too many questions."""
         self._wanted = wanted
         self._speaks = speaks
         self._transports = frozenset(transport for transport, _ in speaks)

@@ -462,6 +462,13 @@ class Message:
         self.body = b""
         self._tops = None
 
+    def shed_rows(self) -> None:
+        """Let go of the body, and of all rows but those that make a dialog."""
+        keep = [i for i, key in enumerate(self.keys) if key in _OF_A_DIALOG]
+        self.keys = [self.keys[i] for i in keep]
+        self.lines = [self.lines[i] for i in keep]
+        self.shed()
+
     def _copy_values(self, other: Message) -> None:
         """Spare a copy of the same rows from reading them again."""
         other._tops = None if self._tops is None else self._tops.copy()
@@ -494,6 +501,9 @@ def _cut_first(row: str, key: str) -> tuple[str, str]:
     return (pieces[0], ", ".join(pieces[1:])) if pieces else ("", "")
 
 
+_OF_A_DIALOG: Final = frozenset(
+    ("via", "from", "to", "call-id", "cseq", "contact", "record-route", "route")
+)
 _READ_FROM: Final[dict[str, tuple[str, ...]]] = {
     "via": ("_via",),
     "from": ("_from",),

@@ -8,6 +8,7 @@ from typing import Final
 
 from sipcore.errors import MalformedMessage
 from sipcore.message.grammar import BLANKS, ascii_upper, unescape, uniform_escapes
+from sipcore.message.hosts import same_host
 from sipcore.message.limits import CACHED_LENGTH
 
 _SECURE: Final = {"TCP": "TLS", "TLS": "TLS", "WS": "WSS", "WSS": "WSS"}
@@ -91,7 +92,7 @@ class Uri:
         return f"<Uri {self.text}>"
 
     def equals(self, other: Uri) -> bool:
-        """Equality by RFC 3261 §19.1.4; tel by RFC 3966 §4, other schemes as text."""
+        """Equality by RFC 3261 §19.1.4 and RFC 5954 §4.2; tel by RFC 3966 §4, other schemes as text."""
         if self.scheme != other.scheme:
             return False
         if self.scheme == "tel":
@@ -99,7 +100,7 @@ class Uri:
         if self.scheme not in ("sip", "sips"):
             return self.text.partition(":")[2] == other.text.partition(":")[2]
         return (
-            self.host == other.host
+            same_host(self.host, other.host)
             and self.port == other.port
             and uniform_escapes(self.user) == uniform_escapes(other.user)
             and _same_password(self.password, other.password)

@@ -54,12 +54,6 @@ LIFETIME_S: Final = 4.0
 """How long one question to the DNS may take, all servers and repetitions included."""
 SERVER_S: Final = 1.5
 """How long one DNS server is waited for before the next, or itself again, is asked."""
-MOST: Final = 200
-"""questions: to the DNS at a time; each has a socket."""
-MOST_PER_DOMAIN: Final = 16
-"""questions: at a time below one domain, so that one with slow servers leaves room for the others."""
-ARPA_LABELS: Final = 8
-"""labels: that make a domain of its own, for that, below `.arpa`, where each number is a name."""
 LOOK_AGAIN_S: Final = 30.0
 """How often `resolv.conf` is looked at for a change."""
 MAX_ANSWER_BYTES: Final = 16_384

@@ -1,8 +1,7 @@
 """Asking the DNS, by dnspython, which is loaded when the first name comes.
 
-Every question is answered in a bounded time, and only so many are asked at once; of the names below
-one domain fewer still, so that one domain's slow servers leave room for the others. What is too much
-is answered as what nobody knows. Answers are kept elsewhere (`sipcore.locate`).
+Every question is answered in a bounded time. How many are asked at once, and for whom, is decided
+elsewhere, where the answers are kept too (`sipcore.locate`).
 """
 
 from __future__ import annotations
@@ -16,14 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sipcore.locate import Answer, Naptr, Question, Srv
 from sipcore.locate.answers import NOBODY_KNOWS
-from sipcore.node.limits import (
-    ARPA_LABELS,
-    LIFETIME_S,
-    LOOK_AGAIN_S,
-    MOST,
-    MOST_PER_DOMAIN,
-    SERVER_S,
-)
+from sipcore.node.limits import LIFETIME_S, LOOK_AGAIN_S, SERVER_S
 from sipcore.transport.flow import Address
 
 if TYPE_CHECKING:
@@ -54,7 +46,6 @@ class Resolver:
         self._lifetime_s = lifetime_s
         self._server_s = server_s
         self._tasks: set[asyncio.Task[None]] = set()
-        self._per_domain: dict[str, int] = {}
         self._resolver: Any = None
         self._sockets: Any = None
         self._loading: asyncio.Lock | None = None
@@ -68,19 +59,13 @@ class Resolver:
     def ask(self, question: Question, loop: asyncio.AbstractEventLoop) -> None:
         """Have a question answered."""
         name, kind = question
-        domain = domain_of(name)
         if name == "localhost" or name.endswith(".localhost"):
             answer = Answer(3600.0, addresses=LOOPBACK.get(kind, []))
             loop.call_soon(self._answered, question, answer)
             return
-        asked = self._per_domain.get(domain, 0)
-        if len(self._tasks) >= MOST or asked >= MOST_PER_DOMAIN:
-            loop.call_soon(self._answered, question, NOBODY_KNOWS)
-            return
-        self._per_domain[domain] = asked + 1
         task = loop.create_task(self._find(question))
         self._tasks.add(task)
-        task.add_done_callback(lambda done: self._done(done, domain))
+        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """Ask no more."""
@@ -90,14 +75,6 @@ class Resolver:
         await asyncio.gather(*tasks, return_exceptions=True)
         if self._sockets is not None:
             await self._sockets.settle()
-
-    def _done(self, task: asyncio.Task[None], domain: str) -> None:
-        self._tasks.discard(task)
-        left = self._per_domain[domain] - 1
-        if left:
-            self._per_domain[domain] = left
-        else:
-            del self._per_domain[domain]
 
     async def _find(self, question: Question) -> None:
         answer = NOBODY_KNOWS
@@ -232,13 +209,3 @@ def answer_of(kind: str, response: QueryMessage) -> Answer:
 def text_of(name: Any) -> str:
     """A name as questions have it; "" for the root."""
     return str(name.to_text(omit_final_dot=True)).lower() if len(name) > 1 else ""
-
-
-def domain_of(name: str) -> str:
-    """The domain whose share of the questions a name takes: its last two labels.
-
-    Of the numbers of ENUM six digits besides: the whole of e164.arpa is one domain, and many have a
-    zone of their own there.
-    """
-    labels = ARPA_LABELS if name.endswith(".arpa") else 2
-    return ".".join(name.rsplit(".", labels)[-labels:])

@@ -264,7 +264,7 @@ class Worker(Host):
         except MalformedMessage as error:
             error.partial = request
             raise
-        tx = self.transactions.receive_request(request, back, now)
+        tx = self.transactions.receive_request(request, back, now, len(data))
         if tx is None:
             return
         try:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from sipcore.errors import MalformedMessage
-from sipcore.locate import Candidate, Search
+from sipcore.eventlog import Counter
+from sipcore.locate import RETRY_LATER_S, Candidate, Search
 from sipcore.message import Request, Response, is_sips
 from sipcore.proxy.forward import forwarded_request, next_hop_text
 from sipcore.proxy.host import ProxyHost
@@ -64,6 +65,10 @@ class Forking:
 
     def branch_failed(self, branch: Branch, response: Response, now: float) -> None:
         """A branch has come to its end with this failure, of its own or of ours."""
+        raise NotImplementedError
+
+    def asker(self, target: Target) -> str:
+        """Whose share of the questions to the DNS the name of a target takes, "" for nobody's."""
         raise NotImplementedError
 
     def cancel_reasons(self) -> Sequence[str]:
@@ -124,16 +129,20 @@ class Branch:
             self.fail(480, now)
 
     def _launch(self, now: float) -> None:
-        target = self.target
+        fork, target = self.fork, self.target
         copy = self.request = self._copy()
         if target.flow is not None and not target.path:
             self._send(copy, target.flow, now)
             return
         next_hop = next_hop_text(copy) if target.path or not target.hop else target.hop
-        hops = self.fork.host.next_hops
+        hops = fork.host.next_hops
         flow = hops.flow_to(next_hop)
         if flow is None:
-            self.search = hops.search_for(next_hop)
+            asker = fork.asker(target)
+            if not asker:
+                self.fail(480, now)
+                return
+            self.search = hops.search_for(next_hop, asker)
             hops.seek(self.search, self, now)
         else:
             self._send(copy, flow, now)
@@ -159,9 +168,17 @@ class Branch:
             self._send_again(fork.host.next_hops.flow_of(server), now)
         elif self.failure is not None:
             fork.branch_failed(self, self.failure, now)
+        elif self.has_no_room:
+            fork.host.count(Counter.LOOKUP_LIMITED)
+            self.fail(503, now, [("Retry-After", str(RETRY_LATER_S))])
         else:
             # That there is nobody to be reached by TLS is no overload (RFC 5630 §3.3).
             self.fail(480 if is_sips(self.target.uri_text) else 503, now)
+
+    @property
+    def has_no_room(self) -> bool:
+        """Whether its name was not looked up because there were too many questions."""
+        return self.search is not None and self.search.has_no_room
 
     def _try_next(self, failure: Response, now: float) -> bool:
         """Go on to the next server of a name (RFC 3263 §4.3); False where that is not to be."""

@@ -6,7 +6,8 @@ It knows nothing of calls, dialogs or edges; a purpose knows nothing of branches
 
 from __future__ import annotations
 
-from sipcore.message import Response
+from sipcore.message import Request, Response
+from sipcore.proxy.host import ProxyHost
 from sipcore.routing.plan import Target
 from sipcore.transport.flow import Flow
 
@@ -29,6 +30,14 @@ class Purpose:
         False: the response must not be forwarded.
         """
         return True
+
+    def asker(self, host: ProxyHost, request: Request) -> str:
+        """Whose share of the questions to the DNS its names take, "" where nothing is looked up.
+
+        The sender's: From is that of the account that has shown credentials.
+        """
+        account = host.own.account_of(request.from_.uri)
+        return "" if account is None else f"line {account.id}"
 
     def ended(self, now: float) -> None:
         """Nothing more is started for the request; further 2xx of a fork may still pass."""

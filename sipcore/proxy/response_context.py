@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sipcore.errors import MalformedMessage
+from sipcore.locate import OWN_REQUESTS
 from sipcore.message import Request, Response
 from sipcore.proxy.best_response import best_response, merge_challenges
 from sipcore.proxy.branch import FLOW_FAILED, Branch, Forking
@@ -234,7 +235,7 @@ class ResponseContext(Forking):
             return
         if best.status == FLOW_FAILED and not self.tells_of_flows:
             best = self.request.respond(480, to_tag=self.host.new_tag())
-        if best.status == 503:
+        if best.status == 503 and not branch.has_no_room:
             # §16.7 step 6: one branch's overload says nothing about this proxy.
             best = self.request.respond(500, to_tag=self.host.new_tag())
         self._forward(branch, best, now)
@@ -263,6 +264,14 @@ class ResponseContext(Forking):
         self.walk.end()
         self.host.sleep(self)
         self.purpose.ended(now)
+
+    def asker(self, target: Target) -> str:
+        """A contact is looked up for whoever registered it, all else for the sender."""
+        if target.line_id is not None:
+            return f"line {target.line_id}"
+        if self.sender is Trust.ACCOUNT:
+            return self.purpose.asker(self.host, self.request)
+        return "" if self.sender is Trust.STRANGER else OWN_REQUESTS
 
     # --- cancelling and time ---------------------------------------------------------------
     def cancel(self, now: float, reasons: Sequence[str] = ()) -> None:

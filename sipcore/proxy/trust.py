@@ -15,7 +15,7 @@ class Trust(IntEnum):
     PEER = 2
     """A trusted peer, by the certificate of its connection (RFC 3325 §2.3)."""
     OWN = 3
-    """A service of ours."""
+    """A service of ours; of headers also a phone of the sender's own line."""
 
 
 __all__ = ["Trust"]

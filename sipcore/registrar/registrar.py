@@ -8,7 +8,6 @@ is called again with what the store holds: so two nodes never overwrite each oth
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 from typing import NamedTuple
 
 from sipcore.bindings import Binding, BindingChange
@@ -33,7 +32,7 @@ from sipcore.registrar.wanted import (
     read_seconds,
     read_user_agent,
 )
-from sipcore.transport.flow import Flow
+from sipcore.transport.flow import Flow, is_address, same_host
 
 
 class Reply(NamedTuple):
@@ -241,11 +240,8 @@ def _way_back(request: Request, contact: Uri, flow: Flow | None, *, outbound: bo
 
 def _is_elsewhere(host: str, source: str) -> bool:
     """Whether `host` is an IP address other than `source`, or a name that never resolves."""
-    if host == source:
+    if same_host(host, source):
         return False
     if not (host.startswith("[") or host[-1:].isdigit()):
         return host.endswith(".invalid")  # RFC 7118 §5
-    try:
-        return ip_address(host.strip("[]")) != ip_address(source)
-    except ValueError:
-        return False
+    return is_address(host.strip("[]"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sipcore.errors import MalformedMessage
-from sipcore.locate import Answer, Question, address_of_number, domain_of_number
+from sipcore.locate import NO_ROOM, Answer, Question, address_of_number, domain_of_number
 from sipcore.message import Uri, parse_uri
 from sipcore.routing.plan import Refuse
 
@@ -22,6 +22,8 @@ class Ask:
 
     def answered(self, answer: Answer) -> Uri | Refuse:
         """The address to decide about instead, or the plan where the number has none."""
+        if answer is NO_ROOM:
+            return Refuse(503, trace=("too many questions to the DNS",))
         if answer.failed:
             return Refuse(480, trace=("nobody knows the number now",))
         text = address_of_number(self._number, answer.naptr, secure=self._secure)

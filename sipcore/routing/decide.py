@@ -185,15 +185,30 @@ def dialled_number(uri: Uri) -> str:
     return number if number[:1] == "+" and not context else ""
 
 
-def account_named(directory: Directory, uri: Uri, domain: str | None) -> Account | None:
-    """The account of ours that a URI names, however it is written; `domain`: of ours, by its host."""
+def account_named(
+    directory: Directory, uri: Uri, domain: str | None, *, has_numbers: bool = False
+) -> Account | None:
+    """The account of ours that a URI names, however it is written; `domain`: of ours, by its host.
+
+    A number of ours is ours, whatever foreign host stands behind it: phones show the number alone.
+    `has_numbers` tells that who writes it has local numbers of its own.
+    """
     user, context = _asked_for(uri)
     if context in directory.domains:
         domain = context
-    elif uri.scheme == "tel":  # in whichever domain it is a number
+    elif uri.scheme == "tel" or (domain is None and _is_number(uri, user, has_numbers)):
         found = (directory.resolve(user, name) for name in directory.domains)
         return next((account for account in found if account is not None), None)
     return None if domain is None else directory.resolve(user, domain)
+
+
+def _is_number(uri: Uri, user: str, has_numbers: bool) -> bool:
+    """Whether this user of a foreign SIP URI is a telephone number, which may be one of ours."""
+    if (uri.params.get("user") or "").lower() != "phone":
+        return False
+    if user[:1] == "+":
+        return True
+    return user.isascii() and user.isdecimal() and not has_numbers
 
 
 def _asked_for(uri: Uri) -> tuple[str, str]:

@@ -50,6 +50,10 @@ class TransactionHome:
         """A transaction terminated: forget it."""
         raise NotImplementedError
 
+    def resized(self, tx: Any, size: int) -> None:
+        """A server transaction holds so many bytes from now on."""
+        raise NotImplementedError
+
 
 class Transaction:
     """One transaction."""

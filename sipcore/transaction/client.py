@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import ClassVar, Final
 
 from sipcore.message import BLANKS, Request, Response, parse_name_addr
@@ -112,8 +113,14 @@ def _end(tx: ClientTransaction, message: None, now: float) -> None:
 
 
 # --- INVITE ------------------------------------------------------------------------------------
-_ACCEPTED_INVITE: Final = Request("INVITE", "sip:accepted.invalid", [], [])
-"""Stands for an accepted INVITE: nothing of it is sent again in the 32 s that its 2xx may be."""
+@lru_cache(maxsize=64)
+def _over(method: str) -> Request:
+    return Request(method, "sip:over.invalid", [], [])
+
+
+_OVER: Final = _over("INVITE")
+"""Stands for an INVITE that was answered: nothing of it is sent again in the 32 s that its 2xx may be,
+or that its ACK may have to be."""
 
 
 def _resend_and_double(tx: ClientTransaction, message: None, now: float) -> None:
@@ -132,7 +139,7 @@ def _accept(tx: ClientTransaction, response: Response, now: float) -> None:
     tx.resend_at = NEVER
     tx.end_at = now + tx.waits.timeout  # timer M
     tx.wire = b""
-    tx.request = _ACCEPTED_INVITE
+    tx.request = _OVER
     _pass_up(tx, response, now)
 
 
@@ -142,6 +149,7 @@ def _send_ack(tx: ClientTransaction, response: Response, now: float) -> None:
     tx.wire = ack_for(tx.request, response).to_bytes()
     tx.send_wire()
     _pass_up(tx, response, now)
+    tx.request = _OVER
 
 
 def _send_ack_again(tx: ClientTransaction, response: Response, now: float) -> None:
@@ -233,6 +241,7 @@ def _complete(tx: ClientTransaction, response: Response, now: float) -> None:
     tx.wire = b""
     _pass_up(tx, response, now)
     tx.owner = None  # all that comes now is absorbed
+    tx.request = _over(tx.request.method)
 
 
 class NonInviteClientTransaction(ClientTransaction):

@@ -6,6 +6,11 @@ from typing import Final
 
 MAX_SERVER_TRANSACTIONS: Final = 100_000
 """transactions: requests being dealt with at a time; more are answered 503 without state."""
+MAX_SERVER_BYTES: Final = 64 << 20
+"""Of the requests being dealt with, and of answers kept to be repeated, in all; more are answered 503. In
+memory they take two to four times that."""
+LARGE_BYTES: Final = 4096
+"""Of a request that is larger only the rows of its dialog are kept once it is answered."""
 RETRY_AFTER_S: Final = 10
 """How long such a 503 asks the peer to wait."""
 GENERATION_S: Final = 32.0

@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 from sipcore.errors import LocalProtocolError
 from sipcore.message import Request, Response
 from sipcore.transaction.base import Table, Transaction, TransactionHome, absorb, resend
+from sipcore.transaction.limits import LARGE_BYTES
 from sipcore.transaction.owners import ServerOwner
 from sipcore.transaction.states import Input, State
 from sipcore.transaction.timers import NEVER
@@ -30,8 +31,10 @@ class ServerTransaction(Transaction):
     request again, and gets the response again.
     """
 
-    __slots__ = ("is_known", "keeps", "owner")
+    __slots__ = ("is_known", "keeps", "owner", "size")
 
+    size: int
+    """Bytes that it holds: of its request as it came, then of its answer."""
     owner: ServerOwner | None
     """Who deals with it until it is answered; set by each kind."""
     is_known: bool
@@ -98,9 +101,26 @@ def _end(tx: ServerTransaction, message: object, now: float) -> None:
 def _send_and_await_acks(tx: ServerTransaction, response: Response, now: float) -> None:
     _send(tx, response, now)
     tx.wire = b""  # a 2xx is repeated by whoever made it, end to end
-    tx.request = _DONE
-    tx.owner = None
+    _let_go_of_request(tx, 0)
     tx.end_at = now + tx.waits.timeout  # timer L
+
+
+def _let_go_of_request(tx: ServerTransaction, kept: int) -> None:
+    """It was answered, and holds no more than so many bytes for the 32 s that are left.
+
+    Others may still hold an INVITE, for as long as another 2xx may come: of a large one what they need.
+    """
+    if tx.size > LARGE_BYTES:
+        tx.request.shed_rows()
+    tx.owner = None
+    tx.request = _known_by(tx.request) if tx.flow.connection else _DONE
+    tx._home.resized(tx, kept)
+
+
+def _known_by(request: Request) -> Request:
+    """What tells a request that comes again by another connection from a stranger's guess."""
+    rows = [(name, request.first(name) or "") for name in ("call-id", "from", "cseq")]
+    return Request.build(request.method, "sip:done.invalid", rows)
 
 
 def _send_another(tx: ServerTransaction, response: Response, now: float) -> None:
@@ -112,6 +132,8 @@ def _send_until_ack(tx: InviteServerTransaction, response: Response, now: float)
     if tx.is_old_style:
         tx.to_tag = response.to_tag
     _send(tx, response, now)
+    # Kept for 32 s to be sent again; of the request what it is known by, should it come anew.
+    _let_go_of_request(tx, len(tx.wire))
     waits = tx.waits
     tx.interval = waits.first_resend
     tx.resend_at = now + tx.interval  # timer G
@@ -177,6 +199,7 @@ class InviteServerTransaction(ServerTransaction):
         self.owner = None
         self.is_known = False
         self.keeps = False
+        self.size = 0
         self.to_tag = ""
         """Of the failure response; kept only where an ACK is matched by it (§17.2.3)."""
         self.resend_at = now + self.waits.invite_trying
@@ -198,6 +221,7 @@ def _complete(tx: ServerTransaction, response: Response, now: float) -> None:
     # Kept for 32 s only to answer retransmissions: the bytes of the response are enough for that.
     tx.owner = None
     tx.request = _DONE
+    tx._home.resized(tx, len(tx.wire))
     tx.end_at = now + tx.waits.j
 
 
@@ -239,6 +263,7 @@ class NonInviteServerTransaction(ServerTransaction):
         self.owner = None
         self.is_known = False
         self.keeps = False
+        self.size = 0
         self.resend_at = now + self.waits.other_trying
         self.end_at = now + self.waits.abandon
         self.reschedule()

@@ -2,7 +2,7 @@
 
 As long as a quarter of the table is taken nobody is counted. From there on a network has a share of what
 is left, and a part of the table is kept for sources that are known to us: so no flood from one place,
-nor from many, keeps the phones of an account out.
+nor from many, keeps the phones of an account out. It holds for transactions, and for their bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sipcore.transport.networks import network_of
 
 
 class Shares:
-    """Transactions by network."""
+    """Transactions by network, or bytes."""
 
     __slots__ = ("_counts", "_most")
 
@@ -21,22 +21,22 @@ class Shares:
         """How many the table takes in all."""
         self._counts: dict[str, int] = {}
 
-    def admits(self, address: str, held: int, is_known: bool) -> bool:
-        """Whether this source may open one more, where the table holds so many."""
+    def admits(self, address: str, held: int, is_known: bool, amount: int = 1) -> bool:
+        """Whether this source may have so much more, where the table holds so much."""
         if is_known:
-            return held < self._most
+            return held + amount <= self._most
         left = self._most - self._most // KEPT_FOR_KNOWN - held
-        return self._counts.get(network_of(address), 0) < left // SHARE_OF_THE_REST
+        return self._counts.get(network_of(address), 0) + amount <= left // SHARE_OF_THE_REST
 
-    def began(self, address: str) -> None:
+    def began(self, address: str, amount: int = 1) -> None:
         """A transaction of this source was opened."""
         network = network_of(address)
-        self._counts[network] = self._counts.get(network, 0) + 1
+        self._counts[network] = self._counts.get(network, 0) + amount
 
-    def ended(self, address: str) -> None:
-        """One is over."""
+    def ended(self, address: str, amount: int = 1) -> None:
+        """One is over, or smaller."""
         network = network_of(address)
-        left = self._counts.get(network, 0) - 1
+        left = self._counts.get(network, 0) - amount
         if left > 0:
             self._counts[network] = left
         else:

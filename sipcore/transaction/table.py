@@ -15,6 +15,7 @@ from sipcore.transaction.client import (
 from sipcore.transaction.key import client_key, old_style_key, server_key
 from sipcore.transaction.limits import (
     MAX_KNOWN_SOURCES,
+    MAX_SERVER_BYTES,
     MAX_SERVER_TRANSACTIONS,
     RETRY_AFTER_S,
     UNCOUNTED_PART,
@@ -42,12 +43,17 @@ class TransactionTable(TransactionHome):
         tu: TransactionUser,
         timers: Timers,
         max_server_transactions: int = MAX_SERVER_TRANSACTIONS,
+        max_server_bytes: int = MAX_SERVER_BYTES,
     ) -> None:
         super().__init__(tu, timers)
         self.max_server_transactions = max_server_transactions
+        self.max_server_bytes = max_server_bytes
         self._count_from = max_server_transactions // UNCOUNTED_PART
-        self._shares: Shares | None = None
-        """While the table is filling up."""
+        self._count_bytes_from = max_server_bytes // UNCOUNTED_PART
+        self.held_bytes = 0
+        """Of server transactions, by their `size`."""
+        self._shares: tuple[Shares, Shares] | None = None
+        """Of transactions and of bytes, while the table is filling up."""
         self.known_sources: dict[str, None] = {}
         """Addresses that have shown credentials of ours, or are those of peers."""
         self.refused = 0
@@ -65,12 +71,14 @@ class TransactionTable(TransactionHome):
         )
 
     # --- requests ----------------------------------------------------------------------------
-    def receive_request(self, request: Request, flow: Flow, now: float) -> ServerTransaction | None:
+    def receive_request(
+        self, request: Request, flow: Flow, now: float, size: int = 0
+    ) -> ServerTransaction | None:
         """The new transaction of this request; None when it has been dealt with.
 
         That is: a retransmission was absorbed, an ACK was absorbed or passed up, or there are too
         many transactions (503). `flow` is where responses go; of a request that comes again by
-        another connection it is that one from then on (RFC 3261 §18.2.2).
+        another connection it is that one from then on (RFC 3261 §18.2.2). `size`: its bytes.
         """
         method = request.method
         if method == "ACK":
@@ -83,13 +91,18 @@ class TransactionTable(TransactionHome):
                 tx.flow = flow  # the client has come back: it hears nothing on the old connection
             tx.apply(Input.REQUEST, request, now)
             return None
-        if len(self._servers) >= self._count_from and not self._has_room(flow.remote[0]):
+        is_filling = (
+            len(self._servers) >= self._count_from or self.held_bytes >= self._count_bytes_from
+        )
+        if is_filling and not self._has_room(flow.remote[0], size):
             self._refuse(request, flow)
             return None
         if method == "INVITE":
             tx = InviteServerTransaction(self, key, request, flow, now)
         else:
             tx = NonInviteServerTransaction(self, key, request, flow, now)
+        tx.size = size
+        self.held_bytes += size
         self._servers[key] = tx
         return tx
 
@@ -101,16 +114,23 @@ class TransactionTable(TransactionHome):
                 del self.known_sources[next(iter(self.known_sources))]
             self.known_sources[address] = None
 
-    def _has_room(self, address: str) -> bool:
+    def _has_room(self, address: str, size: int) -> bool:
         """Whether this source has room for one more, now that the table is filling up."""
-        shares = self._shares
-        if shares is None:
-            shares = self._shares = Shares(self.max_server_transactions)
+        if self._shares is None:
+            counts = Shares(self.max_server_transactions)
+            sizes = Shares(self.max_server_bytes)
             for tx in self._servers.values():
-                shares.began(tx.flow.remote[0])
-        if not shares.admits(address, len(self._servers), address in self.known_sources):
+                counts.began(tx.flow.remote[0])
+                sizes.began(tx.flow.remote[0], tx.size)
+            self._shares = counts, sizes
+        counts, sizes = self._shares
+        is_known = address in self.known_sources
+        if not counts.admits(address, len(self._servers), is_known):
             return False
-        shares.began(address)
+        if not sizes.admits(address, self.held_bytes, is_known, size):
+            return False
+        counts.began(address)
+        sizes.began(address, size)
         return True
 
     def _refuse(self, request: Request, flow: Flow) -> None:
@@ -228,13 +248,23 @@ class TransactionTable(TransactionHome):
             del self._clients[tx.key]
         elif isinstance(tx, ServerTransaction) and self._servers.get(tx.key) is tx:
             del self._servers[tx.key]
+            self.resized(tx, 0)
             if self._shares is not None:
-                self._count_end(self._shares, tx)
+                self._count_end(self._shares[0], tx)
             self.tu.server_ended(tx, now)
 
-    def _count_end(self, shares: Shares, tx: Transaction) -> None:
-        shares.ended(tx.flow.remote[0])
-        if 2 * len(self._servers) < self._count_from:
+    def resized(self, tx: ServerTransaction, size: int) -> None:
+        """A server transaction holds so many bytes from now on."""
+        less = tx.size - size
+        tx.size = size
+        self.held_bytes -= less
+        if self._shares is not None:
+            self._shares[1].ended(tx.flow.remote[0], less)
+
+    def _count_end(self, counts: Shares, tx: Transaction) -> None:
+        counts.ended(tx.flow.remote[0])
+        is_low = 2 * self.held_bytes < self._count_bytes_from
+        if is_low and 2 * len(self._servers) < self._count_from:
             self._shares = None  # nobody needs to be counted any more
 
 

@@ -6,8 +6,10 @@ Where a message came from is a flow, and an answer can go back on it.
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from typing import Final, NamedTuple
+
+from sipcore.message.hosts import canonical_host, same_host
 
 Address = tuple[str, int]
 """Host (IP literal without brackets) and port."""
@@ -52,27 +54,12 @@ def is_address(host: str) -> bool:
     return "%" not in host
 
 
-@lru_cache(maxsize=4096)
-def _canonical_address(host: str) -> str:
-    bare = host.strip("[]").partition("%")[0]
-    try:
-        address = IPv6Address(bare)
-    except ValueError:
-        return host
-    return str(address.ipv4_mapped or address)
+def is_no_host(host: str) -> bool:
+    """Whether this is a number without being an address: nobody's name (RFC 3696 §2).
 
-
-def canonical_host(host: str) -> str:
-    """A host in the one spelling that is compared: IPv6 as RFC 5952 has it, without brackets or zone.
-
-    An IPv4 address in IPv6 clothes is that IPv4 address. Names come back as they are.
+    Such as `127.1`, which some take for 127.0.0.1, or `10.0.0.01`.
     """
-    return _canonical_address(host) if ":" in host else host
-
-
-def same_host(one: str, other: str) -> bool:
-    """Whether two hosts are one, however they are spelled."""
-    return one == other or canonical_host(one) == canonical_host(other)
+    return host[-1:].isdigit() and host.rpartition(".")[2].isdigit() and not is_address(host)
 
 
 def is_datagram_to(flow: Flow, destination: Address) -> bool:
@@ -84,3 +71,16 @@ def is_datagram_to(flow: Flow, destination: Address) -> bool:
 def bracketed(host: str) -> str:
     """An IPv6 literal in the brackets that URIs and Vias want."""
     return f"[{host}]" if ":" in host else host
+
+
+__all__ = [
+    "DEFAULT_PORTS",
+    "Address",
+    "Flow",
+    "bracketed",
+    "canonical_host",
+    "is_address",
+    "is_datagram_to",
+    "is_no_host",
+    "same_host",
+]

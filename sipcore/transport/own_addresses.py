@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sipcore.directory import Directory
+from sipcore.directory import Account, Directory
 from sipcore.errors import MalformedMessage
 from sipcore.message import BLANKS, Response, Uri, Via, parse_via
-from sipcore.transport.flow import DEFAULT_PORTS, Address, Flow, bracketed
+from sipcore.transport.flow import (
+    DEFAULT_PORTS,
+    Address,
+    Flow,
+    bracketed,
+    canonical_host,
+    same_host,
+)
 
 
 @dataclass(slots=True, frozen=True)
@@ -35,6 +42,7 @@ class OwnAddresses:
     ) -> None:
         self.listeners = listeners
         self.own_hosts = own_hosts
+        self._own_canonical = frozenset([canonical_host(host) for host in own_hosts])
         self.directory = directory
         self._by_socket = {(lt.transport, lt.local): lt for lt in listeners}
         self._via_heads = {(lt.transport, lt.local): _via_head(lt) for lt in listeners}
@@ -55,9 +63,15 @@ class OwnAddresses:
         host = uri.host
         if host in self.directory.domains:
             return host
-        if host in self.own_hosts:
+        if self._is_own_host(host):
             return self.directory.default_domain
         return None
+
+    def _is_own_host(self, host: str) -> bool:
+        """Whether this is one of `own_hosts`, however it is spelled."""
+        return host in self.own_hosts or (
+            ":" in host and canonical_host(host) in self._own_canonical
+        )
 
     def is_ours(self, uri: Uri) -> bool:
         """Whether a URI's host and port are this service (not some phone on the same machine).
@@ -67,18 +81,24 @@ class OwnAddresses:
         host = uri.host
         if "maddr" in uri.params:
             host = (uri.params["maddr"] or "").lower()
-        if host not in self.own_hosts and host not in self.directory.domains:
+        if not self._is_own_host(host) and host not in self.directory.domains:
             return False
         return uri.port is None or uri.port in self._ports
 
     def leads_back(self, uri: Uri) -> bool:
-        """Whether a request to this URI would be sent to ourselves."""
-        port = uri.port or DEFAULT_PORTS.get(uri.transport or "UDP", 5060)
-        return self.is_ours(uri) and port in self._ports
+        """Whether a request to this URI would be sent to ourselves.
+
+        A domain of ours without a port is looked up, and leads to us by its SRV records.
+        """
+        if not self.is_ours(uri):
+            return False
+        if uri.port is None and "maddr" not in uri.params and uri.host in self.directory.domains:
+            return True
+        return (uri.port or DEFAULT_PORTS.get(uri.transport or "UDP", 5060)) in self._ports
 
     def listens_at(self, host: str, port: int, transport: str) -> bool:
         """Whether this is one of our sockets, as the outside names them."""
-        is_own = host in self.own_hosts or host in self.directory.domains
+        is_own = self._is_own_host(host) or host in self.directory.domains
         return is_own and any(
             transport == lt.transport and port in (lt.local[1], lt.advertised[1])
             for lt in self.listeners
@@ -89,13 +109,29 @@ class OwnAddresses:
         domain = self.domain_of(uri)
         if domain is None:
             return f"{uri.user}@{uri.host}"
-        account = self.directory.resolve(uri.user_decoded, domain)
+        account = self.account_of(uri)
         return account.aor if account is not None else f"{uri.user_decoded.lower()}@{domain}"
+
+    def account_of(self, uri: Uri) -> Account | None:
+        """The account of ours that holds the name or number of a SIP URI."""
+        domain = self.domain_of(uri)
+        return None if domain is None else self.directory.resolve(uri.user_decoded, domain)
 
     # --- sockets -----------------------------------------------------------------------------
     def has_socket(self, flow: Flow) -> bool:
         """Whether a flow is one of this node's."""
         return (flow.transport, flow.local) in self._by_socket
+
+    def is_own_socket(self, transport: str, host: str, port: int) -> bool:
+        """Whether this is an address that this node listens at; the host is an IP literal."""
+        return any(
+            transport == lt.transport
+            and (
+                (port == lt.local[1] and same_host(host, lt.local[0]))
+                or (port == lt.advertised[1] and same_host(host, lt.advertised[0]))
+            )
+            for lt in self.listeners
+        )
 
     def advertised(self, flow: Flow) -> Address:
         """How the outside names the socket of this flow."""
@@ -136,11 +172,8 @@ class OwnAddresses:
         return self._wrote(response.via)  # as somebody re-printed it
 
     def _wrote(self, via: Via) -> bool:
-        host, port = via.host.strip("[]").lower(), via.port or DEFAULT_PORTS.get(via.transport)
-        return any(
-            lt.transport == via.transport and (host, port) in (lt.advertised, lt.local)
-            for lt in self.listeners
-        )
+        port = via.port or DEFAULT_PORTS.get(via.transport, 5060)
+        return self.is_own_socket(via.transport, via.host.strip("[]").lower(), port)
 
     def own_branch(self, value: str) -> str:
         """The branch of a Via value that this node wrote, "" of another's.
@@ -151,7 +184,7 @@ class OwnAddresses:
             _, found, rest = value.partition(";branch=")
             if found:
                 return rest.partition(";")[0].rstrip(BLANKS)
-        elif not any(host in value.lower() for host in self._via_hosts):
+        elif "[" not in value and not any(host in value.lower() for host in self._via_hosts):
             return ""
         try:
             via = parse_via(value)

@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from sipcore.message import BLANKS, Request, Via
-from sipcore.transport.flow import Flow, is_address
+from sipcore.transport.flow import Flow, is_address, same_host
 from sipcore.transport.networks import network_of
 
 DEFAULT_PORT: Final = 5060
@@ -36,7 +36,7 @@ def stamp_source(request: Request, flow: Flow) -> None:
         request.unstamped_via = value = via_value(request)
         head, _, tail = _split_rport(value)
         _stamp(request, f"{head};received={host};rport={port}{tail}", via)
-    elif via.host != host and via.host.strip("[]") != host and via.received != host:
+    elif via.host != host and via.received != host and not same_host(via.host, host):
         via.stamp(host)
         request.unstamped_via = value = via_value(request)
         _stamp(request, f"{value.rstrip(';')};received={host}", via)

@@ -29,6 +29,7 @@ REASONS: Final = {
     "stranger_refused": _("Calls from strangers, refused: search for numbers, toll fraud"),
     "stranger_limited": _("Calls from strangers beyond what a line or network may have at once"),
     "method_refused": _("Requests from strangers that could make a phone act, refused"),
+    "lookup_limited": _("Requests answered 503 because too many names were being looked up"),
     "extra_answer": _("Answers of more phones than one call can have, not passed on"),
     "too_busy": _("Requests answered 503 because too many were going on"),
     "no_socket": _("Datagrams not sent: the node no longer listens at their address"),

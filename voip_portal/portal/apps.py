@@ -12,6 +12,7 @@ class PortalConfig(AppConfig):
     verbose_name = _("Portal")
 
     def ready(self) -> None:
-        from voip_portal.portal.checks import check_https
+        from voip_portal.portal.checks import check_https, check_proxies
 
         register(check_https, Tags.security)
+        register(check_proxies, Tags.security)

@@ -23,3 +23,23 @@ def check_https(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             id="portal.W001",
         )
     ]
+
+
+def check_proxies(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Proxies that are counted and not named: everybody is believed to be one."""
+    named = settings.VOIP_PROXY_NETWORKS.replace(",", " ").strip()
+    count = settings.ALLAUTH_TRUSTED_PROXY_COUNT
+    if not count or named:
+        return []
+    return [
+        Warning(
+            f"VOIP_TRUSTED_PROXIES is {count}, but VOIP_PROXY_NETWORKS does not say where they are: "
+            "X-Forwarded-For is believed of whoever reaches the web port.",
+            hint=(
+                "Who gets past the proxy writes any address there, and no rate limit holds. Set "
+                "VOIP_PROXY_NETWORKS to the addresses or networks of your proxies, such as 192.0.2.7 "
+                "or 172.16.0.0/12, and keep the web port closed to all others."
+            ),
+            id="portal.W002",
+        )
+    ]

@@ -364,7 +364,14 @@ def test_the_uri_that_was_hashed_need_not_be_the_one_asked_for(client: Client, u
 
 @pytest.mark.rfc("DIG-14")
 @pytest.mark.parametrize(
-    "uri", ["sip:elsewhere.example", "sip:bob@elsewhere.example", "tel:+1", "gibberish", "sip:"]
+    "uri",
+    [
+        *("sip:elsewhere.example", "sip:bob@elsewhere.example", "tel:+1", "gibberish", "sip:"),
+        # What only has our name somewhere in it names nobody.
+        *(f"@@@{DOMAIN}", f"sip:a@@@{DOMAIN}", f"sip:{DOMAIN}.elsewhere.example:x", f"x {DOMAIN} y"),
+        *(f"http://{DOMAIN}/", f"sip:a b@{DOMAIN}", f"{DOMAIN}", "%%%10.0.0.1", "sip:110.0.0.1:999999"),
+        *("sip:10.0.0.1:", "sip:10.0.0.1:x", "sip:10.0.0.11:999999"),
+    ],
 )
 @pytest.mark.parametrize("method", ["REGISTER", "MESSAGE"])
 def test_a_digest_that_was_made_for_others_is_none_for_us(
@@ -374,6 +381,14 @@ def test_a_digest_that_was_made_for_others_is_none_for_us(
     challenge = send()
     refused = send(credentials(challenge, method, uri=uri))
     assert (refused.status, challenges(refused)[0].get("stale")) == (challenge.status, None)
+
+
+@pytest.mark.rfc("DIG-14")
+@pytest.mark.parametrize(("uri", "status"), [("tel:+46-8-1234", 404), ("tel:+4681235", 407)])
+def test_a_digest_for_a_number_names_that_number(client: Client, uri: str, status: int) -> None:
+    target = "tel:+4681234"  # which nobody here has
+    right = credentials(client.send("MESSAGE", target), "MESSAGE", uri=uri)
+    assert client.send("MESSAGE", target, right).status == status
 
 
 @pytest.mark.rfc("DIG-14")

@@ -15,6 +15,7 @@ import pytest
 from sipcore.bindings import FlowTokens
 from sipcore.campus.limits import RETRY_S
 from sipcore.directory import AccountState
+from sipcore.locate import Answer
 from sipcore.message import Request, Response
 from sipcore.registrar import RegistrarPolicy
 from sipcore.transport.flow import Address, Flow
@@ -25,6 +26,7 @@ from tests.sipcore.simulation.test_calls import registered
 from tests.sipcore.simulation.world import (
     DOMAIN,
     KEY,
+    ONE,
     SIZES,
     Size,
     World,
@@ -443,11 +445,12 @@ BY = pytest.mark.parametrize("by", ["UDP through a NAT", "TCP", "TLS"])
 class Edged:
     """A world whose nodes are the edge of a registrar elsewhere, and a phone of that one."""
 
-    def __init__(self, size: Size, by: str = "TLS") -> None:
-        hop = f"sip:{REGISTRAR[0]}:{REGISTRAR[1]}"
+    def __init__(self, size: Size, by: str = "TLS", *, named: bool = False) -> None:
+        hop = f"sip:{'registrar.example' if named else REGISTRAR[0]}:{REGISTRAR[1]}"
         self.transport = by[:3]
         stream = "TLS" if self.transport == "UDP" else self.transport
         self.world = new_world(size, edge_for={FOREIGN: hop}, stream=stream)
+        self.world.zone["registrar.example", "A"] = Answer(300.0, addresses=[REGISTRAR[0]])
         self.registrar = Peer(self.world, REGISTRAR)
         self.node = node_address(0) if self.transport == "UDP" else tls_address(0)
         """Where its phones find the first of our nodes."""
@@ -726,6 +729,89 @@ def test_two_phones_of_one_edge_talk_through_a_registrar_that_keeps_off_the_path
     [arrived] = other.requests("BYE")
     assert not arrived.has("route")
 
+
+JUDGED = [
+    # method, headers; and what becomes of it from somebody who has the token, from the registrar
+    ("INVITE", [], 0, 0),
+    ("MESSAGE", [], 0, 0),
+    ("INVITE", [("Event", "talk")], 403, 0),
+    ("INVITE", [("Replaces", "x;to-tag=a;from-tag=b")], 403, 0),
+    ("INVITE", [("Join", "x;to-tag=a;from-tag=b")], 403, 0),
+    ("OPTIONS", [], 405, 0),
+    ("NOTIFY", [("Event", "message-summary")], 405, 0),
+    ("NOTIFY", [("Event", "check-sync")], 405, 0),
+    ("SUBSCRIBE", [("Event", "dialog")], 405, 0),
+    ("REFER", [("Refer-To", "<sip:premium@elsewhere.example>")], 405, 0),
+    ("PUBLISH", [("Event", "presence")], 405, 0),
+    ("BYE", [], 405, 0),
+    ("INFO", [], 405, 0),
+    ("UPDATE", [], 405, 0),
+    ("REGISTER", [], 405, 0),
+    ("JUGGLE", [], 405, 0),
+    # Inside a call, too: whoever was in one has the token.
+    ("NOTIFY", [("To", f"<sip:carl@{FOREIGN}>;tag=z"), ("Event", "talk")], 403, 0),
+    ("NOTIFY", [("To", f"<sip:carl@{FOREIGN}>;tag=z"), ("Event", '"')], 403, 0),
+    ("NOTIFY", [("To", f"<sip:carl@{FOREIGN}>;tag=z"), ("Event", "dialog")], 0, 0),
+    ("INVITE", [("To", f"<sip:carl@{FOREIGN}>;tag=z"), ("Replaces", "x;to-tag=a;from-tag=b")], 403, 0),
+    ("INFO", [("To", f"<sip:carl@{FOREIGN}>;tag=z")], 0, 0),
+]
+
+
+@BY
+@pytest.mark.parametrize("named", [False, True], ids=["by address", "by name"])
+@pytest.mark.parametrize(("method", "headers", "status", "of_the_registrar"), JUDGED)
+def test_whoever_learns_a_token_may_do_with_it_what_strangers_may(
+    size: Size,
+    by: str,
+    named: bool,
+    method: str,
+    headers: list[Header],
+    status: int,
+    of_the_registrar: int,
+) -> None:
+    # Where it is named each worker learns for itself where it is.
+    edged = Edged(ONE if named else size, by, named=named)
+    path = edged.path()
+    edged.registrar.answer(edged.registrar.requests("REGISTER")[-1], 200)  # from there it is known
+    edged.world.run(0.2)
+    node = edged.world.nodes[0].address
+    edged.phone.arrived.clear()
+    mallory = Peer(edged.world, ("203.0.113.9", 5060))
+    for sender, expected in ((mallory, status), (edged.registrar, of_the_registrar)):
+        sender.arrived.clear()
+        uri = f"sip:carl@192.168.3.3:40001{edged.param}"
+        sender.send(sender.build(method, uri, ("Route", path), *headers), node)
+        edged.world.run(0.1)
+        assert [status for status in sender.statuses if status >= 200] == [expected] * bool(expected)
+        assert len(edged.phone.requests(method)) == (expected == 0)
+        edged.phone.arrived.clear()
+
+
+TELLING = [
+    ("Alert-Info", "<http://x/>;info=alert-autoanswer"),
+    ("Answer-Mode", "Auto"),
+    ("Call-Info", "<sip:e>;answer-after=0"),
+    ("Diversion", f"<sip:boss@{FOREIGN}>"),
+    ("P-Asserted-Service", "urn:x"),
+]
+
+
+@BY
+@pytest.mark.parametrize("header", TELLING, ids=lambda header: header[0])
+def test_whoever_learns_a_token_has_no_phone_pick_up(size: Size, by: str, header: Header) -> None:
+    edged = Edged(size, by)
+    path = edged.path()
+    node = edged.world.nodes[0].address
+    mallory = Peer(edged.world, ("203.0.113.9", 5060))
+    for sender, passes in ((mallory, False), (edged.registrar, True)):
+        for method in ("INVITE", "ACK"):
+            edged.phone.arrived.clear()
+            uri = f"sip:carl@192.168.3.3:40001{edged.param}"
+            to = ("To", f"<sip:carl@{FOREIGN}>;tag=z")
+            sender.send(sender.build(method, uri, ("Route", path), to, header), node)
+            edged.world.run(0.1)
+            [arrived] = edged.phone.requests(method)
+            assert arrived.has(header[0].lower()) == passes
 
 @BY
 @pytest.mark.rfc("REG-25")

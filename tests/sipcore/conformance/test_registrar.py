@@ -106,7 +106,7 @@ def test_a_registrar_as_such_takes_nothing_but_registers(size: Size, method: str
         ("<sip:b@10.1.0.2;bnc>", BOB, [], 420),
         ("<sip:10.1.0.2;bnc>", BOB, [("Require", "gin")], 420),
         ("<sip:10.1.0.2;bnc>", BOB, [("Proxy-Require", "gin")], 420),
-        ("<sip:b@10.1.0.2>", f"sip:nobody@{DOMAIN}", [], 404),
+        ("<sip:b@10.1.0.2>", f"sip:nobody@{DOMAIN}", [], 403),
         ("<sip:b@10.1.0.2>", "sip:bob@elsewhere.example", [], 404),
         ("<sip:b@10.1.0.2>", f"sip:anna@{DOMAIN}", [], 403),
         ("<sip:b@10.1.0.2>", "tel:1001", [], 400),
@@ -155,6 +155,15 @@ def test_only_who_holds_the_address_binds_it(size: Size, secret: str) -> None:
         assert bob.statuses == [401]
         assert bob.responses[0].has("www-authenticate")
     assert len(world.store) == 0
+
+
+@pytest.mark.rfc("REG-05")
+@pytest.mark.parametrize("to", ["anna", "1000", "nobody", "7777", "an%6Ea"])
+def test_nobody_learns_by_a_register_which_names_and_numbers_there_are(size: Size, to: str) -> None:
+    me = Registering(new_world(size))  # bob's
+    response = me.final(f"<{me.contact(5070)}>", to=f"sip:{to}@{DOMAIN}")
+    assert (response.status, response.reason) == (403, "To Not Yours")
+    assert response.keys == ["via", "from", "to", "call-id", "cseq", "content-length"]
 
 
 @pytest.mark.rfc("REG-04")

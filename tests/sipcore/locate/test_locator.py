@@ -17,6 +17,7 @@ from sipcore.locate import (
     Question,
     Srv,
 )
+from sipcore.locate.answers import NOBODY_KNOWS
 from sipcore.locate.limits import (
     MAX_NEGATIVE_TTL_S,
     MAX_RETRY_AFTER_S,
@@ -196,13 +197,47 @@ def test_an_answer_that_may_not_be_kept_serves_those_who_waited() -> None:
 def test_the_number_of_those_who_wait_is_bounded() -> None:
     finder, asked, _ = locator(most=3)
     hearers = [Hearer() for _ in range(5)]
-    for i, hearer in enumerate(hearers):
-        finder.seek(finder.start(Destination(f"n{i}.example", 5060)), hearer, 0.0)
+    searches = [finder.start(Destination(f"n{i}.example", 5060), f"{i}") for i in range(5)]
+    for search, hearer in zip(searches, hearers, strict=True):
+        finder.seek(search, hearer, 0.0)
     assert [hearer.got for hearer in hearers] == [[], [], [], [None], [None]]
+    assert [search.has_no_room for search in searches] == [False] * 3 + [True] * 2
     for question in list(asked):
         finder.answered(question, FOUND, 1.0)
     assert len(finder) == 0
     assert [hearer.got for hearer in hearers[:3]] == [["192.0.2.1"]] * 3
+
+
+def test_whose_questions_wait_for_too_long_hears_that_there_is_no_room() -> None:
+    class Told:
+        answer: Answer | None = None
+
+        def told(self, answer: Answer, now: float) -> None:
+            self.answer = answer
+
+    finder, asked, _ = locator(most=1_000)
+    names = [f"n{i}.d{i}.example" for i in range(20)]
+    hearers, searches = [], []
+    for name in names:
+        searches.append(finder.start(Destination(name, 5060), "mallory"))
+        hearers.append(Hearer())
+        finder.seek(searches[-1], hearers[-1], 0.0)
+    told, anna = Told(), Told()
+    finder.ask((names[-1], "A"), told, "mallory", 0.0)
+    assert len(asked) == 8
+    late = finder.start(Destination(names[-1], 5060), "anna")
+    hearer = Hearer()
+    finder.seek(late, hearer, 3.9)  # of a share that has room
+    assert asked[-1] == (names[-1], "A")
+    finder.ask((names[-2], "A"), anna, "anna", 3.9)
+    finder.answered((names[-1], "A"), FOUND, 3.9)
+    assert (hearer.got, told.answer) == (["192.0.2.1"], FOUND)
+    finder.answered((names[0], "A"), NOBODY_KNOWS, 4.0)
+    assert [s.has_no_room for s in searches] == [False] * 9 + [True] * 9 + [False] * 2
+    assert [hearer.got for hearer in hearers[9:]] == [[None]] * 9 + [[], ["192.0.2.1"]]
+    for question in list(asked):
+        finder.answered(question, NOBODY_KNOWS, 5.0)
+    assert (len(finder), len(finder.questions)) == (0, 0)
 
 
 def test_the_dead_are_passed_over_and_probed_but_not_left_alone_for_good() -> None:
@@ -249,7 +284,7 @@ def test_one_who_fails_at_an_answer_keeps_it_from_nobody(
     for seeker in (hearers[0], Failing(), hearers[1]):
         finder.seek(finder.start(Destination("far.example", 5060)), seeker, 0.0)
     for asker in (askers[0], Failing(), askers[1]):
-        finder.ask(NAME, asker, 0.0)
+        finder.ask(NAME, asker, "anna", 0.0)
     finder.answered(NAME, FOUND, 1.0)
     assert [hearer.got for hearer in hearers] == [["192.0.2.1"]] * 2
     assert [asker.answers for asker in askers] == [[FOUND]] * 2

@@ -325,6 +325,9 @@ def test_escapes_are_decoded_once() -> None:
         ("sip:h;method=INVITE", "sip:h", False),
         ("sip:h;lr", "sip:h", True),
         ("sip:h;x=%41", "sip:h;x=a", True),
+        ("sip:a@[2001:db8::9:1]", "sip:a@[2001:DB8:0::0009:01]", True),  # RFC 5954 §4.2
+        ("sip:a@[::ffff:192.0.2.128]", "sip:a@[::ffff:c000:280]", True),
+        ("sip:a@[2001:db8::9:1]", "sip:a@[2001:db8::9:2]", False),
         ("sip:h;x", "sip:h;x=", True),
         ("sip:h?a=1", "sip:h?A=1", True),
         ("sip:h?a=x", "sip:h?a=X", False),

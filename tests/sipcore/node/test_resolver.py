@@ -15,7 +15,6 @@ import pytest
 import uvloop
 
 from sipcore.locate import Answer, Naptr, Question, Srv
-from sipcore.node.limits import MOST_PER_DOMAIN
 from sipcore.node.resolver import Resolver
 from sipcore.transport.flow import Address
 from tests.support.nsd import Nsd
@@ -245,20 +244,6 @@ async def test_the_next_server_is_asked_where_the_first_is_broken(dns: Nsd, tmp_
         async with asking(broken.address, dns.address) as asked:
             answer = await asked.answer("one.far.example", "AAAA")
     assert answer.addresses == ("2001:db8::1",)
-
-
-async def test_one_domains_silence_leaves_room_for_others(dns: Nsd) -> None:
-    async with relaying(dns.address) as (relayed, _), asking(relayed, lifetime_s=3) as asked:
-        await asked.answer("one.far.example", "AAAA")
-        for i in range(200):
-            asked.ask(f"n{i}.slow.example", "A")
-        async with asyncio.timeout(1):
-            answer = await asked.answer("one.far.example", "A")
-        assert len(answer.addresses) == 2
-        refused = [a for q, a in asked.answers.items() if q[0].endswith("slow.example")]
-        assert len(refused) == 200 - MOST_PER_DOMAIN
-        assert all(a.failed for a in refused)
-        assert len(asked.resolver) <= MOST_PER_DOMAIN + 1
 
 
 @pytest.mark.parametrize(

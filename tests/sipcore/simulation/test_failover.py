@@ -8,7 +8,7 @@ import pytest
 
 from sipcore.campus import CampusService
 from sipcore.eventlog import Counter
-from sipcore.locate import Answer, Naptr, Srv
+from sipcore.locate import OWN_REQUESTS, Answer, Naptr, Srv
 from sipcore.message import Request, Response, parse_message
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Address, Flow
@@ -790,7 +790,7 @@ def test_what_is_for_sips_never_leaves_in_the_open_for_a_name(size: Size) -> Non
         request = one.build("INFO", target)
         request.remove("Via")
         worker.next_hops.send_request(request.copy(), "sip:far.example;lr", None, now)
-        worker.next_hops.send_ack(request, "sip:far.example;lr", branch, now)
+        worker.next_hops.send_ack(request, "sip:far.example;lr", OWN_REQUESTS, branch, now)
         world.nodes[0].flush(0)
         world.run(1)
         assert bool(one.heard) is arrives

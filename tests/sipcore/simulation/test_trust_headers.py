@@ -8,7 +8,7 @@ from sipcore.locate import Answer
 from sipcore.message import Request, parse_message
 from sipcore.proxy.header_rules import TABLE
 from tests.sipcore.conformance.peer import Header, Peer, new_world, peer_of, phone
-from tests.sipcore.simulation.phone import Outgoing, Phone, PhoneDialog
+from tests.sipcore.simulation.phone import Outgoing, Phone, PhoneDialog, refuse_with
 from tests.sipcore.simulation.test_trust_methods import sent
 from tests.sipcore.simulation.world import DOMAIN, ONE, SIZES, Size, World, tls_address
 
@@ -32,13 +32,23 @@ VALUES = {
     "p-early-media": "sendrecv",
 }
 INSIDE = {"p-asserted-service", "p-charging-vector", "p-access-network-info"}
+PICK_UP = {"answer-mode", "priv-answer-mode", "p-auto-answer", "alert-info", "call-info"}
+
+
+def passes(sender: str, to: str, key: str) -> bool:
+    if sender == "stranger" or (to == "foreign" and key in INSIDE):
+        return False
+    return not (sender == "account" and to == "phone" and key in PICK_UP)
+
+
 CELLS = [
-    (sender, to, key, sender != "stranger" and (to != "foreign" or key not in INSIDE))
+    (sender, to, key, passes(sender, to, key))
     for sender in ("stranger", "account", "peer")
     for to in ("phone", "peer", "foreign")
     for key in VALUES
     if (sender, to) not in (("stranger", "peer"), ("stranger", "foreign"))  # never relayed
 ]
+CELLS += [("account", "own line", key, True) for key in VALUES]
 
 
 def test_the_table_is_tried_whole(size: Size) -> None:
@@ -55,8 +65,11 @@ def test_a_header_passes_by_the_table(
     phone(world, "bob", "10.1.0.2")
     world.zone["pbx.example", "A"] = Answer(300.0, addresses=["192.0.2.9"])
     heard: list[bytes] = []
-    places = {"phone": ("10.1.0.2", 5060), "peer": ("192.0.2.9", 5061), "foreign": ("203.0.113.5", 5060)}
-    uris = {"phone": BOB, "peer": "sip:x@pbx.example;transport=tls", "foreign": "sip:x@203.0.113.5"}
+    other = Phone(world, "anna", ("10.1.0.3", 5060))
+    other.register()
+    world.run(1)
+    places = {"phone": ("10.1.0.2", 5060), "own line": other.address, "peer": ("192.0.2.9", 5061), "foreign": ("203.0.113.5", 5060)}
+    uris = {"phone": BOB, "own line": f"sip:anna@{DOMAIN}", "peer": "sip:x@pbx.example;transport=tls", "foreign": "sip:x@203.0.113.5"}
     world.network.attach(places[to], lambda data, source, now: heard.append(data))
     caller = Phone(
         world,
@@ -101,6 +114,38 @@ def test_no_spelling_of_a_strangers_header_passes(size: Size, row: bytes) -> Non
     for piece in (b"auto", b"rector", b"answer-after"):
         assert piece not in found
     assert invite.rows("call-info") == ["<z>;purpose=icon"]
+
+
+@pytest.mark.parametrize(("callee", "passes"), [("bob", False), ("anna", True)])
+def test_a_students_answers_and_requests_inside_a_call_make_only_own_phones_pick_up(
+    size: Size, callee: str, passes: bool
+) -> None:
+    world = new_world(size)
+    far, anna = peer_of(world, callee, "10.1.0.2"), phone(world, "anna", "10.1.0.1")
+    if callee == "anna":
+        anna.on_invite = refuse_with(486)
+    request = anna.build("INVITE", f"sip:{callee}@{DOMAIN}")
+    request.append("Answer-Mode", "Auto")
+    outgoing = anna.start(request, world.nodes[0].address)
+    world.run(0.5)
+    [invite] = far.requests("INVITE")
+    assert invite.has("answer-mode") == passes
+    bad = [("Alert-Info", VALUES["alert-info"]), ("Call-Info", "<x>;answer-after=0"), ("X-Other", "y")]
+    for status in (180, 200):
+        far.answer(invite, status, *bad)
+        world.run(0.5)
+    heard = [r for r in outgoing.responses if r.has("x-other")]
+    assert [r.status for r in heard] == [180, 200]
+    for key in ("alert-info", "call-info"):
+        assert [r.has(key) for r in heard] == [passes] * 2
+    [dialog] = outgoing.dialogs.values()
+    far.arrived.clear()
+    again = anna.in_dialog(dialog, "INVITE")
+    again.append("Alert-Info", VALUES["alert-info"])
+    anna.start(again, world.nodes[0].address)
+    world.run(0.5)
+    [arrived] = far.requests("INVITE")
+    assert arrived.has("alert-info") == passes
 
 
 def test_a_strangers_answers_and_requests_inside_a_call_make_no_phone_pick_up(size: Size) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from sipcore.transaction import Timers, TransactionTable
 from sipcore.transaction.shares import Shares
 from sipcore.transport.flow import Flow
-from tests.sipcore.transaction.harness import User, a_request
+from tests.sipcore.transaction.harness import TCP, User, a_request
 
 MOST = 1_000
 
@@ -75,3 +76,85 @@ def test_a_flood_from_everywhere_leaves_a_part_for_those_who_are_known() -> None
     assert len(user.table) <= 300
     user.table.knows(from_host("198.51.100.7"))
     assert opened(user, "198.51.100.7", 50) == 50
+
+
+# --- bytes ----------------------------------------------------------------------------------------
+LARGE = 1_000
+
+
+def opened_large(user: User, host: str, count: int, start: int = 0) -> int:
+    """How many of so many large requests from a host get a transaction."""
+    before = len(user.table)
+    for n in range(start, start + count):
+        request = a_request("MESSAGE", f"z9hG4bK{host}-{n}")
+        user.table.receive_request(request, from_host(host), user.now, LARGE)
+    return len(user.table) - before
+
+
+def limited(most_bytes: int) -> User:
+    user = User(max_servers=100_000)
+    user.table = TransactionTable(user, Timers(), 100_000, most_bytes)
+    return user
+
+
+def test_large_requests_from_one_address_leave_room_for_others_and_for_those_known() -> None:
+    user = limited(400 * LARGE)
+    assert opened_large(user, "192.0.2.66", 1_000) == 100  # the part in which nobody is counted
+    assert opened_large(user, "192.0.3.7", 10) == 10
+    user.table.knows(from_host("198.51.100.7"))
+    assert opened_large(user, "198.51.100.7", 1_000) == 290
+    assert user.table.held_bytes == 400 * LARGE
+    user.until(100)
+    assert (len(user.table), user.table.held_bytes) == (0, 0)
+    assert opened_large(user, "192.0.2.66", 1_000, 5_000) == 100  # and all is as before
+
+
+@pytest.mark.parametrize(
+    ("method", "status"), [("INVITE", 486), ("MESSAGE", 403), ("MESSAGE", 200)]
+)
+def test_what_is_answered_holds_its_answer_alone(method: str, status: int) -> None:
+    user = limited(400 * LARGE)
+    tx = user.table.receive_request(
+        a_request(method, "z9hG4bKa"), from_host("192.0.2.1"), 0.0, LARGE
+    )
+    assert tx is not None
+    assert user.table.held_bytes == LARGE
+    user.answer(tx, status)
+    [(_, answer)] = user.sent
+    assert user.table.held_bytes == len(answer)
+    user.until(100)
+    assert user.table.held_bytes == 0
+
+
+def test_an_accepted_invite_holds_nothing() -> None:
+    user = limited(400 * LARGE)
+    tx = user.table.receive_request(
+        a_request("INVITE", "z9hG4bKa"), from_host("192.0.2.1"), 0.0, LARGE
+    )
+    assert tx is not None
+    user.answer(tx, 200)
+    assert user.table.held_bytes == 0
+
+
+def test_room_that_answers_have_made_is_room_for_the_next() -> None:
+    user = limited(400 * LARGE)
+    opened = []
+    for n in range(100):
+        request = a_request("MESSAGE", f"z9hG4bK{n}")
+        opened.append(user.table.receive_request(request, from_host("192.0.2.66"), 0.0, LARGE))
+    assert opened_large(user, "192.0.2.66", 1) == 0
+    for tx in opened:
+        assert tx is not None
+        user.answer(tx, 403)
+    assert opened_large(user, "192.0.2.66", 10) == 10
+
+
+def test_a_request_on_another_connection_is_still_known_after_its_refusal() -> None:
+    user = User()
+    one, other = TCP, TCP._replace(connection=8)
+    request = a_request("INVITE", "z9hG4bKa")
+    tx = user.receive(request, one)
+    assert tx is not None
+    user.answer(tx, 486)
+    assert user.receive(a_request("INVITE", "z9hG4bKa"), other) is None
+    assert user.flows[-1] == other

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from django.apps import apps
 from django.contrib.admin import ModelAdmin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.core import mail
 from django.core.cache import cache
+from django.db.models import ForeignObjectRel
 from django.test import Client
 
 from tests.voip_portal.people import PASSWORD, Meanwhile, kept_of, make_person, reread
@@ -461,3 +464,17 @@ def test_two_edits_of_one_range_at_once_leave_a_range(
     first.post(page, given | {"first": str(begin + 50), "last": str(end)})
     pool.refresh_from_db()
     assert pool.size > 0
+
+
+def test_a_completion_by_a_relation_backwards_is_refused(client: Client, admin_user: User) -> None:
+    client.force_login(admin_user)
+    questions = [
+        f"app_label={model._meta.app_label}&model_name={model._meta.model_name}"
+        f"&field_name={quote(rel.name)}"
+        for model in apps.get_models(include_auto_created=True)
+        for rel in model._meta.get_fields(include_hidden=True)
+        if isinstance(rel, ForeignObjectRel)
+    ]
+    assert len(questions) > 10
+    statuses = {q: client.get(f"/admin/autocomplete/?{q}&term=a").status_code for q in questions}
+    assert statuses == dict.fromkeys(questions, 403)

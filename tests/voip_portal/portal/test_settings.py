@@ -35,6 +35,18 @@ def test_https_without_a_trusted_proxy_is_warned_of(
     assert all("VOIP_TRUSTED_PROXIES" in message.hint for message in found)
 
 
+@pytest.mark.parametrize(
+    ("proxies", "networks", "warned"), [(1, "", True), (2, " , ", True), (1, "192.0.2.7", False), (0, "", False)]
+)
+def test_proxies_that_nobody_names_are_warned_of(
+    settings: Any, proxies: int, networks: str, warned: bool
+) -> None:
+    settings.ALLAUTH_TRUSTED_PROXY_COUNT, settings.VOIP_PROXY_NETWORKS = proxies, networks
+    found = [message for message in run_checks() if message.id == "portal.W002"]
+    assert bool(found) is warned
+    assert all("VOIP_PROXY_NETWORKS" in message.hint for message in found)
+
+
 def test_sqlite_is_the_default_with_bindings_in_a_file_of_their_own(tmp_path: Path) -> None:
     found = env.databases("", tmp_path)
     assert found["default"]["NAME"] == str(tmp_path / "portal.sqlite3")
