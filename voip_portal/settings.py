@@ -33,6 +33,8 @@ VOIP_SPOOL_MB = int(os.environ.get("VOIP_SPOOL_MB") or 1024)
 """Size of the records that wait for the database from which only those of calls are written."""
 VOIP_MAX_CALL_S = float(os.environ.get("VOIP_MAX_CALL_S") or 86_400)
 """The longest time of a call, in seconds."""
+VOIP_STOP_WAIT_S = float(os.environ.get("VOIP_STOP_WAIT_S") or 0)
+"""How long a node that is stopped lets phones go on ringing before it ends these calls, in seconds."""
 VOIP_EDGE_FOR = env.words("VOIP_EDGE_FOR")
 """Domains of other registrars that the SIP server is the edge proxy of: `domain=URI`."""
 VOIP_SERVICE_ROUTE = env.words("VOIP_SERVICE_ROUTE")

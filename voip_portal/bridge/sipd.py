@@ -139,21 +139,39 @@ class Sipd:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT."""
+        """Serve until SIGTERM or SIGINT, then end what rings; after a second signal stop at once."""
         self._loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
+        stop, at_once = asyncio.Event(), asyncio.Event()
+
+        def told() -> None:
+            (at_once if stop.is_set() else stop).set()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, stop.set)
+            self._loop.add_signal_handler(number, told)
         self._writer.start()
         await self.node.start()
         self._keeper.start()
         core = "source" if str(sipcore.node.worker.__file__).endswith(".py") else "compiled"
         log.info("%s serves %s (sipcore: %s)", self._config["node"], self._config["listen"], core)
         await stop.wait()
+        await self._drain(at_once)
         self._keeper.stop()
         await self.node.stop()
         self._writer.stop()
         self._writer.join(5)
+
+    async def _drain(self, at_once: asyncio.Event) -> None:
+        """End what rings, unless a second signal comes."""
+        log.info("stopping: answered calls stay, what rings is ended; a second signal stops at once")
+        tasks = [
+            asyncio.create_task(self.node.drain(self._config["stop_wait_s"])),
+            asyncio.create_task(at_once.wait()),
+        ]
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        for task in done:
+            task.result()
 
     def _on_directory(self, delta: Delta) -> None:
         if self._loop is not None:

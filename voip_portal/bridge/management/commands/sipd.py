@@ -114,6 +114,7 @@ def daemon_config(node: str, hosts: list[str], port: int, tls_port: int) -> dict
         "applications": settings.VOIP_APPLICATIONS,
         "probe_s": settings.VOIP_PROBE_S,
         "max_call_s": settings.VOIP_MAX_CALL_S,
+        "stop_wait_s": settings.VOIP_STOP_WAIT_S,
         "spool_bytes": settings.VOIP_SPOOL_MB << 20,
         "database": driver_settings(databases["default"]),
         "bindings_database": driver_settings(databases.get("bindings", databases["default"])),
