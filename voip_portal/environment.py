@@ -9,6 +9,9 @@ from tempfile import gettempdir
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+CONNECT_TIMEOUT_S = "5"
+"""Seconds until a database server that says nothing counts as away, unless DATABASE_URL says another."""
+
 
 def flag(name: str, *, default: bool = False) -> bool:
     """An on/off variable: 1, true, yes and on mean on."""
@@ -102,7 +105,7 @@ def databases(url: str, var: Path, password: str = "") -> dict[str, dict[str, An
 
 
 def _postgresql(parts: SplitResult, password: str) -> dict[str, Any]:
-    options = dict(parse_qsl(parts.query))
+    options = {"connect_timeout": CONNECT_TIMEOUT_S, **dict(parse_qsl(parts.query))}
     host = options.pop("host", "") or unquote(parts.hostname or "")
     return {
         "ENGINE": "django.db.backends.postgresql",

@@ -44,7 +44,7 @@ class Database:
         if self.is_postgresql:
             import psycopg
 
-            return psycopg.connect(self._settings["dsn"], autocommit=True, connect_timeout=5)
+            return psycopg.connect(self._settings["dsn"], autocommit=True)
         connection = sqlite3.connect(
             self._settings["path"], timeout=20, isolation_level=None, check_same_thread=False
         )

@@ -213,7 +213,10 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    config = json.loads(Path(sys.argv[1]).read_text())
+    with Path(sys.argv[1]).open() as file:
+        config = json.load(file)
+    with suppress(ValueError, OSError):
+        os.close(int(Path(sys.argv[1]).name))  # the descriptor that we got it by
     os.umask(0o077)
     # The keeper and the writer must not hold the event loop up for long.
     sys.setswitchinterval(0.001)

@@ -26,6 +26,10 @@ from voip_portal.nodes.models import Deployment
 from voip_portal.numbers.models import Domain
 
 DNS_PORT = 53
+SECRET = frozenset({"cluster_keys", "database", "bindings_database"})
+"""What of the daemon's configuration is written to no file."""
+OF_DJANGO = frozenset({"assume_role", "isolation_level", "pool", "server_side_binding"})
+"""Options of a PostgreSQL database that are not the driver's."""
 
 
 class Command(BaseCommand):
@@ -50,11 +54,20 @@ class Command(BaseCommand):
         if config["tls_folder"]:
             ensure_certificate(Path(config["tls_folder"]), hosts)
         path = Path(settings.VOIP_VAR) / "run" / f"sipd-{options['node']}.json"
-        write_private(path, json.dumps(config))
-        become_daemon(path)
+        told = {name: value for name, value in config.items() if name not in SECRET}
+        write_private(path, json.dumps(told))
+        become_daemon(in_memory(json.dumps(config)))
 
 
-def become_daemon(config: Path) -> None:
+def in_memory(text: str) -> int:
+    """A file in memory alone, for the next program of this process: passwords are in no other."""
+    fd = os.memfd_create("sipd", 0)  # not closed when the daemon takes over
+    with os.fdopen(fd, "w", closefd=False) as file:
+        file.write(text)
+    return fd
+
+
+def become_daemon(config: int) -> None:
     """Replace this process by the daemon, on the compiled sipcore where there is one."""
     root = settings.BASE_DIR
     places = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -62,7 +75,7 @@ def become_daemon(config: Path) -> None:
         places.insert(0, str(root / FOLDER))
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
     # -P: the working directory must not come before the compiled modules.
-    command = [sys.executable, "-P", "-m", "voip_portal.bridge.sipd", str(config)]
+    command = [sys.executable, "-P", "-m", "voip_portal.bridge.sipd", f"/dev/fd/{config}"]
     os.execve(sys.executable, command, env)  # noqa: S606 (our own interpreter and module)
 
 
@@ -238,15 +251,21 @@ def driver_settings(database: dict[str, Any]) -> dict[str, Any]:
     """A Django database as the daemon's drivers want it."""
     if database["ENGINE"].endswith("sqlite3"):
         return {"engine": "sqlite", "path": str(database["NAME"])}
+    from psycopg import ProgrammingError
     from psycopg.conninfo import make_conninfo
 
-    dsn = make_conninfo(
-        dbname=database["NAME"],
-        user=database["USER"] or None,
-        password=database["PASSWORD"] or None,
-        host=database["HOST"] or None,
-        port=database["PORT"] or None,
-    )
+    options = {name: v for name, v in database["OPTIONS"].items() if name not in OF_DJANGO}
+    try:
+        dsn = make_conninfo(
+            dbname=database["NAME"],
+            user=database["USER"] or None,
+            password=database["PASSWORD"] or None,
+            host=database["HOST"] or None,
+            port=database["PORT"] or None,
+            **options,
+        )
+    except ProgrammingError as error:
+        raise CommandError(f"DATABASE_URL: {str(error).splitlines()[0]}.") from None
     return {"engine": "postgresql", "dsn": dsn}
 
 
