@@ -16,6 +16,7 @@ from typing import Final
 from sipcore.bindings import BindingChange, LineBindings, StoreResult
 from voip_portal.bridge.binding_journal import BindingJournal, is_short
 from voip_portal.bridge.binding_store import SqlBindingStore
+from voip_portal.faults import first_line, in_a_sentence
 
 log = logging.getLogger("voip_portal.writer")
 
@@ -47,7 +48,10 @@ class BindingWriter(threading.Thread):
         journal: BindingJournal,
         present: Callable[[int], LineBindings],
         degraded: Callable[[bool], None],
+        *,
+        away: bool = False,
     ) -> None:
+        """`away`: the database was away when this node started."""
         super().__init__(name="binding-writer", daemon=True)
         self._store = store
         self._journal = journal
@@ -55,7 +59,7 @@ class BindingWriter(threading.Thread):
         self._degraded = degraded
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._last_commit = 0.0
-        self._away = False
+        self._away = away
         self._retry_at = 0.0
         self._purge_at = time.monotonic() + PURGE_INTERVAL_S
 
@@ -129,7 +133,8 @@ class BindingWriter(threading.Thread):
 
     # --- without the database ------------------------------------------------------------------
     def _go_away(self, error: Exception) -> None:
-        log.error("the database is away, registrations are accepted for a short time: %s", error)
+        why = in_a_sentence(error) or first_line(error)
+        log.error("registrations are accepted for a short time: %s", why)
         self._away = True
         self._retry_at = time.monotonic() + RETRY_S
         self._degraded(True)
@@ -187,7 +192,7 @@ class BindingWriter(threading.Thread):
             try:
                 self._store.purge(time.time() - PURGE_AFTER_S)
             except self._store.database.errors as error:
-                log.warning("expired bindings not removed: %s", error)
+                log.warning("expired bindings not removed: %s", first_line(error))
                 self._store.database.close()
 
 
