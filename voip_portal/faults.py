@@ -6,6 +6,7 @@ No Django here: daemon, shipper and the rest use it whether that is loaded or no
 from __future__ import annotations
 
 import errno
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +53,19 @@ def first_line(error: BaseException) -> str:
     """What a driver says, without the hints that follow."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0].removesuffix(".") if lines else type(error).__name__
+
+
+class Plainly(logging.Filter):
+    """A traceback of one of these faults gives way to its sentence."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        error = record.exc_info[1] if record.exc_info else None
+        sentence = in_a_sentence(error) if error is not None else ""
+        if sentence:
+            record.msg, record.args = f"{record.getMessage()}: {sentence}", ()
+            record.exc_info = record.exc_text = None
+        return True
 
 
 @contextmanager

@@ -139,15 +139,24 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES: dict[str, dict[str, Any]] = {
     "default": (
-        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": VOIP_REDIS_URL}
+        {
+            "BACKEND": "voip_portal.accounts.steadycache.SteadyCache",
+            "LOCATION": VOIP_REDIS_URL,
+            "OPTIONS": {
+                "BACKEND": "django.core.cache.backends.redis.RedisCache",
+                "socket_connect_timeout": 0.5,
+                "socket_timeout": 0.5,
+            },
+        }
         if VOIP_REDIS_URL
         else {
-            "BACKEND": "voip_portal.accounts.filecache.SharedFileCache",
+            "BACKEND": "voip_portal.accounts.steadycache.SteadyCache",
             "LOCATION": str(VOIP_VAR / "cache"),
+            "OPTIONS": {"BACKEND": "voip_portal.accounts.filecache.SharedFileCache"},
         }
     )
 }
-"""Shared by all web processes: rate limits count in it."""
+"""Shared by all web processes: rate limits count in it, and in each process while it is away."""
 
 CELERY_BROKER_URL = VOIP_REDIS_URL or "files://"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
@@ -326,7 +335,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"plainly": {"()": "voip_portal.faults.Plainly"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["plainly"]}
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {"django.server": {"handlers": ["console"], "level": "INFO", "propagate": False}},
 }

@@ -17,6 +17,8 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 # A campus address is an identity here: it is verified once and cannot be exchanged for another.
 _NOT_OFFERED = {"account_email", "account_set_password"}
 
+handler500 = "voip_portal.portal.views.health.server_error"
+
 urlpatterns = [
     path("accounts/signup/", signup, name="account_signup"),
     path(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import io
+import logging
 import os
 import sqlite3
 
@@ -11,7 +13,7 @@ import pytest
 import redis
 from django.db import utils
 
-from voip_portal.faults import in_a_sentence, said_plainly
+from voip_portal.faults import Plainly, in_a_sentence, said_plainly
 
 LONG = 'connection failed: FATAL:  password authentication failed for user "voip"\nHINT: look\n'
 
@@ -68,3 +70,27 @@ def test_what_lies_behind_another_error_is_found() -> None:
 def test_our_own_fault_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError), said_plainly():
         1 / 0  # noqa: B018
+
+
+def logged(error: Exception) -> str:
+    """What a handler with the filter writes of an error with its traceback."""
+    out = io.StringIO()
+    handler = logging.StreamHandler(out)
+    handler.addFilter(Plainly())
+    logger = logging.getLogger(f"test.{type(error).__name__}")
+    logger.addHandler(handler)
+    try:
+        raise error
+    except Exception:
+        logger.exception("page %s failed", "/x")
+    return out.getvalue()
+
+
+def test_a_fault_of_the_surroundings_is_one_line_in_the_log() -> None:
+    assert logged(OSError(errno.EROFS, "Read-only", "/srv/x")) == (
+        "page /x failed: /srv/x cannot be written: the volume is read-only.\n"
+    )
+
+
+def test_a_fault_of_ours_keeps_its_traceback_in_the_log() -> None:
+    assert "Traceback" in logged(KeyError("x"))

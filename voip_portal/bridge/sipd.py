@@ -44,7 +44,7 @@ from voip_portal.bridge.keeper import Keeper
 from voip_portal.bridge.kept import Kept, NotKept, newer_than, put_on_top
 from voip_portal.bridge.saver import Saver
 from voip_portal.bridge.writer import BindingWriter
-from voip_portal.faults import first_line, in_a_sentence, said_plainly
+from voip_portal.faults import Plainly, first_line, in_a_sentence, said_plainly
 
 log = logging.getLogger("voip_portal.sipd")
 
@@ -287,6 +287,8 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Plainly())
     with Path(sys.argv[1]).open() as file:
         config = json.load(file)
     with suppress(ValueError, OSError):
