@@ -66,12 +66,13 @@ def private_folder(path: Path) -> Path:
 def sqlite(path: Path) -> dict[str, Any]:
     """Settings of one SQLite file. Writers take the lock at BEGIN, so none is refused half-way."""
     return {
-        "ENGINE": "django.db.backends.sqlite3",
+        "ENGINE": "voip_portal.embedded.sqlite3",
         "NAME": str(path),
         # Tests use a file too, with a file's locking, and one of their own for each process.
         "TEST": {"NAME": str(Path(gettempdir()) / f"test-{os.getpid()}-{path.name}")},
         "CONN_MAX_AGE": 60,
         "OPTIONS": {
+            "only": str(path),
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
