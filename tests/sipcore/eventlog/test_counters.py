@@ -112,7 +112,7 @@ def test_values_are_stable() -> None:
         *("foreign_response", "stray_response", "response_elsewhere", "stray_ack", "foreign_ack"),
         *("ack_unroutable", "ack_insecure", "request_insecure"),
         *("message_insecure", "message_pending", "message_too_large"),
-        *("stranger_refused", "stranger_limited", "method_refused", "extra_answer", "too_busy", "no_socket", "datagram_not_sent"),
+        *("stranger_refused", "stranger_limited", "method_refused", "extra_answer", "too_busy", "stopping", "no_socket", "datagram_not_sent"),
         *("connection_refused", "connection_out_of_reach"),
         *("handshake_refused", "handshake_failed"),
         *("internal_error", "record_dropped", "record_lost"),
