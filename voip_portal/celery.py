@@ -14,10 +14,11 @@ from celery.signals import after_setup_logger, beat_init, heartbeat_sent, worker
 from django.conf import settings
 
 from voip_portal import broker  # noqa: F401 (makes files:// known)
+from voip_portal.environment import private_folder
 from voip_portal.faults import Plainly, said_plainly
 
 with said_plainly():  # the first who asks has the folders made
-    settings.VOIP_VAR  # noqa: B018
+    RUN = private_folder(Path(settings.VOIP_VAR) / "run")
 
 app = Celery("voip_portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -29,13 +30,11 @@ app.conf.beat_schedule = {
     "names": {"task": "accounts.fold_names", "schedule": 3600.0},
     "sessions": {"task": "accounts.clear_sessions", "schedule": 86_400.0},
 }
-app.conf.beat_schedule_filename = str(Path(settings.VOIP_VAR) / "run" / "celerybeat-schedule")
+app.conf.beat_schedule_filename = str(RUN / "celerybeat-schedule")
 
 
 def _healthy(name: str) -> None:
-    path = Path(settings.VOIP_VAR) / "run" / f"{name}.health"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.write_text(str(os.getpid()))
+    (RUN / f"{name}.health").write_text(str(os.getpid()))
 
 
 @after_setup_logger.connect

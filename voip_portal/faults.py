@@ -18,6 +18,7 @@ _DISK: Final = {
     errno.EROFS: "the volume is read-only",
     errno.EACCES: "this user may not write there",
     errno.EPERM: "this user may not write there",
+    errno.ENOTDIR: "there is a file in place of a folder",
 }
 _AWAY: Final = frozenset({"OperationalError", "InterfaceError"})
 """Of sqlite3, psycopg and Django alike."""
