@@ -4,8 +4,11 @@
 import os
 import sys
 
+from voip_portal.faults import said_plainly
+
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voip_portal.settings")
-    from django.core.management import execute_from_command_line
+    with said_plainly():
+        from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+        execute_from_command_line(sys.argv)

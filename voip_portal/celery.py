@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,15 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voip_portal.settings")
 
 from celery import Celery
-from celery.signals import beat_init, heartbeat_sent, worker_ready
+from celery.signals import after_setup_logger, beat_init, heartbeat_sent, worker_ready
 from django.conf import settings
 
 from voip_portal import broker  # noqa: F401 (makes files:// known)
+from voip_portal.environment import private_folder
+from voip_portal.faults import Plainly, said_plainly
+
+with said_plainly():  # the first who asks has the folders made
+    RUN = private_folder(Path(settings.VOIP_VAR) / "run")
 
 app = Celery("voip_portal")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -24,13 +30,17 @@ app.conf.beat_schedule = {
     "names": {"task": "accounts.fold_names", "schedule": 3600.0},
     "sessions": {"task": "accounts.clear_sessions", "schedule": 86_400.0},
 }
-app.conf.beat_schedule_filename = str(Path(settings.VOIP_VAR) / "run" / "celerybeat-schedule")
+app.conf.beat_schedule_filename = str(RUN / "celerybeat-schedule")
 
 
 def _healthy(name: str) -> None:
-    path = Path(settings.VOIP_VAR) / "run" / f"{name}.health"
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.write_text(str(os.getpid()))
+    (RUN / f"{name}.health").write_text(str(os.getpid()))
+
+
+@after_setup_logger.connect
+def _say_plainly(logger: logging.Logger, **kwargs: Any) -> None:
+    for handler in logger.handlers:
+        handler.addFilter(Plainly())
 
 
 @worker_ready.connect

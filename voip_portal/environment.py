@@ -9,6 +9,9 @@ from tempfile import gettempdir
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+CONNECT_TIMEOUT_S = "5"
+"""Seconds until a database server that says nothing counts as away, unless DATABASE_URL says another."""
+
 
 def flag(name: str, *, default: bool = False) -> bool:
     """An on/off variable: 1, true, yes and on mean on."""
@@ -63,12 +66,13 @@ def private_folder(path: Path) -> Path:
 def sqlite(path: Path) -> dict[str, Any]:
     """Settings of one SQLite file. Writers take the lock at BEGIN, so none is refused half-way."""
     return {
-        "ENGINE": "django.db.backends.sqlite3",
+        "ENGINE": "voip_portal.embedded.sqlite3",
         "NAME": str(path),
         # Tests use a file too, with a file's locking, and one of their own for each process.
         "TEST": {"NAME": str(Path(gettempdir()) / f"test-{os.getpid()}-{path.name}")},
         "CONN_MAX_AGE": 60,
         "OPTIONS": {
+            "only": str(path),
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
@@ -102,7 +106,7 @@ def databases(url: str, var: Path, password: str = "") -> dict[str, dict[str, An
 
 
 def _postgresql(parts: SplitResult, password: str) -> dict[str, Any]:
-    options = dict(parse_qsl(parts.query))
+    options = {"connect_timeout": CONNECT_TIMEOUT_S, **dict(parse_qsl(parts.query))}
     host = options.pop("host", "") or unquote(parts.hostname or "")
     return {
         "ENGINE": "django.db.backends.postgresql",

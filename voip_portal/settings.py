@@ -33,6 +33,8 @@ VOIP_SPOOL_MB = int(os.environ.get("VOIP_SPOOL_MB") or 1024)
 """Size of the records that wait for the database from which only those of calls are written."""
 VOIP_MAX_CALL_S = float(os.environ.get("VOIP_MAX_CALL_S") or 86_400)
 """The longest time of a call, in seconds."""
+VOIP_STOP_WAIT_S = float(os.environ.get("VOIP_STOP_WAIT_S") or 0)
+"""How long a node that is stopped lets phones go on ringing before it ends these calls, in seconds."""
 VOIP_EDGE_FOR = env.words("VOIP_EDGE_FOR")
 """Domains of other registrars that the SIP server is the edge proxy of: `domain=URI`."""
 VOIP_SERVICE_ROUTE = env.words("VOIP_SERVICE_ROUTE")
@@ -137,15 +139,24 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES: dict[str, dict[str, Any]] = {
     "default": (
-        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": VOIP_REDIS_URL}
+        {
+            "BACKEND": "voip_portal.accounts.steadycache.SteadyCache",
+            "LOCATION": VOIP_REDIS_URL,
+            "OPTIONS": {
+                "BACKEND": "django.core.cache.backends.redis.RedisCache",
+                "socket_connect_timeout": 0.5,
+                "socket_timeout": 0.5,
+            },
+        }
         if VOIP_REDIS_URL
         else {
-            "BACKEND": "voip_portal.accounts.filecache.SharedFileCache",
+            "BACKEND": "voip_portal.accounts.steadycache.SteadyCache",
             "LOCATION": str(VOIP_VAR / "cache"),
+            "OPTIONS": {"BACKEND": "voip_portal.accounts.filecache.SharedFileCache"},
         }
     )
 }
-"""Shared by all web processes: rate limits count in it."""
+"""Shared by all web processes: rate limits count in it, and in each process while it is away."""
 
 CELERY_BROKER_URL = VOIP_REDIS_URL or "files://"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
@@ -326,7 +337,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"plainly": {"()": "voip_portal.faults.Plainly"}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["plainly"]}
+    },
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {"django.server": {"handlers": ["console"], "level": "INFO", "propagate": False}},
 }

@@ -19,6 +19,8 @@ admin.site.autocomplete_view = complete  # type: ignore[method-assign]
 # A campus address is an identity here: it is verified once and cannot be exchanged for another.
 _NOT_OFFERED = {"account_email", "account_set_password"}
 
+handler500 = "voip_portal.portal.views.health.server_error"
+
 urlpatterns = [
     path("accounts/signup/", signup, name="account_signup"),
     path(

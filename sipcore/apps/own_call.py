@@ -17,6 +17,7 @@ from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Side
 from sipcore.message import Request, Response, is_sips, parse_name_addr
 from sipcore.proxy.forward import prepare_strict_router
+from sipcore.proxy.stopping import come_again
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Flow
 
@@ -304,9 +305,9 @@ class IncomingCall(OwnCall):
         self.refuse(480)
         super().end()
 
-    def cancel(self, now: float, reasons: object = ()) -> None:
-        """The caller's CANCEL."""
-        self.refuse(487)
+    def cancel(self, now: float, reasons: object = (), status: int = 487) -> None:
+        """The caller's CANCEL, or our own wish to end what was not answered yet."""
+        self.refuse(status, headers=come_again(status))
 
 
 class OutgoingCall(OwnCall):

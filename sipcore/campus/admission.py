@@ -31,6 +31,7 @@ from sipcore.eventlog import Counter, new_context
 from sipcore.locate import NO_ROOM, OWN_REQUESTS, RETRY_LATER_S, Answer
 from sipcore.message import Request, Uri
 from sipcore.proxy import JUST_FORWARD, Purpose, Trust, ask_for_timer, check_interval, forward
+from sipcore.proxy.stopping import come_again
 from sipcore.routing import Ask, Fork, Group, Plan, Query, Refuse, Relay, Service, decide
 from sipcore.transaction import MergedRequests, ServerTransaction
 from sipcore.transport.networks import network_of
@@ -229,6 +230,8 @@ class Admissions:
             headers.append(("Allow", ALLOW))
         if plan.warning:
             headers.append(("Warning", plan.warning))
+        if self.host.is_stopping:
+            headers += come_again(plan.status)
         incoming.refuse(self.host, now, plan.status, plan.phrase, headers)
 
     def _serve(
@@ -276,6 +279,9 @@ class Admissions:
     ) -> None:
         """Send a request of a service to a user of ours; an `OutgoingCall` makes it a call."""
         host = self.host
+        if host.is_stopping:
+            waiter.respond(request.respond(503, to_tag=host.new_tag()), host.now)
+            return
         flow = host.own.own_flow()
         request.push("Via", host.own.via_value(flow, host.new_branch("own")))
         tx = OwnTransaction(host.transactions, request, flow, waiter)
@@ -383,10 +389,11 @@ class Admission:
         else:
             self._go_on(found, now)
 
-    def cancel(self, now: float, reasons: object = ()) -> None:
-        """The caller's CANCEL."""
+    def cancel(self, now: float, reasons: object = (), status: int = 487) -> None:
+        """The caller's CANCEL, or our own wish to end the attempt."""
         if not self._is_over:
-            self._finish(lambda: self._shared.place_call(self._incoming, GIVEN_UP, now), now)
+            plan = GIVEN_UP if status == 487 else Refuse(status, trace=("stopping",))
+            self._finish(lambda: self._shared.place_call(self._incoming, plan, now), now)
 
     def _is_suspended(self) -> bool:
         account = self._incoming.caller.account

@@ -94,6 +94,10 @@ class CallControl:
         """
         self._host.wake(_LateAnswer(self, self._host, call), now)
 
+    def placing(self) -> list[ServerTransaction]:
+        """The INVITEs of the calls that ring, those that services of ours place among them."""
+        return list(self._placed.values())
+
     def give_up(self, call: Call, now: float) -> None:
         """Cancel a call of a service that was not answered yet."""
         invite = self._placed.get(call.context)

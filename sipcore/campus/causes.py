@@ -29,7 +29,8 @@ def cause_of(status: int) -> Cause:
 
 def end_unanswered(host: Host, call: Call, status: int, now: float, reason: str = "") -> None:
     """Nobody answered a call: it ends with this final status. `reason` is a Reason value."""
-    cause = Cause.TERMINATED if call.terminated else cause_of(status)
+    is_ours = call.terminated or (host.is_stopping and status == 503)
+    cause = Cause.TERMINATED if is_ours else cause_of(status)
     by = Side.CALLEE
     if cause is Cause.CANCELLED:
         by = Side.CALLER

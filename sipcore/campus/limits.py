@@ -41,3 +41,7 @@ has as many lamps, and nobody pushes out the others' with his own."""
 LONGEST_SUBSCRIPTION_S: Final = 3_600.0
 """Seconds that one is remembered at most, and where its Expires says nothing (the default of most
 packages); a refresh that does not pass us cannot prolong it."""
+
+STOP_WITHIN_S: Final = 2.5
+"""Seconds that phones and callers have to answer what a server that stops tells them: four
+retransmissions over UDP. Then it goes; process managers give it ten."""

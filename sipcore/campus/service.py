@@ -20,6 +20,7 @@ from sipcore.campus.admission import Admission, Admissions, plan_at_once
 from sipcore.campus.agents import Agents
 from sipcore.campus.call_control import CallControl
 from sipcore.campus.causes import end_unanswered
+from sipcore.campus.draining import Draining
 from sipcore.campus.edge import Edge
 from sipcore.campus.identity import Identity
 from sipcore.campus.in_call import InCallSender
@@ -62,6 +63,7 @@ class CampusService:
         self._in_dialog = InDialogRouter(host, self.agents, self._sender)
         self._admissions = Admissions(host, self._identity, self._merged, self.agents, self.control)
         self._rights = RightsSweep(host, self._take_back)
+        self._draining = Draining(host, self.control)
         self._usual_routes = host.own.usual_routes(f";{PARAMETER}=")
 
     @property
@@ -81,6 +83,8 @@ class CampusService:
         method = request.method
         if method in ("ACK", "CANCEL"):
             return False
+        if self._host.is_stopping and self._draining.turns_away(request, back):
+            return True
         if method == "REGISTER":
             if request.has("authorization"):
                 return False
@@ -278,6 +282,8 @@ class CampusService:
 
     def call_due(self, call: Call, now: float) -> None:
         """The timer of an answered call."""
+        if self._host.is_stopping:
+            return  # the next one of us looks at it
         if not self.control.end_if_due(call, now):
             self._liveness.look(call, now)
 
@@ -288,6 +294,15 @@ class CampusService:
     def end_calls_of(self, line_ids: Collection[int], now: float) -> None:
         """End all calls in which one of these accounts is a party."""
         self.control.end_calls_of(line_ids, now)
+
+    def drain(self, wait_s: float, now: float) -> None:
+        """Take nothing new; end what is not answered, after `wait_s`."""
+        self._draining.begin(wait_s, now)
+
+    @property
+    def drained(self) -> bool:
+        """Whether nobody waits for an answer of ours any more, or has waited long enough."""
+        return self._draining.done
 
     def flow_lost(self, flow: Flow, now: float) -> None:
         """A connection is gone: nobody is reached by it."""

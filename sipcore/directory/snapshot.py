@@ -117,6 +117,12 @@ class Directory:
     def accounts(self) -> Iterable[Account]:
         return self._accounts.values()
 
+    def addresses(self) -> Iterable[DomainAddress]:
+        """All names and numbers, in lower case."""
+        for key, account_id in list(self._addresses.items()):
+            value, _, domain = key.rpartition("@")
+            yield DomainAddress(domain, value, account_id)
+
     def account_by_name(self, username: str) -> Account | None:
         """The account whose SIP username this is: what digest credentials carry."""
         account_id = self._names.get(username)

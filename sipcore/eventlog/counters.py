@@ -57,6 +57,8 @@ class Counter(StrEnum):
     """A 2xx of one more phone than a call keeps: not forwarded."""
     TOO_BUSY = "too_busy"
     """A request answered 503: there were too many transactions."""
+    STOPPING = "stopping"
+    """A request that would begin something, answered 503 while the server stopped."""
     NO_SOCKET = "no_socket"
     """A datagram for an address of ours that we do not listen at: not sent."""
     DATAGRAM_NOT_SENT = "datagram_not_sent"

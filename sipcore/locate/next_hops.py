@@ -167,6 +167,8 @@ class NextHops:
     def _probe(self, server: Candidate) -> None:
         """See whether a silent server is back."""
         sender = self._sender
+        if sender.is_stopping:
+            return
         uri = f"sip:{bracketed(server.address)}:{server.port}"
         if server.transport != "UDP":
             uri += f";transport={server.transport.lower()}"

@@ -11,6 +11,8 @@ TICK_S: Final = 1.0
 """How often expired bindings are swept and counters looked at."""
 LOOK_AT_CERTIFICATES: Final = 5
 """ticks: between two looks whether a certificate was changed."""
+LOOK_WHETHER_DRAINED_S: Final = 0.05
+"""How often a node that stops looks whether everybody has been answered."""
 SWEEP_CALLS_S: Final = 60.0
 """How often calls that last too long, or are over for long enough, are looked for."""
 POOL_BYTES: Final = 4096

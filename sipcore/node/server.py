@@ -22,7 +22,12 @@ from sipcore.eventlog import Counter
 from sipcore.locate import Answer, Question
 from sipcore.node.datagrams import DatagramSocket
 from sipcore.node.journal import Journal
-from sipcore.node.limits import LOOK_AT_CERTIFICATES, MIN_TIMER_S, TICK_S
+from sipcore.node.limits import (
+    LOOK_AT_CERTIFICATES,
+    LOOK_WHETHER_DRAINED_S,
+    MIN_TIMER_S,
+    TICK_S,
+)
 from sipcore.node.resolver import Resolver
 from sipcore.node.spool import Spool
 from sipcore.node.streams import StreamSet
@@ -128,6 +133,20 @@ class Node:
             host = bracketed(listener.advertised[0])
             if listener.transport == "TLS" and contexts and not speaks_for(contexts.names, host):
                 log.warning("other servers will not trust us as %s: no certificate names it", host)
+
+    async def drain(self, wait_s: float) -> None:
+        """Stop gracefully; returns when nobody waits for us any more (`Worker.drain`)."""
+        self.worker.drain(wait_s, self._clock(), self._wall())
+        self.flush()
+        drained = asyncio.Event()
+        self._look_whether_drained(drained)
+        await drained.wait()
+
+    def _look_whether_drained(self, drained: asyncio.Event) -> None:
+        if self.worker.drained:
+            drained.set()
+        elif not self._closing:
+            self._loop.call_later(LOOK_WHETHER_DRAINED_S, self._look_whether_drained, drained)
 
     async def stop(self) -> None:
         """Send what is left, then close sockets and files."""

@@ -72,6 +72,13 @@ class Application(Protocol):
     def directory_changed(self, changed: Iterable[int] | None, now: float) -> None:
         """The worker decides by a new directory; `changed` account ids, None for all."""
 
+    def drain(self, wait_s: float, now: float) -> None:
+        """See `Worker.drain`."""
+
+    @property
+    def drained(self) -> bool:
+        """See `Worker.drained`."""
+
 
 class Worker(Host):
     """One worker slot: gives what comes in to transactions, calls and the application."""
@@ -142,6 +149,8 @@ class Worker(Host):
         self.now, self.at = now, at
         self.bindings.expire(at)
         self._stun_answers.clear()
+        if self.is_stopping:
+            return  # nothing of our own is begun
         for flow in self.keep_alives.due(now, self._has_flow):
             self.send(flow, KEEP_ALIVE)
         if now - self._calls_swept >= SWEEP_CALLS_S:
@@ -155,6 +164,20 @@ class Worker(Host):
 
     def _has_flow(self, line_id: int, flow: Flow) -> bool:
         return any(b.flow == flow for b in self.bindings.bindings(line_id, self.at))
+
+    def drain(self, wait_s: float, now: float, at: float) -> None:
+        """Stop gracefully: take nothing new, and end what is not answered.
+
+        What rings may still be answered for `wait_s`. Answered calls stay, for whoever adopts the journal.
+        """
+        self.now, self.at = now, at
+        self.is_stopping = True
+        self.application.drain(wait_s, now)
+
+    @property
+    def drained(self) -> bool:
+        """Whether everybody who has asked us for something has been answered, or waits in vain."""
+        return self.application.drained
 
     def next_deadline(self) -> float | None:
         """When `advance` wants to be called, on the clock of `now`."""

@@ -14,3 +14,5 @@ CANCEL_WAIT_S: Final = 32.0
 """64*T1: how long a cancelled branch may take to send its final response (RFC 3261 §9.1)."""
 LEAST_S: Final = 90
 """No session interval may be shorter (RFC 4028 §4), and no Min-SE lower (§5)."""
+RETRY_AFTER_STOP_S: Final = 5
+"""How long the 503 of a server that stops asks the peer to wait: the next one starts in two to four."""

@@ -21,6 +21,7 @@ from sipcore.proxy.host import ProxyHost
 from sipcore.proxy.limits import TIMER_C_S
 from sipcore.proxy.purpose import JUST_FORWARD, Purpose
 from sipcore.proxy.rules import loop_hash
+from sipcore.proxy.stopping import come_again
 from sipcore.proxy.trust import Trust
 from sipcore.proxy.walk import Walk
 from sipcore.routing.plan import Group, Target
@@ -65,6 +66,7 @@ class ResponseContext(Forking):
     __slots__ = (
         "branches",
         "final_sent",
+        "given_up_with",
         "reasons",
         "receiver",
         "sender",
@@ -101,6 +103,8 @@ class ResponseContext(Forking):
         self.reasons: Sequence[str] = ()
         """Why the attempt was given up, for the CANCELs."""
         self.final_sent = 0
+        self.given_up_with = 487
+        """What the client hears in place of what a cancelled phone says."""
         self.tells_of_flows = tells_of_flows
         """Whether 430 goes on as it is: to a proxy that asked for this very flow."""
         self.wake_at = float("inf")
@@ -226,6 +230,9 @@ class ResponseContext(Forking):
     def _forward_best(self, now: float) -> None:
         finals = [b.final for b in self.branches if b.final is not None]
         best = best_response(finals)
+        if self.given_up_with != 487:
+            self._answer_given_up(next(b for b in self.branches if b.final is best), now)
+            return
         merge_challenges(best, finals)
         branch = next(b for b in self.branches if b.final is best)
         if best.status == 408 and not self.is_invite:
@@ -239,6 +246,13 @@ class ResponseContext(Forking):
             # §16.7 step 6: one branch's overload says nothing about this proxy.
             best = self.request.respond(500, to_tag=self.host.new_tag())
         self._forward(branch, best, now)
+
+    def _answer_given_up(self, branch: Branch, now: float) -> None:
+        """The phones have stopped ringing because we wanted it: say so, and when to come again."""
+        status, host = self.given_up_with, self.host
+        headers = come_again(status)
+        response = self.request.respond(status, to_tag=host.new_tag(), headers=headers)
+        self._forward(branch, response, now)
 
     def _forward(self, branch: Branch, response: Response, now: float) -> None:
         if not self.purpose.may_pass(branch.target, branch.flow, response, self.cancelled, now):
@@ -274,14 +288,21 @@ class ResponseContext(Forking):
         return "" if self.sender is Trust.STRANGER else OWN_REQUESTS
 
     # --- cancelling and time ---------------------------------------------------------------
-    def cancel(self, now: float, reasons: Sequence[str] = ()) -> None:
+    def cancel(self, now: float, reasons: Sequence[str] = (), status: int = 487) -> None:
         """The caller's CANCEL, or our own wish to end the attempt (§16.10)."""
         if not self.is_invite or self.final_sent or self.cancelled:
             return
+        self.given_up_with = status
         self.cancelled = True
         self.reasons = reasons
         self._cancel_pending(now)
         self.wake_at_latest(self._next_deadline(now))
+
+    def give_up(self, now: float) -> None:
+        """Wait no longer for phones that were cancelled."""
+        for branch in list(self.branches):
+            if branch.final is None:
+                branch.fail(487, now)
 
     def _cancel_pending(self, now: float) -> None:
         if self.is_invite:

@@ -30,5 +30,8 @@ class ClientOwner(Protocol):
 class ServerOwner(Protocol):
     """Deals with a request that was received, until it has answered it."""
 
-    def cancel(self, now: float, reasons: Sequence[str] = ()) -> None:
-        """The client's CANCEL of an INVITE; `reasons` are its Reason values (RFC 3326)."""
+    def cancel(self, now: float, reasons: Sequence[str] = (), status: int = 487) -> None:
+        """The client's CANCEL of an INVITE; `reasons` are its Reason values (RFC 3326).
+
+        `status`: what the client is answered where it is we who give up.
+        """

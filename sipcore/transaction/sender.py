@@ -42,6 +42,8 @@ class Sender:
         """Monotonic, in seconds: the time of this turn."""
         self.at = 0.0
         """UTC, in seconds."""
+        self.is_stopping = False
+        """Whether this worker takes nothing new and begins nothing of its own (`campus/draining.py`)."""
         self.counts = Counts()
         self.transactions = TransactionTable(self, timers, max_transactions)
         self.wakes = TimerHeap()

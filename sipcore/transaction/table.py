@@ -27,7 +27,7 @@ from sipcore.transaction.server import (
     ServerTransaction,
 )
 from sipcore.transaction.shares import Shares
-from sipcore.transaction.states import Input
+from sipcore.transaction.states import Input, State
 from sipcore.transaction.timers import Timers
 from sipcore.transport.flow import Address, Flow, is_datagram_to, same_host
 
@@ -105,6 +105,23 @@ class TransactionTable(TransactionHome):
         self.held_bytes += size
         self._servers[key] = tx
         return tx
+
+    def has(self, request: Request) -> bool:
+        """Whether a request is one that is being dealt with, or was lately: it has come again."""
+        return server_key(request, request.method) in self._servers
+
+    def unanswered(self) -> list[ServerTransaction]:
+        """The requests that have no final response yet."""
+        return [tx for tx in self._servers.values() if tx.last_status < 200]
+
+    @property
+    def awaits_ack(self) -> bool:
+        """Whether an INVITE was refused and its ACK has not come yet."""
+        is_invite = InviteServerTransaction
+        return any(
+            tx.state is State.COMPLETED and isinstance(tx, is_invite)
+            for tx in self._servers.values()
+        )
 
     def knows(self, flow: Flow) -> None:
         """Credentials of ours came from there, or a trusted peer sends from there."""

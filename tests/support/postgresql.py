@@ -99,6 +99,20 @@ class Cluster:
         """Delete all files."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def demand_tls(self, certificate: bytes, password: str) -> None:
+        """From now on: TLS with this certificate and key, and a password, or no connection."""
+        data = self._folder / "data"
+        sql = f"ALTER USER postgres PASSWORD '{password}'"
+        self._run("psql", "-d", self.url, "-c", sql)
+        for name in ("server.crt", "server.key"):
+            (data / name).write_bytes(certificate)
+            (data / name).chmod(0o600)
+            if self._prefix:
+                shutil.chown(data / name, "postgres", "postgres")
+        (data / "pg_hba.conf").write_text("hostssl all all 127.0.0.1/32 scram-sha-256\n")
+        (data / "postgresql.auto.conf").write_text("ssl = on\n")
+        self._control("-w", "restart")
+
     def _control(self, *arguments: str, check: bool = True) -> None:
         self._run("pg_ctl", "-D", str(self._folder / "data"), *arguments, check=check)
 

@@ -132,6 +132,16 @@ class SqlBindingStore:
         rows = self.database.query(f"{_SELECT} WHERE line_id = ? ORDER BY id", (line_id,))
         return StoreResult(False, version[0][0] if version else 0, tuple(map(binding_of, rows)))
 
+    def try_lock(self) -> None:
+        """Do as if writing: returns when a commit would not have to wait, for the moment."""
+        database = self.database
+        database.begin()
+        try:
+            if database.is_postgresql:
+                database.execute("LOCK TABLE location_aor IN ROW EXCLUSIVE MODE")
+        finally:
+            database.rollback()
+
     def purge(self, at: float) -> int:
         """Delete bindings that ended before `at`."""
         return self.database.execute("DELETE FROM location_binding WHERE expires_at <= ?", (at,))

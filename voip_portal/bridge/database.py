@@ -10,6 +10,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import quote
+
+from voip_portal.embedded.made import Identity, check, identity
 
 Row = tuple[Any, ...]
 
@@ -20,6 +23,8 @@ class Database:
     def __init__(self, settings: dict[str, Any]) -> None:
         self._settings = settings
         self._connection: Any = None
+        self._file: Identity | None = None
+        """Which file of SQLite is open."""
 
     @property
     def is_postgresql(self) -> bool:
@@ -38,16 +43,26 @@ class Database:
         """The driver's connection, in autocommit: transactions are explicit."""
         if self._connection is None:
             self._connection = self._open()
+        elif self._file is not None and identity(self._settings["path"]) != self._file:
+            self.close()
+            raise sqlite3.OperationalError(f"{self._settings['path']} was removed or replaced")
         return self._connection
 
     def _open(self) -> Any:
         if self.is_postgresql:
             import psycopg
 
-            return psycopg.connect(self._settings["dsn"], autocommit=True, connect_timeout=5)
+            return psycopg.connect(self._settings["dsn"], autocommit=True)
+        path = self._settings["path"]
+        check(path)
         connection = sqlite3.connect(
-            self._settings["path"], timeout=20, isolation_level=None, check_same_thread=False
+            f"file:{quote(path)}?mode=rw",  # whoever migrates makes it
+            uri=True,
+            timeout=20,
+            isolation_level=None,
+            check_same_thread=False,
         )
+        self._file = identity(path)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         return connection

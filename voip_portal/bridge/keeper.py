@@ -19,6 +19,7 @@ from sipcore.directory import Directory
 from voip_portal.bridge.database import Database
 from voip_portal.bridge.directory_loader import BadDirectory, Delta, catch_up, latest_version
 from voip_portal.bridge.wake import waker_for
+from voip_portal.faults import first_line, in_a_sentence
 
 log = logging.getLogger("voip_portal.keeper")
 
@@ -107,7 +108,8 @@ class Keeper(threading.Thread):
 
     def _is_away(self, error: Exception) -> None:
         if not self._away:
-            log.warning("the database is away, the last good directory stays: %s", error)
+            why = in_a_sentence(error) or first_line(error)
+            log.warning("directory %d stays in force: %s", self._directory.version, why)
         self._away = True
         self._waker.close()
         self._database.close()
@@ -115,7 +117,8 @@ class Keeper(threading.Thread):
 
     def _is_back(self) -> None:
         if self._away:
-            log.warning("the database is back")
+            version = self._directory.version
+            log.warning("the database is back, directory %d is in force", version)
         self._away = False
 
     def _heartbeat(self) -> None:

@@ -12,6 +12,7 @@ from django.db.models import Max
 from django.utils.timezone import now
 from django.utils.translation import gettext
 
+from voip_portal.accounts import steadycache
 from voip_portal.calls.models import Call, Record
 from voip_portal.calls.services import in_words
 from voip_portal.changes import triggers
@@ -79,6 +80,8 @@ class Overview:
     changes: Sequence[Change]
     faults: Sequence[str]
     """What is wrong with the triggers."""
+    degraded: str
+    """What the service does without at present, in a sentence; "" for nothing."""
 
     @property
     def alive(self) -> list[NodeState]:
@@ -112,6 +115,7 @@ def overview() -> Overview:
         troubles=troubles(),
         changes=list(Change.objects.order_by("-id")[:SHOWN]),
         faults=triggers.problems(),
+        degraded=steadycache.problem(),
     )
 
 

@@ -17,7 +17,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from sipcore.apps.config import Listener, StreamLimits, WorkerConfig
 from sipcore.apps.user_agent import UserAgent
 from sipcore.bindings import BindingTable, LineBindings
 from sipcore.campus import CampusService
+from sipcore.directory import Directory
 from sipcore.node.entropy import PooledRandom
 from sipcore.node.journal import Journal
 from sipcore.node.server import Node
@@ -38,12 +39,17 @@ from voip_portal import open_files
 from voip_portal.bridge.binding_journal import MAX_EXPIRES_S, BindingJournal
 from voip_portal.bridge.binding_store import SqlBindingStore
 from voip_portal.bridge.database import Database
-from voip_portal.bridge.directory_loader import Delta, load_directory
+from voip_portal.bridge.directory_loader import BadDirectory, Delta, load_directory
 from voip_portal.bridge.keeper import Keeper
+from voip_portal.bridge.kept import Kept, NotKept, newer_than, put_on_top
+from voip_portal.bridge.saver import Saver
 from voip_portal.bridge.writer import BindingWriter
+from voip_portal.faults import Plainly, first_line, in_a_sentence, said_plainly
 
 log = logging.getLogger("voip_portal.sipd")
 
+LINES_AT_ONCE = 500
+"""Lines whose bindings are taken over in one turn of the loop: a millisecond or two."""
 OWN_FILES = 512
 """Open files for spool, journals, databases and questions to the DNS, which no number of
 connections may take away."""
@@ -106,14 +112,12 @@ class Sipd:
         var = Path(config["var"])
         incarnation = time.time_ns() // 1_000_000 % (1 << 32)
         self._store = SqlBindingStore(config["bindings_database"])
-        database = Database(config["database"])
-        directory = load_directory(database)
-        database.close()
+        self._kept = Kept(var / "kept", config["node"])
+        directory, is_kept = self._first_directory()
         bindings = BindingTable()
         journal = BindingJournal(var / "journal" / f"{config['node']}-bindings.jsonl")
-        journal.merge_into(self._store)
-        for line in self._store.load():
-            bindings.replace(line.line_id, line.version, line.bindings)
+        self._behind = self._first_bindings(bindings, journal)
+        """Whether the store may have bindings that are not held here."""
         self._store.database.close()  # the writer's thread opens its own
         services = [application(name) for name in config["applications"]]
         self.worker = Worker(
@@ -125,7 +129,12 @@ class Sipd:
         )
         self._policy = self.worker.config.registrar
         name = config["node"]
-        self._writer = BindingWriter(self._store, journal, self._present, self._degraded)
+        self._writer = BindingWriter(
+            self._store, journal, self._present, self._degraded, away=self._behind
+        )
+        if self._behind:
+            self._set_policy(self._short())
+        self._saver = Saver(self._kept, self.worker, config["cluster_keys"], is_kept=is_kept)
         self.node = Node(
             self.worker,
             writer=self._writer,
@@ -138,22 +147,81 @@ class Sipd:
         )
         self._loop: asyncio.AbstractEventLoop | None = None
 
+    def _first_directory(self) -> tuple[Directory, bool]:
+        """The database's directory, or the last one in force; whether it is that."""
+        database = Database(self._config["database"])
+        try:
+            return load_directory(database), False
+        except (*database.errors, BadDirectory) as error:
+            why = in_a_sentence(error) or first_line(error)
+        finally:
+            database.close()
+        try:
+            kept = self._kept.load_directory()
+        except NotKept as error:
+            raise SystemExit(f"{why} This node cannot start without it: {error}.") from None
+        log.warning("degraded: %s. %s", kept.told, why)
+        return kept.directory, True
+
+    def _first_bindings(self, table: BindingTable, journal: BindingJournal) -> bool:
+        """Load the bindings; True where they are those that this node has kept."""
+        try:
+            journal.merge_into(self._store)
+            lines, is_kept = list(self._store.load()), False
+        except self._store.database.errors as error:
+            is_kept = True
+            try:
+                lines = self._kept.load_bindings()
+            except NotKept as not_kept:
+                lines = []
+                log.error("no bindings were kept: %s", not_kept)
+            count = sum(len(line.bindings) for line in lines)
+            why = in_a_sentence(error) or first_line(error)
+            log.warning("degraded: the %d bindings that this node has kept. %s", count, why)
+        for line in lines:
+            table.replace(line.line_id, line.version, line.bindings)
+        if is_kept:
+            for change in journal.read():
+                put_on_top(table, change, time.time())
+        return is_kept
+
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT."""
+        """Serve until SIGTERM or SIGINT, then end what rings; after a second signal stop at once."""
         self._loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
+        stop, at_once = asyncio.Event(), asyncio.Event()
+
+        def told() -> None:
+            (at_once if stop.is_set() else stop).set()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, stop.set)
+            self._loop.add_signal_handler(number, told)
         self._writer.start()
         await self.node.start()
         self._keeper.start()
+        self._saver.start()
         core = "source" if str(sipcore.node.worker.__file__).endswith(".py") else "compiled"
         log.info("%s serves %s (sipcore: %s)", self._config["node"], self._config["listen"], core)
         await stop.wait()
+        await self._drain(at_once)
         self._keeper.stop()
         await self.node.stop()
         self._writer.stop()
+        self._saver.stop()
         self._writer.join(5)
+        self._saver.join(5)
+
+    async def _drain(self, at_once: asyncio.Event) -> None:
+        """End what rings, unless a second signal comes."""
+        log.info("stopping: answered calls stay, what rings is ended; a second signal stops at once")
+        tasks = [
+            asyncio.create_task(self.node.drain(self._config["stop_wait_s"])),
+            asyncio.create_task(at_once.wait()),
+        ]
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        for task in done:
+            task.result()
 
     def _on_directory(self, delta: Delta) -> None:
         if self._loop is not None:
@@ -172,10 +240,34 @@ class Sipd:
         return LineBindings(line_id, table.version(line_id), live)
 
     def _degraded(self, away: bool) -> None:
-        """Grant short registrations only while the database is away."""
-        policy = replace(self._policy, max_expires_s=MAX_EXPIRES_S) if away else self._policy
+        """Grant short registrations only while the database is away; keep what is held then."""
+        policy = self._short() if away else self._policy
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._set_policy, policy)
+        if self._behind and not away:
+            self._catch_up()
+        self._saver.save_bindings_now()
+
+    def _short(self) -> RegistrarPolicy:
+        return replace(self._policy, max_expires_s=MAX_EXPIRES_S)
+
+    def _catch_up(self) -> None:
+        """Take what the store has of other nodes, or of our last life; from the writer's thread."""
+        table = self.worker.bindings
+        try:
+            newer = newer_than(table.version, self._store.load())
+        except self._store.database.errors as error:
+            log.warning("bindings of others not read yet: %s", first_line(error))
+            return
+        self._behind = False
+        for start in range(0, len(newer), LINES_AT_ONCE):
+            lines = newer[start : start + LINES_AT_ONCE]
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._take, lines)
+
+    def _take(self, lines: Sequence[LineBindings]) -> None:
+        for line in lines:
+            self.worker.bindings.replace(line.line_id, line.version, line.bindings)
 
     def _set_policy(self, policy: RegistrarPolicy) -> None:
         self.worker.config = replace(self.worker.config, registrar=policy)
@@ -195,7 +287,12 @@ def main() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    config = json.loads(Path(sys.argv[1]).read_text())
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Plainly())
+    with Path(sys.argv[1]).open() as file:
+        config = json.load(file)
+    with suppress(ValueError, OSError):
+        os.close(int(Path(sys.argv[1]).name))  # the descriptor that we got it by
     os.umask(0o077)
     # The keeper and the writer must not hold the event loop up for long.
     sys.setswitchinterval(0.001)
@@ -215,4 +312,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with said_plainly():
+        main()

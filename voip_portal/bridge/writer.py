@@ -1,6 +1,6 @@
 """The binding writer: one thread per node that groups what waits and commits it (group commit).
 
-While the database is away, registrations are accepted for a short time from a journal file: what
+While the database is away, or has not answered for a second, registrations are accepted for a short time from a journal file: what
 was asked for longer is sent back to be computed again under the shorter limit.
 """
 
@@ -11,11 +11,13 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from sipcore.bindings import BindingChange, LineBindings, StoreResult
 from voip_portal.bridge.binding_journal import BindingJournal, is_short
 from voip_portal.bridge.binding_store import SqlBindingStore
+from voip_portal.bridge.hand import Hand, Hung
+from voip_portal.faults import first_line, in_a_sentence
 
 log = logging.getLogger("voip_portal.writer")
 
@@ -25,6 +27,9 @@ GROUP_INTERVAL_S: Final = 0.020
 """Commits follow one another at this distance at least, so that under load they carry many
 changes. What comes after a pause is written at once."""
 RETRY_S: Final = 1.0
+WITHIN_S: Final = 1.0
+"""How long a group waits for the database, which may be locked or behind a network that says
+nothing, before it goes to the journal: phones repeat a REGISTER after 0.5 s and 1.5 s."""
 PURGE_INTERVAL_S: Final = 60.0
 PURGE_AFTER_S: Final = 60.0
 """How long after their end bindings are kept in the database."""
@@ -47,15 +52,19 @@ class BindingWriter(threading.Thread):
         journal: BindingJournal,
         present: Callable[[int], LineBindings],
         degraded: Callable[[bool], None],
+        *,
+        away: bool = False,
     ) -> None:
+        """`away`: the database was away when this node started."""
         super().__init__(name="binding-writer", daemon=True)
         self._store = store
         self._journal = journal
         self._present = present
         self._degraded = degraded
+        self._hand = Hand("binding-database")
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._last_commit = 0.0
-        self._away = False
+        self._away = away
         self._retry_at = 0.0
         self._purge_at = time.monotonic() + PURGE_INTERVAL_S
 
@@ -68,6 +77,7 @@ class BindingWriter(threading.Thread):
         self._jobs.put(None)
 
     def run(self) -> None:
+        self._hand.start()
         last = False
         while not last:
             try:
@@ -79,7 +89,8 @@ class BindingWriter(threading.Thread):
                 break
             group, last = self._gather(job)
             self._write(group)
-        self._store.database.close()
+        if not self._hand.is_busy:
+            self._store.database.close()
 
     def _gather(self, first: _Job) -> tuple[list[_Job], bool]:
         """The first job and what else waits; whether it is time to end."""
@@ -111,7 +122,10 @@ class BindingWriter(threading.Thread):
         if self._away and not self._recover():
             return self._without_database(changes)
         try:
-            return self._store.commit(changes)
+            return self._in_time(lambda: self._store.commit(changes))
+        except Hung:
+            self._go_away(_HUNG)  # what it makes of these in the end is as if another node had
+            return self._without_database(changes)
         except Exception as error:  # without this thread nobody could register any more
             database = self._store.database
             database.close()
@@ -119,6 +133,9 @@ class BindingWriter(threading.Thread):
                 return self._one_by_one(changes, error)
             self._go_away(error)
         return self._without_database(changes)
+
+    def _in_time(self, ask: Callable[[], Any]) -> Any:
+        return self._hand.do(ask, WITHIN_S)
 
     def _one_by_one(self, changes: list[BindingChange], error: Exception) -> list[StoreResult]:
         """One of them cannot be written: the others shall not suffer for it."""
@@ -129,7 +146,8 @@ class BindingWriter(threading.Thread):
 
     # --- without the database ------------------------------------------------------------------
     def _go_away(self, error: Exception) -> None:
-        log.error("the database is away, registrations are accepted for a short time: %s", error)
+        why = in_a_sentence(error) or first_line(error)
+        log.error("registrations are accepted for a short time: %s", why)
         self._away = True
         self._retry_at = time.monotonic() + RETRY_S
         self._degraded(True)
@@ -164,11 +182,15 @@ class BindingWriter(threading.Thread):
 
     def _recover(self) -> bool:
         """Whether the database is back and has what the journal kept."""
-        if time.monotonic() < self._retry_at:
+        if time.monotonic() < self._retry_at or self._hand.is_busy:
             return False
         try:
-            self._store.database.query("SELECT 1")
-            self._journal.merge_into(self._store)
+            self._in_time(lambda: self._store.database.query(_IS_THERE))
+            self._in_time(self._store.try_lock)
+            self._hand.do(lambda: self._journal.merge_into(self._store))
+        except Hung:
+            self._retry_at = time.monotonic() + RETRY_S
+            return False
         except self._store.database.errors:
             self._store.database.close()
             self._retry_at = time.monotonic() + RETRY_S
@@ -185,10 +207,14 @@ class BindingWriter(threading.Thread):
         elif time.monotonic() >= self._purge_at:
             self._purge_at = time.monotonic() + PURGE_INTERVAL_S
             try:
-                self._store.purge(time.time() - PURGE_AFTER_S)
+                self._in_time(lambda: self._store.purge(time.time() - PURGE_AFTER_S))
+            except Hung:
+                self._go_away(_HUNG)
             except self._store.database.errors as error:
-                log.warning("expired bindings not removed: %s", error)
+                log.warning("expired bindings not removed: %s", first_line(error))
                 self._store.database.close()
 
 
+_HUNG: Final = TimeoutError(f"the database has not answered for {WITHIN_S:.0f} s")
+_IS_THERE: Final = "SELECT 1"
 _REFUSED: Final = StoreResult(False, 0, None)

@@ -32,6 +32,7 @@ REASONS: Final = {
     "lookup_limited": _("Requests answered 503 because too many names were being looked up"),
     "extra_answer": _("Answers of more phones than one call can have, not passed on"),
     "too_busy": _("Requests answered 503 because too many were going on"),
+    "stopping": _("Calls and requests answered 503 while the node was being stopped"),
     "no_socket": _("Datagrams not sent: the node no longer listens at their address"),
     "datagram_not_sent": _("Datagrams that the operating system refused to send"),
     "connection_refused": _("Connections closed: too many in all, or from one network"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
+from voip_portal.faults import Plainly
 from voip_portal.supervisor.death import die_with
 from voip_portal.web import health
 from voip_portal.web.limits import NO_PAGE_S
@@ -15,6 +17,7 @@ threads = 4
 timeout = NO_PAGE_S
 graceful_timeout = 8  # more than LIMITS.stop_within_s, less than the supervisor's patience
 control_socket_disable = True
+logging.getLogger("gunicorn.error").addFilter(Plainly())
 
 
 def on_starting(server: Any) -> None:

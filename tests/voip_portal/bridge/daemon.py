@@ -163,6 +163,10 @@ class Phone:
 
     def register(self, user: str, password: str, expires: int = 3600) -> int:
         """Register with digest MD5; the final status, 0 for none."""
+        return status(self.register_answer(user, password, expires))
+
+    def register_answer(self, user: str, password: str, expires: int = 3600) -> str:
+        """As `register`; the whole answer, "" for none."""
         uri = "sip:campus.example"
         host, port = self._socket.getsockname()
         contact = f"Contact: <sip:{user}@{host}:{port}>\r\nExpires: {expires}\r\n"
@@ -170,7 +174,7 @@ class Phone:
         if status(answer) == 401:
             credentials = digest(challenge(answer), user, password, "REGISTER", uri)
             answer = self.ask("REGISTER", uri, user, f"{contact}Authorization: {credentials}\r\n")
-        return status(answer)
+        return answer
 
 
 def status(answer: str) -> int:

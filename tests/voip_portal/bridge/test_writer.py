@@ -19,6 +19,7 @@ from tests.voip_portal.bridge.daemon import Deployment, Phone, stop, until
 from voip_portal.bridge import writer as writer_module
 from voip_portal.bridge.binding_journal import BindingJournal, is_short, merge
 from voip_portal.bridge.binding_store import SqlBindingStore
+from voip_portal.bridge.database import Database
 from voip_portal.bridge.writer import BindingWriter, Results
 
 TABLES = """
@@ -162,6 +163,57 @@ def test_short_is_what_lasts_two_minutes_at_most() -> None:
     assert is_short(add(0, short("a", lasts_s=120)), at)
     assert not is_short(add(0, short("a", lasts_s=125)), at)
     assert is_short(BindingChange(1, 1, 2, deletes=("k",)), at)
+
+
+def test_a_write_that_waits_a_second_goes_to_the_journal(
+    path: Path, journal: BindingJournal, write: Write, degraded: list[bool]
+) -> None:
+    make_tables(path)
+    assert write(add(0, short("a")))[0][1].ok
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        start = time.monotonic()
+        assert write(add(0, short("b", 2)))[0][1].ok
+        assert time.monotonic() - start < 1.5
+        start = time.monotonic()
+        assert write(add(0, short("c", 3)))[0][1].ok
+        assert time.monotonic() - start < 0.5
+        assert degraded == [True]
+        assert [change.line_id for change in journal.read()] == [2, 3]
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+    until(lambda: degraded == [True, False], 10)
+    assert [line.line_id for line in stored(path).load()] == [1, 2, 3]
+    assert journal.read() == []
+
+
+@pytest.mark.xdist_group("daemon")
+def test_a_phone_registers_while_the_database_is_locked(tmp_path: Path) -> None:
+    """Somebody holds the table in PostgreSQL: an index is made, or a dump hangs."""
+    with Cluster() as cluster:
+        deployment = Deployment(tmp_path, cluster.url)
+        deployment.add_line("anna", "secret", "20001")
+        process = deployment.start_sipd()
+        phone = Phone(deployment.port, 3.0)
+        other = Database(deployment.driver)
+        try:
+            until(lambda: phone.register("anna", "secret") == 200, 20)
+            with other.transaction():
+                other.execute("LOCK TABLE location_aor IN ACCESS EXCLUSIVE MODE")
+                for _ in range(3):
+                    start = time.monotonic()
+                    assert phone.register("anna", "secret") == 200
+                    assert time.monotonic() - start < 1.5
+            again = "SELECT version FROM location_aor"
+            until(lambda: deployment.database.query(again)[0][0] >= 4, 10)
+        finally:
+            phone.close()
+            other.close()
+            stop(process)
+            deployment.close()
+    assert process.returncode == 0
 
 
 @pytest.mark.xdist_group("daemon")

@@ -87,6 +87,23 @@ def test_a_postgresql_url_has_one_database(
 
 
 @pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("", {"connect_timeout": "5"}),
+        (
+            "?sslmode=verify-full&sslrootcert=/etc/ca%20x.pem&connect_timeout=2",
+            {"sslmode": "verify-full", "sslrootcert": "/etc/ca x.pem", "connect_timeout": "2"},
+        ),
+    ],
+)
+def test_the_options_of_a_postgresql_url_are_the_drivers(
+    tmp_path: Path, query: str, said: dict[str, str]
+) -> None:
+    found = env.databases(f"postgres://anna@db.example/voip{query}", tmp_path)
+    assert found["default"]["OPTIONS"] == said
+
+
+@pytest.mark.parametrize(
     ("url", "password"),
     [("postgres://anna@db.example/voip", "given"), ("postgres://anna:own@db.example/voip", "own")],
 )

@@ -8,11 +8,12 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.checks import WARNING, Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import InterfaceError, OperationalError
 
 from sipcore.errors import MalformedMessage
 from sipcore.message.uri import parse_host_port, parse_uri
@@ -20,12 +21,18 @@ from sipcore.transport.flow import is_address
 from sipcore.transport.reach import Reach
 from voip_portal.bridge import limits
 from voip_portal.bridge.compiled import FOLDER, is_current
+from voip_portal.bridge.kept import Kept, NotKept
 from voip_portal.bridge.sipd import stream_limits
+from voip_portal.faults import in_a_sentence
 from voip_portal.nodes.campus_authority import ensure
 from voip_portal.nodes.models import Deployment
 from voip_portal.numbers.models import Domain
 
 DNS_PORT = 53
+SECRET = frozenset({"cluster_keys", "database", "bindings_database"})
+"""What of the daemon's configuration is written to no file."""
+OF_DJANGO = frozenset({"assume_role", "isolation_level", "pool", "server_side_binding"})
+"""Options of a PostgreSQL database that are not the driver's."""
 
 
 class Command(BaseCommand):
@@ -43,18 +50,61 @@ class Command(BaseCommand):
         if options["limits"]:
             self.stdout.write(limits.table(limits.all_limits(limits_set())))
             return
-        self.check_migrations()
-        self.check(tags=[Tags.database], databases=["default"], fail_level=WARNING)
         hosts = options["host"] or listen_hosts()
-        config = daemon_config(options["node"], hosts, options["port"], settings.VOIP_TLS_PORT)
+        try:
+            self.check_migrations()
+            self.check(tags=[Tags.database], databases=["default"], fail_level=WARNING)
+            known = known_to_database()
+        except (OperationalError, InterfaceError) as error:
+            known = kept_of(options["node"], error)
+        port, tls_port = options["port"], settings.VOIP_TLS_PORT
+        config = daemon_config(options["node"], hosts, port, tls_port, known)
         if config["tls_folder"]:
-            ensure_certificate(Path(config["tls_folder"]), hosts)
+            ensure_certificate(Path(config["tls_folder"]), hosts, known)
         path = Path(settings.VOIP_VAR) / "run" / f"sipd-{options['node']}.json"
-        write_private(path, json.dumps(config))
-        become_daemon(path)
+        told = {name: value for name, value in config.items() if name not in SECRET}
+        write_private(path, json.dumps(told))
+        become_daemon(in_memory(json.dumps(config)))
 
 
-def become_daemon(config: Path) -> None:
+class Known(NamedTuple):
+    """What is asked of the database before the daemon starts."""
+
+    cluster_keys: Sequence[str]
+    domains: Sequence[str]
+
+
+def known_to_database() -> Known:
+    """What the database says."""
+    deployment = Deployment.objects.filter(id=1).first()
+    if deployment is None:
+        raise CommandError("This database has no deployment yet: run manage.py first_start.")
+    keys = [deployment.cluster_key]
+    if deployment.previous_cluster_key:
+        keys.append(deployment.previous_cluster_key)
+    return Known(keys, list(Domain.objects.order_by("pk").values_list("name", flat=True)))
+
+
+def kept_of(node: str, error: Exception) -> Known:
+    """What this node has kept for when the database cannot be asked."""
+    try:
+        kept = Kept(Path(settings.VOIP_VAR) / "kept", node).load_directory()
+    except NotKept as not_kept:
+        raise CommandError(
+            f"{in_a_sentence(error)} This node cannot start without it: {not_kept}."
+        ) from None
+    return Known(kept.cluster_keys, list(kept.directory.domains))
+
+
+def in_memory(text: str) -> int:
+    """A file in memory alone, for the next program of this process: passwords are in no other."""
+    fd = os.memfd_create("sipd", 0)  # not closed when the daemon takes over
+    with os.fdopen(fd, "w", closefd=False) as file:
+        file.write(text)
+    return fd
+
+
+def become_daemon(config: int) -> None:
     """Replace this process by the daemon, on the compiled sipcore where there is one."""
     root = settings.BASE_DIR
     places = [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -62,7 +112,7 @@ def become_daemon(config: Path) -> None:
         places.insert(0, str(root / FOLDER))
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
     # -P: the working directory must not come before the compiled modules.
-    command = [sys.executable, "-P", "-m", "voip_portal.bridge.sipd", str(config)]
+    command = [sys.executable, "-P", "-m", "voip_portal.bridge.sipd", f"/dev/fd/{config}"]
     os.execve(sys.executable, command, env)  # noqa: S606 (our own interpreter and module)
 
 
@@ -72,10 +122,9 @@ def listen_hosts() -> list[str]:
     return [advertised] if advertised != "127.0.0.1" else ["127.0.0.1", "::1"]
 
 
-def ensure_certificate(folder: Path, hosts: list[str]) -> None:
+def ensure_certificate(folder: Path, hosts: list[str], known: Known) -> None:
     """Have sipd show one of our own making where the operator has put none."""
-    domains = Domain.objects.order_by("pk").values_list("name", flat=True)
-    names = [*domains, *filter(None, [settings.VOIP_TLS_NAME]), settings.VOIP_ADVERTISE]
+    names = [*known.domains, *filter(None, [settings.VOIP_TLS_NAME]), settings.VOIP_ADVERTISE]
     names += [*hosts, "localhost"]
     try:
         ensure(folder, list(dict.fromkeys(names)))
@@ -86,14 +135,12 @@ def ensure_certificate(folder: Path, hosts: list[str]) -> None:
         ) from None
 
 
-def daemon_config(node: str, hosts: list[str], port: int, tls_port: int) -> dict[str, Any]:
+def daemon_config(
+    node: str, hosts: list[str], port: int, tls_port: int, known: Known | None = None
+) -> dict[str, Any]:
     """All that the daemon needs to know, as JSON values."""
-    deployment = Deployment.objects.filter(id=1).first()
-    if deployment is None:
-        raise CommandError("This database has no deployment yet: run manage.py first_start.")
-    keys = [deployment.cluster_key]
-    if deployment.previous_cluster_key:
-        keys.append(deployment.previous_cluster_key)
+    if known is None:
+        known = known_to_database()
     usable = [host for host in hosts if can_bind(host)]
     databases = settings.DATABASES
     ports = [("UDP", port), ("TCP", port)] + [("TLS", tls_port)] * (tls_port > 0)
@@ -110,10 +157,11 @@ def daemon_config(node: str, hosts: list[str], port: int, tls_port: int) -> dict
         "enum_suffix": enum_suffix(settings.VOIP_ENUM),
         "trusted_peers": trusted_peers(settings.VOIP_TRUSTED_PEERS),
         "service_route": service_route(settings.VOIP_SERVICE_ROUTE),
-        "cluster_keys": keys,
+        "cluster_keys": list(known.cluster_keys),
         "applications": settings.VOIP_APPLICATIONS,
         "probe_s": settings.VOIP_PROBE_S,
         "max_call_s": settings.VOIP_MAX_CALL_S,
+        "stop_wait_s": settings.VOIP_STOP_WAIT_S,
         "spool_bytes": settings.VOIP_SPOOL_MB << 20,
         "database": driver_settings(databases["default"]),
         "bindings_database": driver_settings(databases.get("bindings", databases["default"])),
@@ -237,15 +285,21 @@ def driver_settings(database: dict[str, Any]) -> dict[str, Any]:
     """A Django database as the daemon's drivers want it."""
     if database["ENGINE"].endswith("sqlite3"):
         return {"engine": "sqlite", "path": str(database["NAME"])}
+    from psycopg import ProgrammingError
     from psycopg.conninfo import make_conninfo
 
-    dsn = make_conninfo(
-        dbname=database["NAME"],
-        user=database["USER"] or None,
-        password=database["PASSWORD"] or None,
-        host=database["HOST"] or None,
-        port=database["PORT"] or None,
-    )
+    options = {name: v for name, v in database["OPTIONS"].items() if name not in OF_DJANGO}
+    try:
+        dsn = make_conninfo(
+            dbname=database["NAME"],
+            user=database["USER"] or None,
+            password=database["PASSWORD"] or None,
+            host=database["HOST"] or None,
+            port=database["PORT"] or None,
+            **options,
+        )
+    except ProgrammingError as error:
+        raise CommandError(f"DATABASE_URL: {str(error).splitlines()[0]}.") from None
     return {"engine": "postgresql", "dsn": dsn}
 
 
