@@ -50,6 +50,8 @@ VOIP_ADVERTISE = os.environ.get("VOIP_ADVERTISE") or "127.0.0.1"
 """The host name or address that phones and browsers are told to use."""
 VOIP_CAMPUS_DOMAINS = [d.lower() for d in env.words("VOIP_CAMPUS_DOMAINS", "campus.example")]
 """E-mail domains whose holders may sign up."""
+VOIP_CONTACT = os.environ.get("VOIP_CONTACT", "").strip()
+"""E-mail address of the administrators, for pages that tell people to ask them; empty: they do not."""
 VOIP_HTTPS = env.flag("VOIP_HTTPS")
 """Whether browsers reach us by https (through a proxy): cookies become secure, HSTS is sent."""
 VOIP_KEEP_DAYS = int(os.environ.get("VOIP_KEEP_DAYS") or 365)
@@ -93,6 +95,7 @@ MIDDLEWARE = [
     "voip_portal.portal.middleware.ContentSecurityPolicy",
     "voip_portal.api.middleware.NoStore",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "voip_portal.portal.ended.EndedSession",
     "django.middleware.locale.LocaleMiddleware",
     "voip_portal.portal.readable.Readable",
     "django.middleware.common.CommonMiddleware",
