@@ -62,6 +62,14 @@ def recent_refusals(
     ]
 
 
+def connected_at(device_id: int, within_s: float = REFUSALS_FOR_S) -> float:
+    """When a device last registered a contact anew (epoch seconds); 0.0 when not lately."""
+    rows = Record.objects.filter(
+        kind="register.new", at__gte=time.time() - within_s, data__device=device_id
+    )
+    return float(rows.order_by("-at").values_list("at", flat=True).first() or 0.0)
+
+
 def refold_all() -> int:
     """Fold every call again from its records; how many. Nobody has to stop for it."""
     return sum(_fold(batch) for batch in _batches_of_contexts())

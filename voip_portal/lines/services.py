@@ -112,20 +112,20 @@ def add_device(line: Line, label: str, realm: str) -> tuple[Device, str]:
     return device, secret
 
 
-def renew_secret(device: Device, realm: str) -> str:
-    """A new secret for a device; the old one is worth nothing from now on."""
-    if device.line.state != State.ACTIVE:
-        raise LineNotActive(device.line.username)
-    secret = new_secret()
+def renew_secret(device: Device, realm: str) -> tuple[Device, str]:
+    """A new device in the place of this one, under its name, and its secret.
+
+    The old one is revoked, so whatever phone is registered with its secret is gone within a second,
+    and nothing that was seen of it is taken for news of the new one.
+    """
     with transaction.atomic():
+        Line.objects.select_for_update().get(pk=device.line_id)  # as `add_device`, which follows
         # By what it is now, not when it was read: revoking it waits, or was first.
-        active = Device.objects.active().select_for_update(no_key=True)
-        if active.filter(pk=device.pk).first() is None:
+        now = Device.objects.active().select_related("line").filter(pk=device.pk).first()
+        if now is None:
             raise LineNotActive(device.label)
-        DeviceSecret.objects.update_or_create(
-            device_id=device.pk, defaults=_verifiers(device.line.username, realm, secret)
-        )
-    return secret
+        revoke_device(now)
+        return add_device(now.line, now.label, realm)
 
 
 def rename_device(device: Device, label: str) -> None:

@@ -125,6 +125,7 @@ def test_axe_finds_nothing_serious_and_nothing_is_too_wide(
         f"/devices/{device.pk}/",
         f"/devices/{device.pk}/rename/",
         f"/devices/{device.pk}/revoke/",
+        f"/devices/{device.pk}/secret/",
         f"/devices/{device.pk}/status/page/",
         "/registered/",
         "/calls/",

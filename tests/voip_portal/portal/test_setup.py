@@ -1,6 +1,7 @@
 import re
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.core import mail
 from django.db import OperationalError, connections, router
 from django.test import Client
+from django.utils.timezone import now
 
 from tests.voip_portal.people import Meanwhile, kept_of, reread
 from voip_portal.accounts.models import User
@@ -85,8 +87,11 @@ def test_a_new_secret_is_offered_and_replaces_the_old(
     client = as_user(anna)
     assert "Make a new secret" in client.get(f"/devices/{annas_device.pk}/").content.decode()
     before = kept_of(annas_device).ha1_md5
+    asked = client.get(f"/devices/{annas_device.pk}/secret/").content.decode()
+    assert "A new secret for “Laptop”?" in asked
+    assert kept_of(annas_device).ha1_md5 == before
     page = client.post(f"/devices/{annas_device.pk}/secret/").content.decode()
-    after = kept_of(annas_device).ha1_md5
+    after = kept_of(Device.objects.active().get()).ha1_md5
     assert after != before
     assert after == ha1("md5", "anna", ensure_deployment().realm, shown_secret(page))
 
@@ -149,6 +154,16 @@ def refuse(username: str, source: str = "127.0.0.1", *, known: bool, before_s: f
     )
 
 
+def registered(device: Device, before_s: float) -> None:
+    Record.objects.create(
+        spool_id="one",
+        n=Record.objects.count() + 1,
+        kind="register.new",
+        at=time.time() - before_s,
+        data={"line": device.line_id, "device": device.pk},
+    )
+
+
 def test_a_wrong_secret_is_said(annas_device: Device, anna: User, as_user: AsUser) -> None:
     refuse("anna", "192.0.2.9", known=True)
     page = as_user(anna).get(f"/devices/{annas_device.pk}/status/").content.decode()
@@ -179,6 +194,37 @@ def test_other_peoples_wrong_secrets_and_old_ones_are_not_shown(
     assert state(client, annas_device) == "registered"
 
 
+def test_a_wrong_secret_before_the_phone_was_connected_is_not_shown_after_it_has_gone(
+    annas_device: Device, anna: User, as_user: AsUser
+) -> None:
+    Device.objects.update(created_at=now() - timedelta(hours=1))
+    client = as_user(anna)
+    refuse("anna", known=True, before_s=20)
+    assert state(client, annas_device) == "wrong_secret"
+    registered(annas_device, before_s=10)
+    assert state(client, annas_device) == "waiting"
+    refuse("anna", known=True)
+    assert state(client, annas_device) == "wrong_secret"
+
+
+def test_the_light_of_a_new_secret_sees_nothing_of_the_old_one(
+    annas_device: Device,
+    anna: User,
+    as_user: AsUser,
+    register: Callable[..., Binding],
+    call: Callable[..., Call],
+) -> None:
+    client = as_user(anna)
+    refuse("anna", known=True)
+    register(annas_device)
+    call(caller_line=annas_device.line_id, dialled="sip:echo@campus.example")
+    client.post(f"/devices/{annas_device.pk}/secret/")
+    renewed = Device.objects.active().get()
+    assert state(client, renewed) == "waiting"
+    register(renewed, key="other")
+    assert "Now make a test call" in client.get(f"/devices/{renewed.pk}/status/").content.decode()
+
+
 def test_after_a_test_call_to_echo_all_is_done(
     annas_device: Device,
     anna: User,
@@ -190,7 +236,7 @@ def test_after_a_test_call_to_echo_all_is_done(
     client = as_user(anna)
     path = f"/devices/{annas_device.pk}/status/"
     assert "dial" in client.get(path).content.decode()
-    call(caller_line=annas_device.line_id, dialled="sip:echo@campus.example")
+    call(caller_line=annas_device.line_id, dialled="sip:echo@campus.example", started_at=now())
     assert "The test call worked" in client.get(path).content.decode()
 
 
@@ -224,7 +270,7 @@ def test_without_script_a_frame_shows_the_light(
         ("status/page/", 405, 404),
         ("rename/", 404, 404),
         ("revoke/", 404, 404),
-        ("secret/", 404, 405),
+        ("secret/", 404, 404),
     ],
 )
 def test_clara_sees_nothing_of_annas_device(
@@ -268,7 +314,7 @@ def test_a_secret_is_shown_also_while_registrations_cannot_be_read(
     device = Device.objects.get(label="Phone")
     assert kept_of(device).ha1_md5 == ha1("md5", "anna", realm, shown_secret(added))
     renewed = client.post(f"/devices/{device.pk}/secret/").content.decode()
-    device.refresh_from_db()
+    device = Device.objects.active().get(label="Phone")
     assert kept_of(device).ha1_md5 == ha1("md5", "anna", realm, shown_secret(renewed))
     for page in (added, renewed, client.get(f"/devices/{device.pk}/").content.decode()):
         assert 'data-state="unknown"' in page

@@ -14,10 +14,10 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_sameorigin
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET
 
 from voip_portal.lines import services as lines
-from voip_portal.lines.models import Device
+from voip_portal.lines.models import Device, State
 from voip_portal.nodes.services import realm
 from voip_portal.numbers import services as numbers
 from voip_portal.portal.access import main_line, own_device, person
@@ -80,16 +80,19 @@ def device_setup(request: HttpRequest, pk: int) -> HttpResponse:
 
 @never_cache
 @login_required
-@require_POST
 @changes_devices
 def new_secret(request: HttpRequest, pk: int) -> HttpResponse:
-    """A new secret for a device; the phone that used the old one has to be set up again."""
+    """Ask, then make a new secret; the phone that used the old one is disconnected."""
     device = own_device(person(request), pk)
+    if device.revoked_at is not None or device.line.state != State.ACTIVE:
+        return redirect("devices")
+    if request.method != "POST":
+        return render(request, "portal/device_secret.html", {"device": device})
     try:
-        secret = lines.renew_secret(device, realm())
+        renewed, secret = lines.renew_secret(device, realm())
     except lines.LineNotActive:
         return redirect("devices")
-    return setup_page(request, device, secret)
+    return setup_page(request, renewed, secret)
 
 
 @never_cache
