@@ -10,6 +10,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from voip_portal.accounts.views import ConfirmEmail, signup
+from voip_portal.portal.views.language import set_language
 
 admin.autodiscover()
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -28,7 +29,7 @@ urlpatterns = [
         "accounts/",
         include([p for p in allauth_urls.urlpatterns if p.name not in _NOT_OFFERED]),
     ),
-    path("i18n/", include("django.conf.urls.i18n")),
+    path("i18n/setlang/", set_language, name="set_language"),
     # allauth's counts wrong tries and tells the owner by mail; Django's own does neither.
     path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
     path("admin/", admin.site.urls),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core import mail
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.voip_portal.people import PASSWORD, make_person
@@ -140,3 +142,10 @@ def faults(page: Page) -> list[str]:
     """What axe finds, and a page that is wider than its window."""
     wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
     return violations(page) + [f"{page.url}: too wide"] * wide
+
+
+def the_code() -> str:
+    """What the newest mail asks to be typed."""
+    found = re.search(r"^([A-Z0-9-]{6,12})$", str(mail.outbox[-1].body), re.MULTILINE)
+    assert found is not None
+    return found[1]

@@ -9,6 +9,7 @@ from typing import Final
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from voip_portal.accounts.models import User
 from voip_portal.accounts.services import end_sessions, locked
@@ -110,6 +111,13 @@ def add_device(line: Line, label: str, realm: str) -> tuple[Device, str]:
         device = Device.objects.create(line=locked, label=_clean_label(label))
         DeviceSecret.objects.create(device=device, **_verifiers(locked.username, realm, secret))
     return device, secret
+
+
+def is_secret_of(device: Device, realm: str, secret: str) -> bool:
+    """Whether this is the secret of the device."""
+    kept = DeviceSecret.objects.filter(device=device).values_list("ha1_sha256", flat=True).first()
+    given = _verifiers(device.line.username, realm, secret)["ha1_sha256"]
+    return kept is not None and constant_time_compare(kept, given)
 
 
 def renew_secret(device: Device, realm: str) -> tuple[Device, str]:

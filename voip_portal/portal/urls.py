@@ -21,6 +21,7 @@ urlpatterns = [
     path("devices/", devices.devices, name="devices"),
     path("devices/<int:pk>/", setup.device_setup, name="device_setup"),
     path("devices/<int:pk>/secret/", setup.new_secret, name="device_secret"),
+    path("devices/<int:pk>/language/", setup.other_language, name="device_language"),
     path("devices/<int:pk>/status/", setup.status, name="device_status"),
     path("devices/<int:pk>/status/page/", setup.status_frame, name="device_status_frame"),
     path("devices/<int:pk>/rename/", devices.rename, name="device_rename"),

@@ -1,11 +1,9 @@
 """The pages in a real browser: by mouse, by keyboard, without script, and as axe sees them."""
 
-import re
 from collections.abc import Callable
 
 import pytest
 from django.conf import settings
-from django.core import mail
 from django.utils.timezone import now
 from playwright.sync_api import Page, expect
 
@@ -16,6 +14,7 @@ from tests.voip_portal.browsing import (
     connect,
     faults,
     log_in,
+    the_code,
     violations,
 )
 from tests.voip_portal.people import PASSWORD, make_person
@@ -29,12 +28,6 @@ from voip_portal.numbers.models import Domain
 
 pytestmark = IN_A_BROWSER
 MOST_TABS = 20
-
-
-def the_code() -> str:
-    found = re.search(r"^([A-Z0-9-]{6,12})$", str(mail.outbox[-1].body), re.MULTILINE)
-    assert found is not None
-    return found[1]
 
 
 def tab_to(page: Page, selector: str) -> None:
