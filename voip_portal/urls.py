@@ -9,7 +9,8 @@ from django.templatetags.static import static
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from voip_portal.accounts.views import ConfirmEmail, signup
+from voip_portal.accounts.codes import ConfirmEmail, ConfirmReset
+from voip_portal.accounts.views import signup
 from voip_portal.portal.views.language import set_language
 
 admin.autodiscover()
@@ -26,6 +27,11 @@ urlpatterns = [
         name="account_email_verification_sent",
     ),
     path(
+        "accounts/password/reset/confirm/",
+        ConfirmReset.as_view(),
+        name="account_confirm_password_reset_code",
+    ),
+    path(
         "accounts/",
         include([p for p in allauth_urls.urlpatterns if p.name not in _NOT_OFFERED]),
     ),
@@ -37,3 +43,5 @@ urlpatterns = [
     path("api/", include("voip_portal.api.urls")),
     path("", include("voip_portal.portal.urls")),
 ]
+
+handler429 = "voip_portal.accounts.waits.too_many"
