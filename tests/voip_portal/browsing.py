@@ -103,6 +103,18 @@ def connect(device: Device) -> None:
 
 
 @pytest.fixture
+def log_in_as(new_page: Callable[..., Page]) -> Callable[..., Page]:
+    """A window of somebody who is logged in."""
+
+    def opened(user: User, width: int = 360, **options: Any) -> Page:
+        page = new_page(width, **options)
+        log_in(page, user)
+        return page
+
+    return opened
+
+
+@pytest.fixture
 def busy_anna(plan: None) -> User:
     """Anna with devices, a registration and calls of every tone."""
     anna = make_person("Anna", listed=True)
@@ -138,10 +150,15 @@ def violations(page: Page) -> list[str]:
     ]
 
 
+def wide(page: Page) -> list[str]:
+    """A page that is wider than its window."""
+    is_wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+    return [f"{page.url}: too wide"] * is_wide
+
+
 def faults(page: Page) -> list[str]:
     """What axe finds, and a page that is wider than its window."""
-    wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
-    return violations(page) + [f"{page.url}: too wide"] * wide
+    return violations(page) + wide(page)
 
 
 def the_code() -> str:

@@ -37,7 +37,8 @@ class EndedSession:
         if response.status_code not in (301, 302, 303, 307, 308):
             return response
         location = response.headers["Location"]
-        if _leads_to_log_in(location):
+        # Who is logged in and sent there all the same may not see the admin, and is told so there.
+        if _leads_to_log_in(location) and not request.user.is_authenticated:
             location = _log_in(request, location, user_id, by_htmx=by_htmx)
             response.headers["Location"] = location
         if not by_htmx:
