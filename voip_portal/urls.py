@@ -11,6 +11,7 @@ from django.views.generic import RedirectView
 
 from voip_portal.accounts.codes import ConfirmEmail, ConfirmReset
 from voip_portal.accounts.views import signup
+from voip_portal.portal import ticket
 from voip_portal.portal.views.language import set_language
 
 admin.autodiscover()
@@ -38,6 +39,8 @@ urlpatterns = [
     path("i18n/setlang/", set_language, name="set_language"),
     # allauth's counts wrong tries and tells the owner by mail; Django's own does neither.
     path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
+    path("admin/find/", admin.site.admin_view(ticket.find), name="ticket_find"),
+    path("admin/find/<int:pk>/", admin.site.admin_view(ticket.line_page), name="ticket_line"),
     path("admin/", admin.site.urls),
     path("favicon.ico", RedirectView.as_view(url=static("portal/icon.svg"))),
     path("api/", include("voip_portal.api.urls")),

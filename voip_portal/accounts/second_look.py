@@ -16,6 +16,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.formats import number_format
 from django.utils.functional import Promise
@@ -88,12 +89,20 @@ def second_look(consequences: str | Promise) -> Callable[[Action], Action]:
             form = SecondLook(request.POST if LOOKED in request.POST else None, count=count)
             if form.is_valid():
                 request.reason = form.cleaned_data["reason"]  # type: ignore[attr-defined]
-                return action(modeladmin, request, rows)
+                done = action(modeladmin, request, rows)
+                back = _back(request)
+                return redirect(back) if done is None and back else done
             return _page(modeladmin, request, rows, form, consequences)
 
         return asked
 
     return decorate
+
+
+def _back(request: HttpRequest) -> str:
+    """The page of this site that the action was begun at; "": the list."""
+    back = request.POST.get("back", "")
+    return back if back.startswith("/admin/") else ""
 
 
 def _page(
@@ -122,6 +131,7 @@ def _page(
         "across": request.POST.get("select_across", "0"),
         "checkbox": ACTION_CHECKBOX_NAME,
         "looked": LOOKED,
+        "back": _back(request),
     }
     return TemplateResponse(request, "admin/second_look.html", context)
 

@@ -54,6 +54,7 @@ def recent_refusals(
     return [
         {
             "at": at,
+            "when": datetime.fromtimestamp(at, UTC),
             "username": data.get("username", ""),
             "known": bool(data.get("known")),
             "source": data.get("source", ""),

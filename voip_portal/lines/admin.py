@@ -62,7 +62,7 @@ class LineAdmin(Audited, EditedOnly, FindsNames, NoAddNoDelete, BaseAdmin):
         "created_at",
     )
     inlines = (DeviceInline,)
-    actions = ("suspend", "suspend_and_end_calls", "resume")
+    actions = ("suspend", "suspend_and_end_calls", "resume", "stop_calls")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Line]:
         lines: QuerySet[Line] = super().get_queryset(request)
@@ -110,6 +110,17 @@ class LineAdmin(Audited, EditedOnly, FindsNames, NoAddNoDelete, BaseAdmin):
                 services.resume(line)
                 resumed.append(line)
         tell(request, ngettext("%d line resumed.", "%d lines resumed.", len(resumed)), resumed)
+
+    @admin.action(description=_("End ongoing calls"), permissions=["change"])
+    @second_look(
+        _("Their calls are ended within a second; they stay in service and may call again.")
+    )
+    def stop_calls(self, request: HttpRequest, lines: QuerySet[Line]) -> None:
+        open_lines = list(lines.exclude(state=State.CLOSING))
+        for line in open_lines:
+            services.end_ongoing_calls(line.pk)
+        text = ngettext("Calls of %d line ended.", "Calls of %d lines ended.", len(open_lines))
+        tell(request, text, open_lines)
 
     def _suspend(self, request: HttpRequest, lines: QuerySet[Line], *, end_calls: bool) -> None:
         open_lines = []
