@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from voip_portal.accounts.admin import FindsNames
 from voip_portal.accounts.models import User
+from voip_portal.accounts.roles import called
 from voip_portal.accounts.second_look import second_look
 from voip_portal.accounts.services import save_only
 from voip_portal.accounts.text import NameField
@@ -68,6 +69,12 @@ class UserAdmin(Audited, FindsNames, BaseAdmin):
         rights = given.values_list("table_name", "row_key").distinct()
         mine = Line.objects.filter(owner=obj).values_list("pk", flat=True)
         return [*own, *rights, *((Line._meta.db_table, str(pk)) for pk in mine)]
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if field is not None and db_field.name == "groups":
+            field.label_from_instance = lambda group: called(group.name)
+        return field
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         return self.fieldsets if obj is not None else self.fieldsets[:2]

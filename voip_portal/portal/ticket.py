@@ -87,7 +87,7 @@ def line_page(request: HttpRequest, pk: int) -> HttpResponse:
     owner = line.owner
     context = {
         **admin.site.each_context(request),
-        "title": str(owner) if owner is not None else line.username,
+        "title": _("Person"),
         "line": line,
         "owner": owner,
         "others": Line.objects.filter(owner=owner).exclude(pk=line.pk) if owner else [],
