@@ -3,6 +3,7 @@
 from django.urls import path
 
 from voip_portal.portal.views import (
+    about,
     authority,
     calls,
     devices,
@@ -15,7 +16,10 @@ from voip_portal.portal.views import (
 )
 
 urlpatterns = [
-    path("", home.home, name="home"),
+    path("", home.first, name="home"),
+    path("help/", about.help_page, name="help"),
+    path("privacy/", about.privacy, name="privacy"),
+    path("contact/", about.contact_page, name="contact"),
     path("welcome/", setup.welcome, name="welcome"),
     path("number/", home.get_number, name="get_number"),
     path("devices/", devices.devices, name="devices"),
