@@ -57,6 +57,9 @@ def test_from_sign_up_to_a_green_light_by_keyboard_alone(new_page: Callable[...,
     keys.press("Enter")
     page.wait_for_selector("[name=username]")
     keys.type("anna")  # the field has the focus already
+    keys.press("Tab")
+    assert page.locator("[name=listed]:checked").count() == 0
+    keys.press("Space")
     keys.press("Enter")
     secret = page.inner_text("#v-secret")
     assert len(secret) == 23
@@ -92,6 +95,7 @@ def test_the_same_without_script(new_page: Callable[..., Page]) -> None:
     page.fill("[name=code]", the_code())
     page.click("main form button >> nth=0")
     page.fill("[name=username]", "anna")
+    page.check("[name=listed][value=no]")
     page.click("main form button")
     assert len(page.inner_text("#v-secret")) == 23
     assert not page.is_visible("button[data-copy=v-secret]")
@@ -163,6 +167,8 @@ def test_axe_finds_nothing_serious_on_the_way_in_and_where_there_is_nothing_yet(
     assert page.is_visible(".messages > p")
     send(code="AAAA-AAAA")
     send(code=the_code())
+    send(username="nobody")
+    page.check("[name=listed][value=yes]")
     send(username="admin")
     send(username="anna")
     assert page.is_visible("#v-secret")

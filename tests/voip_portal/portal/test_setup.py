@@ -46,7 +46,7 @@ def state(client: Client, device: Device) -> str:
 def test_choosing_a_name_answers_with_a_device_and_its_secret(anna: User, as_user: AsUser) -> None:
     client = as_user(anna)
     assert client.get("/")["Location"] == "/welcome/"
-    answer = client.post("/welcome/", {"username": " Anna.Berg "})
+    answer = client.post("/welcome/", {"username": " Anna.Berg ", "listed": "no"})
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]
     page = answer.content.decode()
@@ -65,20 +65,22 @@ def test_who_is_suspended_while_choosing_a_name_gets_no_line(
 ) -> None:
     client = as_user(anna)
     meanwhile(UsernameForm, "clean_username", lambda: suspend_person(reread(anna), end_calls=True))
-    assert client.post("/welcome/", {"username": "anna"})["Location"] == "/"
-    assert client.get("/")["Location"].startswith("/accounts/login/")
+    assert client.post("/welcome/", {"username": "anna", "listed": "no"})["Location"] == "/"
+    assert client.get("/devices/")["Location"].startswith("/accounts/login/")
     assert not Device.objects.exists()
 
 
 def test_the_secret_is_in_that_one_answer_only(anna: User, as_user: AsUser) -> None:
     client = as_user(anna)
-    secret = shown_secret(client.post("/welcome/", {"username": "anna"}).content.decode())
+    secret = shown_secret(
+        client.post("/welcome/", {"username": "anna", "listed": "no"}).content.decode()
+    )
     device = Device.objects.get()
     for path in ("/", "/devices/", f"/devices/{device.pk}/", "/settings/data/", "/api/v1/devices/"):
         assert secret not in client.get(path).content.decode()
     assert not any(secret in str(value) for value in client.session.values())
     assert not any(secret in str(m.body) for m in mail.outbox)
-    assert client.post("/welcome/", {"username": "other"})["Location"] == "/"
+    assert client.post("/welcome/", {"username": "other", "listed": "no"})["Location"] == "/"
 
 
 def test_a_new_secret_is_offered_and_replaces_the_old(
@@ -111,7 +113,7 @@ def test_names_that_cannot_be_chosen_say_why(
     anna: User, boris: User, line_of: Callable[[User], Line], as_user: AsUser, name: str, says: str
 ) -> None:
     line_of(boris)
-    page = as_user(anna).post("/welcome/", {"username": name}).content.decode()
+    page = as_user(anna).post("/welcome/", {"username": name, "listed": "no"}).content.decode()
     assert says in page
     assert not Line.objects.filter(owner=anna).exists()
 
@@ -120,7 +122,10 @@ def test_an_empty_pool_is_said_plainly_and_can_be_asked_again(anna: User, as_use
     pool = NumberRange.objects.all()
     pool.update(is_pool=False)
     client = as_user(anna)
-    assert "No number is free" in client.post("/welcome/", {"username": "anna"}).content.decode()
+    assert (
+        "No number is free"
+        in client.post("/welcome/", {"username": "anna", "listed": "no"}).content.decode()
+    )
     assert "There is still no free number" in client.post("/number/", follow=True).content.decode()
     pool.update(is_pool=True)
     assert "Your number is 20" in client.post("/number/", follow=True).content.decode()
@@ -359,7 +364,7 @@ def test_of_two_who_choose_one_name_at_once_the_second_is_told(
     line_of(boris)
     # The other one's line was not there yet when this form was checked.
     monkeypatch.setattr("voip_portal.lines.services.check_username", lambda username: None)
-    page = as_user(anna).post("/welcome/", {"username": name}).content.decode()
+    page = as_user(anna).post("/welcome/", {"username": name, "listed": "no"}).content.decode()
     assert "is taken" in page
     assert not Line.objects.filter(owner=anna).exists()
 
@@ -369,7 +374,10 @@ def test_guessing_names_is_limited(
 ) -> None:
     monkeypatch.setitem(settings.ACCOUNT_RATE_LIMITS, "choose_name", "2/m/user")
     client = as_user(anna)
-    statuses = [client.post("/welcome/", {"username": "admin"}).status_code for _ in range(3)]
+    statuses = [
+        client.post("/welcome/", {"username": "admin", "listed": "no"}).status_code
+        for _ in range(3)
+    ]
     assert statuses == [200, 200, 429]
 
 
@@ -379,7 +387,7 @@ def test_the_page_says_what_tls_asks_of_a_phone(
     settings.VOIP_TLS_FOLDER, settings.VOIP_TLS_PORT = tmp_path, 5061
     link = 'href="/authority.crt"'
     pages = as_user(anna)
-    pages.post("/welcome/", {"username": "anna"})
+    pages.post("/welcome/", {"username": "anna", "listed": "no"})
     address = f"/devices/{Device.objects.get().pk}/"
     assert link not in pages.get(address).content.decode()  # nothing was made yet
     assert client.get("/authority.crt").status_code == 404

@@ -17,6 +17,7 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
+from voip_portal.accounts.services import save_only
 from voip_portal.lines import services as lines
 from voip_portal.lines.models import Device, State
 from voip_portal.nodes.services import realm
@@ -42,7 +43,10 @@ def welcome(request: HttpRequest) -> HttpResponse:
         return too_many
     if form.is_valid():
         try:
-            line = numbers.open_line(person(request), form.cleaned_data["username"])
+            user = person(request)
+            line = numbers.open_line(user, form.cleaned_data["username"])
+            user.listed = form.cleaned_data["listed"] == "yes"
+            save_only(user, "listed")
             device, secret = lines.add_device(line, _("My phone"), realm())
         except (numbers.HasLine, numbers.ShutOut, lines.LineNotActive):
             return redirect("home")
