@@ -17,4 +17,5 @@ if __name__ == "__main__":
     django.setup()
     for alias in settings.DATABASES:
         call_command("migrate", database=alias, interactive=False, verbosity=0)
+    call_command("collect")
     call_command("first_start")

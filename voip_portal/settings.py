@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
 from voip_portal import environment as env
@@ -52,6 +53,8 @@ VOIP_ADVERTISE = os.environ.get("VOIP_ADVERTISE") or "127.0.0.1"
 """The host name or address that phones and browsers are told to use."""
 VOIP_CAMPUS_DOMAINS = [d.lower() for d in env.words("VOIP_CAMPUS_DOMAINS", "campus.example")]
 """E-mail domains whose holders may sign up."""
+VOIP_CONTACT = os.environ.get("VOIP_CONTACT", "").strip()
+"""E-mail address of the administrators, for pages that tell people to ask them; empty: they do not."""
 VOIP_HTTPS = env.flag("VOIP_HTTPS")
 """Whether browsers reach us by https (through a proxy): cookies become secure, HSTS is sent."""
 VOIP_KEEP_DAYS = int(os.environ.get("VOIP_KEEP_DAYS") or 365)
@@ -95,6 +98,7 @@ MIDDLEWARE = [
     "voip_portal.portal.middleware.ContentSecurityPolicy",
     "voip_portal.api.middleware.NoStore",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "voip_portal.portal.ended.EndedSession",
     "django.middleware.locale.LocaleMiddleware",
     "voip_portal.portal.readable.Readable",
     "django.middleware.common.CommonMiddleware",
@@ -207,10 +211,11 @@ ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 # A typed code, not a link: it works when the mail is read on another device, mail scanners cannot
 # use it up, and no address in a mail depends on the Host header of a request.
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
-ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = 15 * 60
+# How long the page asks for a code; the code itself is good for less (`accounts.codes`).
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = 60 * 60
 ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = 3
 ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
-ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = 15 * 60
+ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = 30 * 60
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_LOGOUT_ON_GET = False
@@ -276,7 +281,13 @@ VOIP_TIME_ZONE = os.environ.get("VOIP_TIME_ZONE") or "Europe/Stockholm"
 
 STATIC_URL = "static/"
 STATIC_ROOT = env.private_folder(VOIP_VAR / "static")
-# Files are served from where they lie: nothing has to be collected before the first start.
+STATICFILES_DIRS = [BASE_DIR / "voip_portal" / "static_first"]
+"""In the place of files of the admin's theme that are large and of no use here."""
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "voip_portal.web.static_files.StaticFiles"},
+}
+# What was not collected (`manage.py collect`) is served from where it lies.
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_MAX_AGE = 300
 
@@ -313,8 +324,10 @@ UNFOLD = {
     "SITE_HEADER": _("Campus telephone"),
     "SITE_SUBHEADER": "voip_portal.portal.context.times",
     "SITE_URL": "/",
-    "STYLES": ["/static/portal/admin.css"],
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/portal/icon.svg"}],
+    "STYLES": [lambda request: static("portal/admin.css")],
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("portal/icon.svg")}
+    ],
     # The portal's petrol; 600 carries white text.
     "COLORS": {
         "primary": {

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from tests.support import baresip
 from tests.support.baresip import Baresip
 from tests.support.browser import CHROMIUM, Student, chromium, person, picture, sign_up
-from tests.support.campus import Campus
+from tests.support.campus import Campus, wait_for
 
 SHOWN_WITHIN_MS: Final = 8_000
 """The page asks every two seconds; before that the record has to come into the database."""
@@ -54,8 +54,27 @@ def test_page_names_the_mistake_and_turns_green_by_itself(tmp_path: Path) -> Non
             shows(page, "registered", "Your phone is connected.")
             expect(page.locator("#status .light")).to_contain_text(re.compile("baresip.*UDP"))
             picture(page, tmp_path, "connected")
-        assert page.evaluate("window.untouched"), "the page was loaded again"
+            assert page.evaluate("window.untouched"), "the page was loaded again"
+            make_a_new_secret(page, house)
+            shows(page, "waiting", "Waiting for your phone")
+            picture(page, tmp_path, "new-secret")
     assert foreign == []
+
+
+def make_a_new_secret(page: Page, house: Campus) -> None:
+    """It is asked first; then the registration with the old secret is gone within a second."""
+    page.reload()
+    page.get_by_role("link", name="Make a new secret").click()
+    expect(page.get_by_role("heading", name="A new secret for")).to_be_visible()
+    assert registrations(house) == 1
+    page.get_by_role("button", name="Make a new secret").click()
+    expect(page.locator("#v-secret")).to_be_visible()
+    wait_for("the end of the registration", lambda: registrations(house) == 0, 1.0)
+
+
+def registrations(house: Campus) -> int:
+    rows = house.query("SELECT count(*) FROM location_binding", database="bindings")
+    return int(rows[0][0])
 
 
 def shows(page: Page, state: str, text: str) -> None:

@@ -101,6 +101,7 @@ def sign_up(campus: Campus, student: Student, folder: Path) -> None:
     page.wait_for_url("**/welcome/")
     picture(page, folder, f"{student.username}-3-name")
     page.get_by_label("User name").fill(student.username)
+    page.get_by_label("Yes, list me").check()
     page.get_by_role("button", name="Go on").click()
     expect(page.locator("#v-secret")).to_be_visible()
     student.server = page.locator("#v-server").inner_text()

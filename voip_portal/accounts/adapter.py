@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from voip_portal.accounts import throttle
 from voip_portal.accounts.models import User
 from voip_portal.accounts.services import save_only
+from voip_portal.accounts.waits import with_wait
 
 logger = logging.getLogger(__name__)
 
@@ -82,8 +83,9 @@ class CampusAdapter(DefaultAccountAdapter):
         """Send, but tell strangers' mailboxes nothing: anyone can type any address."""
         request = allauth_context.request
         if template_prefix in TO_TYPED_ADDRESSES and not throttle.take_code(request, email):
-            page = render(request, "account/too_many_codes.html", status=429)
-            raise ImmediateHttpResponse(page)
+            wait = throttle.wait_for_code(request, email)
+            page = render(request, "account/too_many_codes.html", {"wait": wait}, status=429)
+            raise ImmediateHttpResponse(with_wait(page, wait))
         unknown = template_prefix == "account/email/unknown_account"
         if not unknown or is_campus_address(email):
             try:

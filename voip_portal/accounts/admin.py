@@ -7,11 +7,16 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.models import Group
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
+from voip_portal.accounts.roles import called
+from voip_portal.accounts.second_look import DeletesAfterLook
 from voip_portal.accounts.text import folded
+from voip_portal.changes.audited import Audited
 from voip_portal.changes.base_admin import BaseAdmin
+from voip_portal.changes.models import Change
 
 admin.site.unregister(Group)
 
@@ -29,5 +34,18 @@ class FindsNames:
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, BaseAdmin):
+class GroupAdmin(Audited, DeletesAfterLook, DjangoGroupAdmin, BaseAdmin):
     """Roles are made by `accounts.roles`; who has them is set at the person."""
+
+    list_display = ("role",)
+
+    @admin.display(description=_("role"), ordering="name")
+    def role(self, group: Group) -> str:
+        return called(group.name)
+
+    def rows_of(self, obj: Group) -> list[tuple[str, str]]:
+        given = Change.objects.filter(
+            Q(before__group_id=obj.pk) | Q(after__group_id=obj.pk),
+            table_name="auth_group_permissions",
+        )
+        return [*super().rows_of(obj), *given.values_list("table_name", "row_key").distinct()]

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.apps import AppConfig
 from django.contrib.auth.models import Group, Permission
+from django.utils.translation import gettext_lazy as _
 
 VIEW: Final = ("view",)
 EDIT: Final = ("view", "add", "change", "delete")
@@ -39,6 +40,30 @@ ROLES: Final[dict[str, Rules]] = {
     },
     "auditor": READ_EVERYTHING,
 }
+
+
+CALLED: Final = {
+    "operator": _("operator"),
+    "help desk": _("help desk"),
+    "auditor": _("auditor"),
+}
+"""Roles as people read them."""
+
+
+def called(name: str) -> str:
+    """A role in the reader's language."""
+    return str(CALLED.get(name, name))
+
+
+AT_ONCE: Final = 20
+"""Rows that an action may reach, for staff who are neither operators nor administrators."""
+
+
+def most_at_once(user: Any) -> int | None:
+    """How many rows one action of this member of staff may reach; None: any number."""
+    if user.is_superuser or user.groups.filter(name="operator").exists():
+        return None
+    return AT_ONCE
 
 
 def grant(sender: AppConfig, using: str, **kwargs: Any) -> None:

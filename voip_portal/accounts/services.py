@@ -55,8 +55,7 @@ def anonymise(user: User) -> None:
     """
     with transaction.atomic():
         row = locked(user)
-        closed = f"closed-{row.pk}@invalid"
-        Change.objects.filter(actor=row.email).update(actor=closed)
+        was, closed = row.email, f"closed-{row.pk}@invalid"
         LogEntry.objects.filter(
             content_type=ContentType.objects.get_for_model(User), object_id=str(row.pk)
         ).update(object_repr="")
@@ -71,6 +70,8 @@ def anonymise(user: User) -> None:
         row.groups.clear()
         row.user_permissions.clear()
         end_sessions(row)
+        # Last: what was just written is hers, too.
+        Change.objects.filter(actor=was).update(actor=closed, source="")
     user.refresh_from_db()
 
 

@@ -31,6 +31,12 @@ def keep(request: HttpRequest, email: str, name: str, language: str, password_ha
     }
 
 
+def choose_language(request: HttpRequest, code: str) -> None:
+    """Whoever is signing up in this browser reads another language from now on."""
+    if typed := request.session.get(SESSION_KEY):
+        request.session[SESSION_KEY] = {**typed, "language": code}
+
+
 def unconfirmed(email: str) -> User | None:
     """The account of an address that nobody has proved to have; staff's own additions are not such."""
     user = User.objects.filter(

@@ -28,9 +28,15 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
+_WITHOUT_MARK: Final = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe"})
+"""Letters that Unicode does not take apart."""
+
+
 def folded(text: str) -> str:
-    """Equal for texts that differ in capital letters only. SQLite knows this of a to z alone."""
-    return composed(composed(text).casefold())
+    """How a name is searched: without capital letters and accents, so that o finds ö, and e finds é."""
+    plain = unicodedata.normalize("NFKD", text).casefold()
+    bare = "".join(c for c in unicodedata.normalize("NFD", plain) if not unicodedata.combining(c))
+    return composed(bare.translate(_WITHOUT_MARK))
 
 
 class NameField(forms.CharField):

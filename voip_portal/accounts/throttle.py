@@ -18,6 +18,7 @@ from django.http import HttpRequest
 from sipcore.transport.networks import NETWORKS, Networks, network_of
 from voip_portal.accounts.known_browser import known_as
 from voip_portal.accounts.models import User
+from voip_portal.accounts.waits import wait_of
 
 SUBNETS: Final = Networks(ipv6_prefix=48)
 """What counts as one place for sign-ups of many people: an IPv6 site may have 65,536 networks."""
@@ -60,12 +61,21 @@ def take_try(request: HttpRequest, email: str) -> RateLimitUsage | None:
 
 def take_code(request: HttpRequest, email: str) -> bool:
     """Count a mail to an address that somebody typed; False: it has had too many."""
+    return _take(request, _counts_of_codes(request, email)) is not None
+
+
+def wait_for_code(request: HttpRequest, email: str) -> int:
+    """Seconds until `take_code` says yes."""
+    counts = _counts_of_codes(request, email)
+    return max(wait_of(request, action, key) for action, key in counts.items())
+
+
+def _counts_of_codes(request: HttpRequest, email: str) -> dict[str, str]:
     email = email.lower()
     user = User.objects.filter(email=email).only("password").first()
     if word := _known_word(request, user):
-        return _take(request, {"code_browser": f"{email}|{word}"}) is not None
-    counts = {"code_network": f"{email}|{network(request)}", "code_address": email}
-    return _take(request, counts) is not None
+        return {"code_browser": f"{email}|{word}"}
+    return {"code_network": f"{email}|{network(request)}", "code_address": email}
 
 
 def _known_word(request: HttpRequest, user: User | None) -> str:

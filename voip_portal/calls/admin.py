@@ -72,6 +72,11 @@ class CallAdmin(ReadOnlyAdmin):
         "records",
     )
 
+    def get_fields(self, request: HttpRequest, obj: Call | None = None) -> Any:
+        """No link to what the reader may not see."""
+        sees = request.user.has_perm("calls.view_record")  # type: ignore[union-attr]
+        return self.fields if sees else tuple(name for name in self.fields if name != "records")
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Call], search_term: str
     ) -> tuple[QuerySet[Call], bool]:

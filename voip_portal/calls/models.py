@@ -73,6 +73,7 @@ class Call(models.Model):
             models.Index(fields=["caller_line", "-started_at", "-id"], name="call_by_caller"),
             models.Index(fields=["callee_line", "-started_at", "-id"], name="call_by_callee"),
             models.Index(fields=["cause", "-started_at", "-id"], name="call_by_cause"),
+            models.Index(fields=["call_id"], name="call_by_call_id"),
             models.Index(fields=["started_at"], name="call_open", condition=models.Q(open=True)),
         ]
 

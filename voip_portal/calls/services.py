@@ -54,12 +54,21 @@ def recent_refusals(
     return [
         {
             "at": at,
+            "when": datetime.fromtimestamp(at, UTC),
             "username": data.get("username", ""),
             "known": bool(data.get("known")),
             "source": data.get("source", ""),
         }
         for at, data in rows
     ]
+
+
+def connected_at(device_id: int, within_s: float = REFUSALS_FOR_S) -> float:
+    """When a device last registered a contact anew (epoch seconds); 0.0 when not lately."""
+    rows = Record.objects.filter(
+        kind="register.new", at__gte=time.time() - within_s, data__device=device_id
+    )
+    return float(rows.order_by("-at").values_list("at", flat=True).first() or 0.0)
 
 
 def refold_all() -> int:

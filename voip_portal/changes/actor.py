@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
+from allauth.account.adapter import get_adapter
+from django.core.exceptions import PermissionDenied
 from django.db import connections, transaction
 from django.http import HttpRequest, HttpResponse
 
@@ -17,14 +19,24 @@ from voip_portal.changes.registry import TABLES
 from voip_portal.changes.triggers import dialect, is_watched
 
 _WRITES = ("INSERT", "UPDATE", "DELETE")
-_LENGTH = 200
-Name = Callable[[], str]
+_LENGTHS = (200, 64, 200)
+
+
+class Acting(NamedTuple):
+    """Who changes something, from which address, and why."""
+
+    name: str
+    source: str = ""
+    reason: str = ""
+
+
+Name = Callable[[], Acting]
 
 
 @contextmanager
 def acting_as(name: str | Name) -> Iterator[None]:
     """Changes of this thread are this actor's. A function is asked at each write."""
-    named: Name = name if callable(name) else lambda: name
+    named: Name = name if callable(name) else lambda: Acting(name)
     with ExitStack() as stack:
         for using in connections:
             if is_watched(using):
@@ -56,12 +68,13 @@ class _Wrapper:
         self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any
     ) -> Any:
         connection = connections[self._using]
-        name = self._name()[:_LENGTH]
+        name, source, reason = self._name()
+        acting = (name[: _LENGTHS[0]], source[: _LENGTHS[1]], reason[: _LENGTHS[2]])
         with ExitStack() as stack:
             if connection.vendor == "postgresql" and not connection.in_atomic_block:
                 stack.enter_context(transaction.atomic(using=self._using))
             cursor = stack.enter_context(connection.cursor())
-            stack.enter_context(dialect(connection).as_actor(cursor, name))
+            stack.enter_context(dialect(connection).as_actor(cursor, acting))
             return execute(sql, params, many, context)
 
 
@@ -79,8 +92,17 @@ class ActorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        with acting_as(lambda: actor_of(request)):
+        with acting_as(lambda: acting_in(request)):
             return self.get_response(request)
+
+
+def acting_in(request: HttpRequest) -> Acting:
+    """Who is at the browser, where it is, and the reason that a page asked for (`request.reason`)."""
+    try:
+        source = str(get_adapter().get_client_ip(request))
+    except PermissionDenied:  # it cannot be told behind these proxies
+        source = ""
+    return Acting(actor_of(request), source, getattr(request, "reason", ""))
 
 
 def actor_of(request: HttpRequest) -> str:

@@ -22,6 +22,8 @@ class BaseAdmin(ModelAdmin):  # type: ignore[misc]
     Searching goes by `search_fields` and ordering by the columns shown, as Django has it.
     """
 
+    list_max_show_all = 0  # whoever wants all rows searches, or pages
+
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
         """Only what a link of this list's filters may say; Django answers 400 to all else."""
         return request is not None and lookup in self._filter_parameters(request)

@@ -17,6 +17,10 @@ class Change(models.Model):
     after = models.JSONField(_("after"), null=True)
     actor = models.CharField(_("by"), max_length=200, blank=True, default="", db_default="")
     """Empty: somebody outside the portal."""
+    source = models.CharField(_("from"), max_length=64, blank=True, default="", db_default="")
+    """The address that the request came from; empty: no request."""
+    reason = models.CharField(_("reason"), max_length=200, blank=True, default="", db_default="")
+    """Why, where somebody was asked."""
     at = models.DateTimeField(_("at"))
 
     class Meta:

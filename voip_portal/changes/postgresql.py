@@ -21,6 +21,11 @@ from voip_portal.changes.registry import REGISTRY, RELOAD, SECRET_CHANGED, Watch
 
 CHANNEL: Final = "voip_changes"
 ACTOR: Final = "voip.actor"
+SOURCE: Final = "voip.source"
+REASON: Final = "voip.reason"
+_ACTING: Final = ", ".join(
+    f"coalesce(current_setting('{name}', true), '')" for name in (ACTOR, SOURCE, REASON)
+)
 _PICK = "(SELECT jsonb_object_agg(key, value) FROM jsonb_each({row}) WHERE key = ANY({names}))"
 _FUNCTIONS: Final = {
     "changes_on_row": f"""
@@ -45,15 +50,15 @@ BEGIN
       RETURN NULL;
     END IF;
   END IF;
-  INSERT INTO changes_change (table_name, row_key, op, before, after, actor, at)
+  INSERT INTO changes_change (table_name, row_key, op, before, after, actor, source, reason, at)
   VALUES (TG_TABLE_NAME, coalesce(new_row, old_row) ->> 'id', lower(TG_OP), shown_old, shown_new,
-          coalesce(current_setting('{ACTOR}', true), ''), now());
+          {_ACTING}, now());
   RETURN NULL;
 END""",
     "changes_on_truncate": f"""
 BEGIN
-  INSERT INTO changes_change (table_name, row_key, op, actor, at)
-  VALUES (TG_TABLE_NAME, '', '{RELOAD}', coalesce(current_setting('{ACTOR}', true), ''), now());
+  INSERT INTO changes_change (table_name, row_key, op, actor, source, reason, at)
+  VALUES (TG_TABLE_NAME, '', '{RELOAD}', {_ACTING}, now());
   RETURN NULL;
 END""",
     "changes_at_commit": """
@@ -176,10 +181,12 @@ def reload_all(cursor: Any) -> None:
 
 
 @contextmanager
-def as_actor(cursor: Any, name: str) -> Iterator[None]:
-    """Changes within are this actor's; there must be a transaction."""
-    statement = f"SELECT set_config('{ACTOR}', %s, true)"
-    cursor.execute(statement, [name])
+def as_actor(cursor: Any, acting: tuple[str, str, str]) -> Iterator[None]:
+    """Changes within are this actor's (name, source, reason); there must be a transaction."""
+    statement = "SELECT " + ", ".join(
+        f"set_config('{name}', %s, true)" for name in (ACTOR, SOURCE, REASON)
+    )
+    cursor.execute(statement, list(acting))
     yield
-    # Not after an error: the transaction, or the savepoint, takes the setting back itself.
-    cursor.execute(statement, [""])
+    # Not after an error: the transaction, or the savepoint, takes the settings back itself.
+    cursor.execute(statement, ["", "", ""])

@@ -9,8 +9,9 @@ from typing import Any, Final
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.http import HttpRequest
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.timezone import localtime
+from django.utils.translation import gettext
 
 from voip_portal.changes.base_admin import BaseAdmin
 
@@ -23,13 +24,21 @@ def written(at: float) -> str:
     return date_format(localtime(datetime.fromtimestamp(at, UTC)), "DATETIME_FORMAT")
 
 
+class MoreThan(int):
+    """A count that stopped where people cannot page any further."""
+
+    def __str__(self) -> str:
+        return gettext("more than %s") % number_format(int(self), force_grouping=True)
+
+
 class ReachPaginator(Paginator):  # type: ignore[type-arg]
     """Counts no further than people page: counting a million rows takes longer than the page."""
 
     @cached_property
     def count(self) -> int:
         rows: Any = self.object_list
-        return int(rows.order_by()[:REACH].count())
+        found = int(rows.order_by()[: REACH + 1].count())
+        return MoreThan(REACH) if found > REACH else found
 
 
 class ReadOnlyAdmin(BaseAdmin):

@@ -29,6 +29,18 @@ class Watched:
 
 
 REGISTRY: Final = (
+    # People and their rights: of no use to a node, and not to be lost from the audit.
+    Watched(
+        "accounts_user",
+        ("id", "email", "name", "listed", "is_active", "is_staff", "is_superuser", "closed_at"),
+        secret=("password",),
+        booleans=frozenset({"listed", "is_active", "is_staff", "is_superuser"}),
+        times=frozenset({"closed_at"}),
+    ),
+    Watched("accounts_user_groups", ("id", "user_id", "group_id")),
+    Watched("accounts_user_user_permissions", ("id", "user_id", "permission_id")),
+    Watched("auth_group", ("id", "name")),
+    Watched("auth_group_permissions", ("id", "group_id", "permission_id")),
     Watched(
         "lines_line",
         ("id", "username", "owner_id", "label", "class_of_service", "state", "end_calls"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Final
 
 from voip_portal.changes.registry import REGISTRY, RELOAD, SECRET_CHANGED, Watched
 
@@ -110,24 +110,26 @@ def reload_all(cursor: Any) -> None:
         cursor.execute(statement)
 
 
-_actor: ContextVar[str] = ContextVar("actor", default="")
+_NOBODY: Final = ("", "", "")
+_acting: ContextVar[tuple[str, str, str]] = ContextVar("acting", default=_NOBODY)
 _ACTOR_TRIGGER = (
     "CREATE TEMP TRIGGER IF NOT EXISTS changes_actor AFTER INSERT ON main.changes_change"
-    " BEGIN UPDATE changes_change SET actor = voip_actor() WHERE id = NEW.id; END"
+    " BEGIN UPDATE changes_change SET actor = voip_acting(0), source = voip_acting(1),"
+    " reason = voip_acting(2) WHERE id = NEW.id; END"
 )
 
 
 def add_actor_function(connection: Any) -> None:
-    """Let the temporary trigger of this driver connection ask who acts."""
-    connection.create_function("voip_actor", 0, _actor.get)
+    """Let the temporary trigger of this driver connection ask who acts, from where, and why."""
+    connection.create_function("voip_acting", 1, lambda part: _acting.get()[part])
 
 
 @contextmanager
-def as_actor(cursor: Any, name: str) -> Iterator[None]:
-    """Changes within are this actor's."""
+def as_actor(cursor: Any, acting: tuple[str, str, str]) -> Iterator[None]:
+    """Changes within are this actor's (name, source, reason)."""
     cursor.execute(_ACTOR_TRIGGER)  # a table's rebuilding or a rollback may have taken it away
-    token = _actor.set(name)
+    token = _acting.set(acting)
     try:
         yield
     finally:
-        _actor.reset(token)
+        _acting.reset(token)

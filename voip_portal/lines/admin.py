@@ -13,6 +13,8 @@ from django.utils.translation import ngettext
 from unfold.admin import TabularInline
 
 from voip_portal.accounts.admin import FindsNames
+from voip_portal.accounts.second_look import second_look
+from voip_portal.changes.audited import Audited
 from voip_portal.changes.base_admin import BaseAdmin
 from voip_portal.changes.editing import EditedOnly
 from voip_portal.lines import services
@@ -39,7 +41,7 @@ class DeviceInline(NoAddNoDelete, TabularInline):
 
 
 @admin.register(Line)
-class LineAdmin(EditedOnly, FindsNames, NoAddNoDelete, BaseAdmin):
+class LineAdmin(Audited, EditedOnly, FindsNames, NoAddNoDelete, BaseAdmin):
     """Lines. The user name never changes; the state changes by the actions."""
 
     list_display = ("username", "owner", "label", "class_of_service", "state", "device_count")
@@ -60,7 +62,7 @@ class LineAdmin(EditedOnly, FindsNames, NoAddNoDelete, BaseAdmin):
         "created_at",
     )
     inlines = (DeviceInline,)
-    actions = ("suspend", "suspend_and_end_calls", "resume")
+    actions = ("suspend", "suspend_and_end_calls", "resume", "stop_calls")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Line]:
         lines: QuerySet[Line] = super().get_queryset(request)
@@ -80,14 +82,27 @@ class LineAdmin(EditedOnly, FindsNames, NoAddNoDelete, BaseAdmin):
         return len(line.active_devices)  # type: ignore[attr-defined]
 
     @admin.action(description=_("Suspend; ongoing calls go on"), permissions=["change"])
+    @second_look(
+        _(
+            "Their phones are disconnected within a second and nobody can call them. Ongoing calls go on."
+        )
+    )
     def suspend(self, request: HttpRequest, lines: QuerySet[Line]) -> None:
         self._suspend(request, lines, end_calls=False)
 
     @admin.action(description=_("Suspend and end ongoing calls"), permissions=["change"])
+    @second_look(
+        _(
+            "Their phones are disconnected and their calls ended within a second; nobody can call them."
+        )
+    )
     def suspend_and_end_calls(self, request: HttpRequest, lines: QuerySet[Line]) -> None:
         self._suspend(request, lines, end_calls=True)
 
     @admin.action(description=_("Resume"), permissions=["change"])
+    @second_look(
+        _("Those that are suspended are in service again, unless their owner is suspended.")
+    )
     def resume(self, request: HttpRequest, lines: QuerySet[Line]) -> None:
         resumed = []
         for line in lines.filter(state=State.SUSPENDED):
@@ -95,6 +110,17 @@ class LineAdmin(EditedOnly, FindsNames, NoAddNoDelete, BaseAdmin):
                 services.resume(line)
                 resumed.append(line)
         tell(request, ngettext("%d line resumed.", "%d lines resumed.", len(resumed)), resumed)
+
+    @admin.action(description=_("End ongoing calls"), permissions=["change"])
+    @second_look(
+        _("Their calls are ended within a second; they stay in service and may call again.")
+    )
+    def stop_calls(self, request: HttpRequest, lines: QuerySet[Line]) -> None:
+        open_lines = list(lines.exclude(state=State.CLOSING))
+        for line in open_lines:
+            services.end_ongoing_calls(line.pk)
+        text = ngettext("Calls of %d line ended.", "Calls of %d lines ended.", len(open_lines))
+        tell(request, text, open_lines)
 
     def _suspend(self, request: HttpRequest, lines: QuerySet[Line], *, end_calls: bool) -> None:
         open_lines = []
@@ -112,7 +138,7 @@ def tell(request: HttpRequest, text: str, rows: list[Any]) -> None:
 
 
 @admin.register(Device)
-class DeviceAdmin(EditedOnly, NoAddNoDelete, BaseAdmin):
+class DeviceAdmin(Audited, EditedOnly, NoAddNoDelete, BaseAdmin):
     """Devices: staff may rename and revoke."""
 
     list_display = ("label", "line", "created_at", "revoked_at")
@@ -136,11 +162,20 @@ class DeviceAdmin(EditedOnly, NoAddNoDelete, BaseAdmin):
         services.rename_device(obj, obj.label)
 
     @admin.action(description=_("Revoke; ongoing calls go on"), permissions=["change"])
+    @second_look(
+        _("Their secrets stop working for good, and they are disconnected within a second.")
+    )
     def revoke(self, request: HttpRequest, devices: QuerySet[Device]) -> None:
         self._revoke(request, devices, end_calls=False)
 
     @admin.action(
         description=_("Revoke and end all ongoing calls of its line"), permissions=["change"]
+    )
+    @second_look(
+        _(
+            "Their secrets stop working for good; they are disconnected, and all calls of their lines "
+            "ended, within a second."
+        )
     )
     def revoke_and_end_calls(self, request: HttpRequest, devices: QuerySet[Device]) -> None:
         self._revoke(request, devices, end_calls=True)

@@ -9,6 +9,7 @@ from typing import Final
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.crypto import constant_time_compare
 
 from voip_portal.accounts.models import User
 from voip_portal.accounts.services import end_sessions, locked
@@ -112,20 +113,27 @@ def add_device(line: Line, label: str, realm: str) -> tuple[Device, str]:
     return device, secret
 
 
-def renew_secret(device: Device, realm: str) -> str:
-    """A new secret for a device; the old one is worth nothing from now on."""
-    if device.line.state != State.ACTIVE:
-        raise LineNotActive(device.line.username)
-    secret = new_secret()
+def is_secret_of(device: Device, realm: str, secret: str) -> bool:
+    """Whether this is the secret of the device."""
+    kept = DeviceSecret.objects.filter(device=device).values_list("ha1_sha256", flat=True).first()
+    given = _verifiers(device.line.username, realm, secret)["ha1_sha256"]
+    return kept is not None and constant_time_compare(kept, given)
+
+
+def renew_secret(device: Device, realm: str) -> tuple[Device, str]:
+    """A new device in the place of this one, under its name, and its secret.
+
+    The old one is revoked, so whatever phone is registered with its secret is gone within a second,
+    and nothing that was seen of it is taken for news of the new one.
+    """
     with transaction.atomic():
+        Line.objects.select_for_update().get(pk=device.line_id)  # as `add_device`, which follows
         # By what it is now, not when it was read: revoking it waits, or was first.
-        active = Device.objects.active().select_for_update(no_key=True)
-        if active.filter(pk=device.pk).first() is None:
+        now = Device.objects.active().select_related("line").filter(pk=device.pk).first()
+        if now is None:
             raise LineNotActive(device.label)
-        DeviceSecret.objects.update_or_create(
-            device_id=device.pk, defaults=_verifiers(device.line.username, realm, secret)
-        )
-    return secret
+        revoke_device(now)
+        return add_device(now.line, now.label, realm)
 
 
 def rename_device(device: Device, label: str) -> None:

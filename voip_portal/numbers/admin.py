@@ -11,6 +11,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
+from voip_portal.accounts.second_look import DeletesAfterLook
+from voip_portal.changes.audited import Audited
 from voip_portal.changes.base_admin import BaseAdmin
 from voip_portal.changes.editing import EditedOnly
 from voip_portal.numbers import services
@@ -18,7 +20,7 @@ from voip_portal.numbers.models import Address, AddressState, Domain, NumberRang
 
 
 @admin.register(Domain)
-class DomainAdmin(EditedOnly, BaseAdmin):
+class DomainAdmin(Audited, EditedOnly, BaseAdmin):
     """SIP domains. The realm of secrets is no domain, so renaming one breaks no phone."""
 
     list_display = ("name", "is_default", "algorithms")
@@ -66,7 +68,7 @@ class NumberRangeForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(NumberRange)
-class NumberRangeAdmin(BaseAdmin):
+class NumberRangeAdmin(Audited, DeletesAfterLook, BaseAdmin):
     """Ranges and what is left of the pools. A row is written whole: first and last make a range."""
 
     form = NumberRangeForm
@@ -90,7 +92,7 @@ class NumberRangeAdmin(BaseAdmin):
 
 
 @admin.register(Address)
-class AddressAdmin(BaseAdmin):
+class AddressAdmin(Audited, DeletesAfterLook, BaseAdmin):
     """Who holds which name or number. Staff reserve addresses; students get theirs by themselves."""
 
     list_display = ("value", "domain", "kind", "state", "line", "until")

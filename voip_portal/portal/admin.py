@@ -8,19 +8,24 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from voip_portal.accounts.admin import FindsNames
 from voip_portal.accounts.models import User
+from voip_portal.accounts.roles import called
+from voip_portal.accounts.second_look import second_look
 from voip_portal.accounts.services import save_only
 from voip_portal.accounts.text import NameField
+from voip_portal.changes.audited import Audited
 from voip_portal.changes.base_admin import BaseAdmin
 from voip_portal.changes.editing import edited_columns
+from voip_portal.changes.models import Change
 from voip_portal.lines import services as lines
 from voip_portal.lines.admin import tell
+from voip_portal.lines.models import Line
 
 admin.site.unregister(EmailAddress)  # a verified address is an identity, not something to edit
 
@@ -37,7 +42,7 @@ class UserForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(User)
-class UserAdmin(FindsNames, BaseAdmin):
+class UserAdmin(Audited, FindsNames, BaseAdmin):
     """People. Passwords are neither shown nor set here: their owners reset them by mail."""
 
     form = UserForm
@@ -53,6 +58,23 @@ class UserAdmin(FindsNames, BaseAdmin):
         (_("Facts"), {"fields": FACTS}),
     )
     actions = ("suspend", "suspend_and_end_calls", "resume")
+
+    def rows_of(self, obj: User) -> list[tuple[str, str]]:
+        """The person, their roles and rights, those that were taken away, too; and their lines."""
+        own = super().rows_of(obj)
+        given = Change.objects.filter(
+            Q(before__user_id=obj.pk) | Q(after__user_id=obj.pk),
+            table_name__in=("accounts_user_groups", "accounts_user_user_permissions"),
+        )
+        rights = given.values_list("table_name", "row_key").distinct()
+        mine = Line.objects.filter(owner=obj).values_list("pk", flat=True)
+        return [*own, *rights, *((Line._meta.db_table, str(pk)) for pk in mine)]
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if field is not None and db_field.name == "groups":
+            field.label_from_instance = lambda group: called(group.name)
+        return field
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         return self.fieldsets if obj is not None else self.fieldsets[:2]
@@ -79,14 +101,27 @@ class UserAdmin(FindsNames, BaseAdmin):
             obj.save()
 
     @admin.action(description=_("Suspend; ongoing calls go on"), permissions=["change"])
+    @second_look(
+        _(
+            "They are logged out and cannot log in, all their phones are disconnected within a second, "
+            "and nobody can call them. Ongoing calls go on. Staff whom you may not suspend are left out."
+        )
+    )
     def suspend(self, request: HttpRequest, people: QuerySet[User]) -> None:
         self._suspend(request, people, end_calls=False)
 
     @admin.action(description=_("Suspend and end ongoing calls"), permissions=["change"])
+    @second_look(
+        _(
+            "They are logged out and cannot log in, all their phones are disconnected and their calls "
+            "ended within a second. Staff whom you may not suspend are left out."
+        )
+    )
     def suspend_and_end_calls(self, request: HttpRequest, people: QuerySet[User]) -> None:
         self._suspend(request, people, end_calls=True)
 
     @admin.action(description=_("Resume"), permissions=["change"])
+    @second_look(_("They may log in again, with the lines that were suspended with them."))
     def resume(self, request: HttpRequest, people: QuerySet[User]) -> None:
         resumed = []
         for user in self._within_reach(request, people.filter(is_active=False)):

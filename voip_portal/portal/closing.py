@@ -39,6 +39,7 @@ def close_account(user: User) -> None:
             numbers.release(line)
         accounts.anonymise(user)
         _forget(Line.objects.filter(owner=user).values_list("pk", flat=True))
+        retention.forget_values(User._meta.db_table, [user.pk], ("email", "name"))
 
 
 def forget_closed(at: datetime | None = None) -> None:
@@ -47,6 +48,8 @@ def forget_closed(at: datetime | None = None) -> None:
     A node takes an address out of force by its value in the row; without it, it has to read everything.
     """
     _forget_in_log(User, User.objects.exclude(closed_at=None).values_list("pk", flat=True))
+    people = User.objects.exclude(closed_at=None).values_list("pk", flat=True)
+    retention.forget_values(User._meta.db_table, people, ("email", "name"))
     closed = Line.objects.filter(state=State.CLOSING, owner__closed_at__isnull=False)
     _forget(closed.values_list("pk", flat=True))
     names = Address.objects.filter(kind=Kind.NAME, line=None, value__in=closed.values("username"))

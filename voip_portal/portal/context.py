@@ -16,6 +16,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
     """Site-wide facts."""
     return {
         "languages": settings.LANGUAGES,
+        "contact": settings.VOIP_CONTACT,
         "sip_server": server().address,
         "TIME_ZONE_NAME": get_current_timezone_name(),
     }

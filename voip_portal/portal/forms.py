@@ -45,6 +45,15 @@ class UsernameForm(forms.Form):
         ),
     )
 
+    listed = forms.ChoiceField(
+        label=_("May other students find you by name, user name and number?"),
+        help_text=_(
+            "Only people who are logged in here can search. You can change this at any time."
+        ),
+        choices=[("yes", _("Yes, list me")), ("no", _("No, only those whom I tell"))],
+        widget=forms.RadioSelect,
+    )
+
     def clean_username(self) -> str:
         username = names.normalise(self.cleaned_data["username"])
         try:
@@ -69,7 +78,7 @@ class FindForm(forms.Form):
     """Find a fellow student."""
 
     q = forms.CharField(
-        label=_("Name or user name"),
+        label=_("Name, user name or number"),
         min_length=2,
         max_length=100,
         widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),

@@ -5,20 +5,26 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
+from django.conf import settings
 from django.core import signing
 from django.db.models import Q
 from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
 
 from voip_portal.calls.models import Call
 from voip_portal.lines.models import Line, State
-from voip_portal.numbers.models import Address, AddressState, Kind
-from voip_portal.portal.outcomes import Text, Tone, outcome
+from voip_portal.numbers.models import Address, AddressState, Domain, Kind
+from voip_portal.portal.outcomes import Seen, Text, Tone, outcome
 
 PAGE: Final = 25
+LONGEST_TALK: Final = timedelta(days=1)
+"""How long before a call another may have begun that still went on."""
+TALKS: Final = 500
+"""Calls looked at for that, of one page."""
 Key = tuple[float, int]
 """What orders calls: when they began, then their id."""
 
@@ -114,7 +120,55 @@ def _entries(calls: Sequence[Call], mine: set[int]) -> list[Entry]:
             line__in=others, kind=Kind.NUMBER, state=AddressState.HELD
         ).values_list("line_id", "value")
     )
-    return [_entry(call, mine, names, numbers) for call in calls]
+    facts = Facts(names, numbers, _home(calls, mine), _in_call(calls))
+    return [_entry(call, mine, facts) for call in calls]
+
+
+class Facts(NamedTuple):
+    """What entries are made of besides their calls."""
+
+    names: dict[int, str]
+    numbers: dict[int, str]
+    home: frozenset[str]
+    """Hosts that are ours."""
+    in_call: frozenset[int]
+    """Calls whose called person was in another one."""
+
+
+def _home(calls: Sequence[Call], mine: set[int]) -> frozenset[str]:
+    """Asked only where somebody may be elsewhere."""
+    if all(_other(call, mine) is not None for call in calls):
+        return frozenset()
+    domains = Domain.objects.values_list("name", flat=True)
+    return frozenset({*domains, settings.VOIP_ADVERTISE.lower(), "127.0.0.1", "localhost", "[::1]"})
+
+
+def _in_call(calls: Sequence[Call]) -> frozenset[int]:
+    """Of the calls that ended with 486: those where the called line was talking when they came."""
+    busy = [call for call in calls if call.status == 486 and call.callee_line is not None]
+    if not busy:
+        return frozenset()
+    lines = {call.callee_line for call in busy}
+    first, last = min(c.started_at for c in busy), max(c.started_at for c in busy)
+    talks = Call.objects.filter(
+        Q(caller_line__in=lines) | Q(callee_line__in=lines),
+        answered_at__lte=last,
+        started_at__gte=first - LONGEST_TALK,
+    ).filter(Q(ended_at=None) | Q(ended_at__gte=first))
+    rows = list(
+        talks.values_list("pk", "caller_line", "callee_line", "answered_at", "ended_at")[:TALKS]
+    )
+    return frozenset(
+        call.pk
+        for call in busy
+        if any(
+            pk != call.pk
+            and call.callee_line in (caller, callee)
+            and answered <= call.started_at
+            and (ended is None or ended >= call.started_at)
+            for pk, caller, callee, answered, ended in rows
+        )
+    )
 
 
 def _other(call: Call, mine: set[int]) -> int | None:
@@ -122,7 +176,8 @@ def _other(call: Call, mine: set[int]) -> int | None:
     return other
 
 
-def _entry(call: Call, mine: set[int], names: dict[int, str], numbers: dict[int, str]) -> Entry:
+def _entry(call: Call, mine: set[int], facts: Facts) -> Entry:
+    names, numbers = facts.names, facts.numbers
     outgoing = call.caller_line in mine
     other = _other(call, mine)
     known = names.get(other, "") if other is not None else ""
@@ -135,12 +190,17 @@ def _entry(call: Call, mine: set[int], names: dict[int, str], numbers: dict[int,
         reason=call.reason or "",
         is_open=call.open,
         answered=call.answered_at is not None,
+        seen=Seen(
+            rang=call.ringing_at is not None or call.answered_at is not None,
+            in_call=call.pk in facts.in_call,
+            elsewhere=outgoing and other is None and not _is_home(uri, facts.home),
+        ),
     )
     return Entry(
         id=call.pk,
         context=call.context,
         outgoing=outgoing,
-        party=known or plain_address(uri),
+        party=known or _stranger(uri, facts.home),
         party_number=numbers.get(other, "") if other is not None else "",
         dial=known,
         at=call.started_at,
@@ -148,6 +208,20 @@ def _entry(call: Call, mine: set[int], names: dict[int, str], numbers: dict[int,
         outcome=sentence,
         tone=tone,
     )
+
+
+def _is_home(uri: str, home: frozenset[str]) -> bool:
+    host = plain_address(uri).rpartition("@")[2]
+    return host.lower() in home or host.partition(":")[0].lower() in home
+
+
+def _stranger(uri: str, home: frozenset[str]) -> str:
+    """Somebody without a line here: of another system with its domain."""
+    address = plain_address(uri)
+    user, at, host = address.rpartition("@")
+    if not at:
+        return address
+    return user if _is_home(uri, home) else _("%(user)s at %(host)s") % {"user": user, "host": host}
 
 
 def plain_address(uri: str) -> str:

@@ -28,6 +28,15 @@ class Tone(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of a call besides its end."""
+
+    rang: bool = True
+    in_call: bool = True
+    elsewhere: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """One line of the table."""
 
@@ -43,10 +52,19 @@ class Row:
     status: Container[int] | None = None
     reason: str | None = None
     """A part of the Reason text, in lower case."""
+    rang: bool | None = None
+    """Whether a phone was seen to ring."""
+    in_call: bool | None = None
+    """Whether the called person was seen to be in another call."""
+    elsewhere: bool | None = None
+    """Whether the called address is of another system."""
 
-    def fits(self, cause: str, by: str, status: int, reason: str) -> bool:
+    def fits(self, cause: str, by: str, status: int, reason: str, seen: Seen) -> bool:
         return (
-            (self.cause is None or self.cause == cause)
+            (self.rang is None or self.rang == seen.rang)
+            and (self.in_call is None or self.in_call == seen.in_call)
+            and (self.elsewhere is None or self.elsewhere == seen.elsewhere)
+            and (self.cause is None or self.cause == cause)
             and (self.by is None or self.by == by)
             and (self.status is None or status in self.status)
             and (self.reason is None or self.reason in reason.lower())
@@ -81,10 +99,30 @@ ROWS: Final[tuple[Row, ...]] = (
         cause="cancelled",
         reason="elsewhere",
     ),
+    Row(
+        _("No answer: no phone of theirs rang"),
+        _("Missed; your phone did not ring"),
+        Q,
+        M,
+        cause="cancelled",
+        by="system",
+        rang=False,
+    ),
     Row(_("No answer"), _("Missed; you did not answer"), Q, M, cause="cancelled", by="system"),
+    Row(
+        _("You hung up before it rang"),
+        _("Missed; they hung up before your phone rang"),
+        Q,
+        M,
+        cause="cancelled",
+        rang=False,
+    ),
     Row(_("You hung up before an answer"), _("Missed; they hung up"), Q, M, cause="cancelled"),
     Row(_("Cut off before an answer"), _("Missed; it was cut off"), F, M, cause="lost"),
     # Turned down.
+    # Many phones say 486 when somebody presses "decline": busy is who was in a call.
+    Row(_("Declined"), _("You declined"), Q, cause="busy", status=(486,), in_call=False),
+    Row(_("Declined"), _("You declined"), Q, status=(486,), in_call=False),
     Row(_("Busy"), _("Missed; you were on the phone"), Q, M, cause="busy"),
     Row(_("Busy"), _("Missed; you were on the phone"), Q, M, status=(486, 600)),
     Row(_("Declined"), _("You declined"), Q, status=(603, 607)),
@@ -95,7 +133,53 @@ ROWS: Final[tuple[Row, ...]] = (
         status=(433,),
     ),
     # Nobody there.
+    Row(
+        _("The other system does not answer"),
+        _("Not connected"),
+        F,
+        cause="unreachable",
+        status=(408, 430, 480, 500, 502, 503, 504),
+        elsewhere=True,
+    ),
+    Row(
+        _("The other system does not answer"),
+        _("Not connected"),
+        F,
+        status=(408, 430, 500, 502, 503, 504),
+        rang=False,
+        elsewhere=True,
+    ),
+    Row(
+        _("No answer: no phone of theirs rang"),
+        _("Missed; your phone did not ring"),
+        Q,
+        M,
+        cause="no_answer",
+        rang=False,
+    ),
     Row(_("No answer"), _("Missed; you did not answer"), Q, M, cause="no_answer"),
+    Row(
+        _("The other system has nobody of this name or number"),
+        _("Not connected"),
+        F,
+        status=(404, 410, 604),
+        elsewhere=True,
+    ),
+    Row(
+        _("Not answered: their phone says that they are away"),
+        _("Missed; your phone said that you are away"),
+        Q,
+        M,
+        status=(480,),
+        rang=True,
+    ),
+    Row(
+        _("Their phone passes calls on to where we cannot reach"),
+        _("Missed; your phone passed the call on to where we cannot reach"),
+        F,
+        M,
+        status=range(300, 400),
+    ),
     Row(
         _("Not reachable: none of their phones is connected"),
         _("Missed; none of your phones was connected"),
@@ -103,13 +187,14 @@ ROWS: Final[tuple[Row, ...]] = (
         M,
         cause="unreachable",
         status=(480,),
+        rang=False,
     ),
     Row(
         _("Not reachable at the moment"),
         _("Missed; your phone could not be reached"),
         F,
         M,
-        status=(480, 408, 430),
+        status=(408, 430, 480),
     ),
     Row(_("This number is no longer in use"), _("Not connected"), F, status=(410,)),
     # Wrong addresses.
@@ -184,11 +269,12 @@ def outcome(
     reason: str = "",
     is_open: bool = False,
     answered: bool = False,
+    seen: Seen | None = None,
 ) -> tuple[Text, Tone]:
     """The sentence for one side of a call, and how to show it."""
     if is_open:
         return TALKING if answered else RINGING
-    row = next(row for row in ROWS if row.fits(cause, by, status, reason))
+    row = next(row for row in ROWS if row.fits(cause, by, status, reason, seen or Seen()))
     if outgoing:
         return row.outgoing, row.tone
     return row.incoming, row.tone_incoming or row.tone

@@ -11,7 +11,7 @@ from allauth.account.adapter import get_adapter
 from django.http import HttpRequest
 
 from voip_portal.calls.models import Call
-from voip_portal.calls.services import recent_refusals
+from voip_portal.calls.services import connected_at, recent_refusals
 from voip_portal.lines.models import Device, State
 from voip_portal.portal.guard import or_none
 from voip_portal.portal.history import plain_address
@@ -53,12 +53,11 @@ def progress(request: HttpRequest, device: Device, at: float | None = None) -> P
 def _refused(request: HttpRequest, device: Device) -> Progress:
     """Wrong secret for this name, else an unknown name tried from where the browser is."""
     name = device.line.username
-    since = device.created_at.timestamp()
-    refusals = [
-        refusal
-        for refusal in recent_refusals(name, get_adapter().get_client_ip(request))
-        if refusal["at"] >= since
-    ]
+    refusals = recent_refusals(name, get_adapter().get_client_ip(request))
+    if refusals:
+        # A device has one secret as long as it lives. Who was connected since has mended it.
+        since = max(device.created_at.timestamp(), connected_at(device.pk))
+        refusals = [refusal for refusal in refusals if refusal["at"] >= since]
     for refusal in refusals:
         if refusal["username"] == name:
             return _told("wrong_secret", refusal)
@@ -74,8 +73,10 @@ def _told(state: str, refusal: dict[str, Any]) -> Progress:
 
 
 def _echo_call(device: Device) -> str:
-    """How far the line's latest test call is."""
-    calls = Call.objects.filter(caller_line=device.line_id, answered_at__isnull=False)
+    """How far the line's latest test call is, of those since the device has its secret."""
+    calls = Call.objects.filter(
+        caller_line=device.line_id, answered_at__isnull=False, started_at__gte=device.created_at
+    )
     recent = calls.order_by("-started_at", "-pk").values_list("to_uri", "dialled", "open")[:5]
     for to_uri, dialled, is_open in recent:
         if _is_echo(dialled or to_uri):

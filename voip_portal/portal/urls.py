@@ -3,6 +3,7 @@
 from django.urls import path
 
 from voip_portal.portal.views import (
+    about,
     authority,
     calls,
     devices,
@@ -15,12 +16,16 @@ from voip_portal.portal.views import (
 )
 
 urlpatterns = [
-    path("", home.home, name="home"),
+    path("", home.first, name="home"),
+    path("help/", about.help_page, name="help"),
+    path("privacy/", about.privacy, name="privacy"),
+    path("contact/", about.contact_page, name="contact"),
     path("welcome/", setup.welcome, name="welcome"),
     path("number/", home.get_number, name="get_number"),
     path("devices/", devices.devices, name="devices"),
     path("devices/<int:pk>/", setup.device_setup, name="device_setup"),
     path("devices/<int:pk>/secret/", setup.new_secret, name="device_secret"),
+    path("devices/<int:pk>/language/", setup.other_language, name="device_language"),
     path("devices/<int:pk>/status/", setup.status, name="device_status"),
     path("devices/<int:pk>/status/page/", setup.status_frame, name="device_status_frame"),
     path("devices/<int:pk>/rename/", devices.rename, name="device_rename"),

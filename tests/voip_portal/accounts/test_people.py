@@ -121,16 +121,16 @@ def test_names_from_before_are_composed_and_can_be_found(anna: User, boris: User
     User.objects.bulk_update([anna, boris], ["name", "name_folded"])  # as it was written before
     migration = import_module("voip_portal.accounts.migrations.0003_folded_names")
     migration.fold_names(apps, SimpleNamespace(connection=connection))
-    assert (reread(anna).name, reread(anna).name_folded) == ("Åsa", "åsa")
+    assert (reread(anna).name, reread(anna).name_folded) == ("Åsa", "asa")
     assert (reread(boris).name, reread(boris).name_folded) == (too_long, folded(too_long))
 
 
 def test_what_is_searched_follows_the_name_and_is_forgotten_with_it(anna: User) -> None:
     anna.name = "ÅSA"
     anna.save(update_fields=["name"])
-    assert reread(anna).name_folded == "åsa"
+    assert reread(anna).name_folded == "asa"
     User.objects.filter(pk=anna.pk).update(name="O\u0308RJAN")
-    assert (reread(anna).name, reread(anna).name_folded) == ("ÖRJAN", "örjan")
+    assert (reread(anna).name, reread(anna).name_folded) == ("ÖRJAN", "orjan")
     services.anonymise(anna)
     assert (anna.name, anna.name_folded) == ("", "")
 
@@ -138,4 +138,4 @@ def test_what_is_searched_follows_the_name_and_is_forgotten_with_it(anna: User) 
 def test_a_name_that_was_written_around_us_is_folded_later(anna: User) -> None:
     models.QuerySet.update(User.objects.filter(pk=anna.pk), name="Åsa Öberg", name_folded="")
     assert (services.fold_names(), services.fold_names()) == (1, 0)
-    assert reread(anna).name_folded == "åsa öberg"
+    assert reread(anna).name_folded == "asa oberg"

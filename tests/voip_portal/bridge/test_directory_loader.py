@@ -16,7 +16,7 @@ from voip_portal.bridge import directory_loader as loader
 from voip_portal.bridge.database import Database
 from voip_portal.changes import triggers
 from voip_portal.lines import services as lines
-from voip_portal.lines.models import Device, Line
+from voip_portal.lines.models import Device, DeviceSecret, Line
 from voip_portal.nodes.models import Deployment
 from voip_portal.numbers import services as numbers
 from voip_portal.numbers.models import Address, Domain, NumberRange
@@ -87,12 +87,24 @@ def test_revoked_device_new_secret_and_state(
 def test_new_secret_alone_changes_its_line(
     database: Database, old: Directory, annas_line: Line, annas_device: Device, full_loads: Any
 ) -> None:
-    lines.renew_secret(annas_device, "campus")
+    renewed, _ = lines.renew_secret(annas_device, "campus")
     delta = caught_up(database, old, full_loads)
     assert delta.changed == [annas_line.pk]
     account = delta.directory.account(annas_line.pk)
     assert account is not None
-    assert account.devices[0].ha1_md5.decode() == kept_of(annas_device).ha1_md5
+    assert [device.id for device in account.devices] == [renewed.pk]
+    assert account.devices[0].ha1_md5.decode() == kept_of(renewed).ha1_md5
+
+
+def test_another_secret_of_the_same_device_changes_its_line(
+    database: Database, old: Directory, annas_line: Line, annas_device: Device, full_loads: Any
+) -> None:
+    DeviceSecret.objects.update(ha1_md5="1" * 32)
+    delta = caught_up(database, old, full_loads)
+    assert delta.changed == [annas_line.pk]
+    account = delta.directory.account(annas_line.pk)
+    assert account is not None
+    assert account.devices[0].ha1_md5 == b"1" * 32
 
 
 def test_device_without_a_secret_is_out_of_force(

@@ -78,10 +78,25 @@ def test_the_eleventh_device_is_refused_until_one_is_revoked(annas_line: Line) -
 
 def test_a_new_secret_replaces_the_old_one(annas_device: Device) -> None:
     before = kept_of(annas_device).ha1_sha256
-    secret = services.renew_secret(annas_device, "campus")
-    after = kept_of(annas_device).ha1_sha256
+    renewed, secret = services.renew_secret(annas_device, "campus")
+    assert list(Device.objects.active()) == [renewed]
+    assert renewed.label == annas_device.label
+    after = kept_of(renewed).ha1_sha256
     assert after != before
     assert after == services.ha1("sha256", "anna", "campus", secret)
+
+
+def test_a_new_secret_needs_no_room_for_one_more_device(annas_line: Line) -> None:
+    devices = [services.add_device(annas_line, str(n), "campus")[0] for n in range(MAX_DEVICES)]
+    services.renew_secret(devices[0], "campus")
+    assert Device.objects.active().count() == MAX_DEVICES
+
+
+def test_a_suspended_line_gets_no_new_secret_and_keeps_its_device(annas_device: Device) -> None:
+    services.suspend(annas_device.line, end_calls=False)
+    with pytest.raises(services.LineNotActive):
+        services.renew_secret(annas_device, "campus")
+    assert list(Device.objects.active()) == [annas_device]
 
 
 def test_a_revoked_device_gets_no_new_secret_and_keeps_its_first_date(annas_device: Device) -> None:

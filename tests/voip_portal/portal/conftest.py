@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.voip_portal.browsing import *  # noqa: F403
 from tests.voip_portal.people import *  # noqa: F403
 from voip_portal.calls.models import Call
 from voip_portal.lines.models import Device

@@ -51,9 +51,10 @@ def admin_user(domain: Domain) -> User:
 
 
 def act(client: Client, model: str, action: str, *rows: int) -> None:
-    answer = client.post(
-        f"/admin/{model}/", {"action": action, "_selected_action": list(rows)}, follow=True
-    )
+    """As on the page that asks: with a reason, and how many were seen there."""
+    form = {"action": action, "_selected_action": list(rows)}
+    looked = {"looked": str(len(rows)), "reason": "a ticket"}
+    answer = client.post(f"/admin/{model}/", form | looked, follow=True)
     assert answer.status_code == 200
 
 
@@ -223,7 +224,12 @@ def test_what_was_chosen_to_be_resumed_and_is_closed_meanwhile_is_left_out(
     meanwhile(services, "resume_person", lambda: close_account(reread(anna)))
     page = client.post(
         "/admin/accounts/user/",
-        {"action": "resume", "_selected_action": [anna.pk, boris.pk]},
+        {
+            "action": "resume",
+            "_selected_action": [anna.pk, boris.pk],
+            "looked": "2",
+            "reason": "a ticket",
+        },
         follow=True,
     )
     assert "1 person resumed." in page.content.decode()
@@ -419,7 +425,8 @@ def test_addresses_are_reserved_by_staff_but_never_taken_from_their_holder(
     path = f"/admin/numbers/address/{held.pk}"
     assert client.post(f"{path}/change/", form).status_code == 403
     assert client.post(f"{path}/delete/", {"post": "yes"}).status_code == 403
-    both = {"action": "delete_selected", "_selected_action": [held.pk, reserved.pk], "post": "yes"}
+    both = {"action": "delete_selected", "_selected_action": [held.pk, reserved.pk]}
+    both |= {"looked": "2", "reason": "a ticket"}
     client.post("/admin/numbers/address/", both)
     assert Address.objects.filter(pk=held.pk).exists()
     client.post(f"/admin/numbers/address/{reserved.pk}/delete/", {"post": "yes"})

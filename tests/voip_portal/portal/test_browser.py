@@ -1,115 +1,33 @@
 """The pages in a real browser: by mouse, by keyboard, without script, and as axe sees them."""
 
-import os
-import re
-import shutil
-import time
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from django.conf import settings
-from django.core import mail
 from django.utils.timezone import now
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from tests.voip_portal.browsing import (
+    AXE,
+    IN_A_BROWSER,
+    WIDTHS,
+    connect,
+    faults,
+    log_in,
+    the_code,
+    violations,
+)
 from tests.voip_portal.people import PASSWORD, make_person
 from voip_portal.accounts.models import User
 from voip_portal.calls.models import Call
 from voip_portal.changes.models import Change
 from voip_portal.lines.models import Device, Line
-from voip_portal.lines.services import add_device
-from voip_portal.location.models import Binding
 from voip_portal.nodes.counters import REASONS
 from voip_portal.nodes.models import Node
-from voip_portal.nodes.services import ensure_deployment
-from voip_portal.numbers import services as numbers
 from voip_portal.numbers.models import Domain
 
-pytestmark = [
-    pytest.mark.peers,
-    pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed"),
-    pytest.mark.django_db(transaction=True, databases="__all__"),
-]
-
-AXE = next((Path(__file__).parent / "axe").glob("axe-core-*.min.js"))
-WIDTHS = (360, 1280)
-WAIT_MS = 20_000
+pytestmark = IN_A_BROWSER
 MOST_TABS = 20
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    # Playwright keeps a loop running in this thread; Django then refuses its database by mistake.
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield browser
-        browser.close()
-    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
-
-
-@pytest.fixture
-def plan() -> None:
-    ensure_deployment()
-    numbers.ensure_numbering_plan("campus.example", "20000", "20099")
-
-
-@pytest.fixture
-def new_page(browser: Browser, live_server: Any) -> Iterator[Callable[..., Page]]:
-    """Opens pages that fail the test on a script error or a request to another host."""
-    contexts: list[BrowserContext] = []
-    faults: list[str] = []
-
-    def open_page(width: int = 360, **options: Any) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": 800}, base_url=live_server.url, **options
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(WAIT_MS)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("console", lambda m: "Security Policy" in m.text and faults.append(m.text))
-        page.on("request", lambda r: r.url.startswith(live_server.url) or faults.append(r.url))
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert faults == []
-
-
-def log_in(page: Page, user: User) -> None:
-    page.goto("/accounts/login/")
-    page.fill("[name=login]", user.email)
-    page.fill("[name=password]", PASSWORD)
-    page.click("main form button")
-    page.wait_for_url(lambda url: "login" not in url)
-
-
-def the_code() -> str:
-    found = re.search(r"^([A-Z0-9-]{6,12})$", str(mail.outbox[-1].body), re.MULTILINE)
-    assert found is not None
-    return found[1]
-
-
-def connect(device: Device) -> None:
-    Binding.objects.create(
-        line_id=device.line_id,
-        device_id=device.pk,
-        key="k",
-        contact="sip:a@192.0.2.1",
-        call_id="c",
-        cseq=1,
-        expires_at=time.time() + 60,
-        registered_at=time.time(),
-        user_agent="Linphone",
-    )
 
 
 def tab_to(page: Page, selector: str) -> None:
@@ -139,6 +57,9 @@ def test_from_sign_up_to_a_green_light_by_keyboard_alone(new_page: Callable[...,
     keys.press("Enter")
     page.wait_for_selector("[name=username]")
     keys.type("anna")  # the field has the focus already
+    keys.press("Tab")
+    assert page.locator("[name=listed]:checked").count() == 0
+    keys.press("Space")
     keys.press("Enter")
     secret = page.inner_text("#v-secret")
     assert len(secret) == 23
@@ -174,6 +95,7 @@ def test_the_same_without_script(new_page: Callable[..., Page]) -> None:
     page.fill("[name=code]", the_code())
     page.click("main form button >> nth=0")
     page.fill("[name=username]", "anna")
+    page.check("[name=listed][value=no]")
     page.click("main form button")
     assert len(page.inner_text("#v-secret")) == 23
     assert not page.is_visible("button[data-copy=v-secret]")
@@ -185,48 +107,6 @@ def test_the_same_without_script(new_page: Callable[..., Page]) -> None:
     assert page.is_visible("#v-secret")
     page.click("nav >> text=Calls")
     page.wait_for_selector("text=No calls yet")
-
-
-@pytest.fixture
-def busy_anna(plan: None) -> User:
-    """Anna with devices, a registration and calls of every tone."""
-    anna = make_person("Anna", listed=True)
-    line = numbers.open_line(anna, "anna")
-    device, _secret = add_device(line, "Laptop", "campus")
-    connect(device)
-    for n, (cause, status) in enumerate(
-        [("completed", 200), ("cancelled", 487), ("rejected", 404), ("busy", 486), ("", 0)] * 8
-    ):
-        at = datetime(2026, 11, 23, tzinfo=UTC) - timedelta(hours=n)
-        Call.objects.create(
-            context=f"call{n}",
-            callee_line=line.pk,
-            from_uri="sip:boris@campus.example",
-            started_at=at,
-            cause=cause,
-            status=status,
-            open=not cause,
-            duration_s=5.0 if status == 200 else None,
-            answered_at=at if status == 200 else None,
-        )
-    return anna
-
-
-def violations(page: Page) -> list[str]:
-    """What axe finds that is serious or worse."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
-    return [
-        f"{page.url}: {v['id']}: {v['nodes'][0]['html'][:200]}"
-        for v in found
-        if v["impact"] in {"serious", "critical"}
-    ]
-
-
-def faults(page: Page) -> list[str]:
-    """What axe finds, and a page that is wider than its window."""
-    wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
-    return violations(page) + [f"{page.url}: too wide"] * wide
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
@@ -242,6 +122,7 @@ def test_axe_finds_nothing_serious_and_nothing_is_too_wide(
         f"/devices/{device.pk}/",
         f"/devices/{device.pk}/rename/",
         f"/devices/{device.pk}/revoke/",
+        f"/devices/{device.pk}/secret/",
         f"/devices/{device.pk}/status/page/",
         "/registered/",
         "/calls/",
@@ -286,6 +167,8 @@ def test_axe_finds_nothing_serious_on_the_way_in_and_where_there_is_nothing_yet(
     assert page.is_visible(".messages > p")
     send(code="AAAA-AAAA")
     send(code=the_code())
+    send(username="nobody")
+    page.check("[name=listed][value=yes]")
     send(username="admin")
     send(username="anna")
     assert page.is_visible("#v-secret")

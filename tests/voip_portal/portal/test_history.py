@@ -123,7 +123,7 @@ def test_missed_calls_stand_out(
     page = as_user(anna).get("/calls/").content.decode()
     assert 'class="call missed"' in page
     assert "Missed; they hung up" in page
-    assert "door@elsewhere.example" in page
+    assert "door at elsewhere.example" in page
 
 
 def test_times_are_in_my_zone(anna: User, annas_line: Line, as_user: AsUser, call: NewCall) -> None:
@@ -208,3 +208,27 @@ def test_every_line_of_the_page_says_how_the_call_went(
         after = unquote(older[1])
     assert len(lines) == 2 * (len(Cause) + 3)
     assert all(len(line.strip()) > 3 for line in lines)
+
+
+def test_somebody_elsewhere_is_shown_with_the_domain(
+    annas_line: Line, call: Callable[..., Call]
+) -> None:
+    call(caller_line=annas_line.pk, dialled="sip:100@pbx.example.org", to_uri="")
+    call(caller_line=annas_line.pk, dialled="sip:nobody@campus.example", to_uri="")
+    assert [e.party for e in history([annas_line.pk]).entries] == [
+        "nobody",
+        "100 at pbx.example.org",
+    ]
+
+
+def test_busy_is_who_was_in_a_call_and_all_others_declined(
+    annas_line: Line, call: Callable[..., Call]
+) -> None:
+    answered = datetime(2026, 11, 23, 13, tzinfo=UTC)
+    call(caller_line=annas_line.pk, started_at=answered, ended_at=answered + timedelta(minutes=9))
+    refused = {"cause": "busy", "ended_by": "callee", "status": 486, "answered_at": None}
+    for minutes in (5, 20):
+        at = answered + timedelta(minutes=minutes)
+        call(callee_line=annas_line.pk, started_at=at, **refused)
+    said = [str(entry.outcome) for entry in history([annas_line.pk]).entries]
+    assert said == ["You declined", "Missed; you were on the phone", "Talked; you hung up"]

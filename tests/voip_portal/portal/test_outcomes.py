@@ -5,7 +5,7 @@ from django.utils import translation
 
 from sipcore.campus.causes import cause_of
 from sipcore.eventlog import Cause, Side
-from voip_portal.portal.outcomes import ROWS, Row, Tone, outcome
+from voip_portal.portal.outcomes import ROWS, Row, Seen, Tone, outcome
 
 
 def example(row: Row) -> dict[str, object]:
@@ -16,6 +16,11 @@ def example(row: Row) -> dict[str, object]:
         "by": row.by or "",
         "status": status,
         "reason": (row.reason or "").upper(),
+        "seen": Seen(
+            rang=row.rang is not False,
+            in_call=row.in_call is not False,
+            elsewhere=row.elsewhere is True,
+        ),
     }
 
 
@@ -55,12 +60,6 @@ def test_every_row_is_reached_and_says_something_to_both_sides(row: Row) -> None
         (("rejected", "callee", 603, "Decline"), "Declined", "You declined", Tone.QUIET),
         (("no_answer", "system", 408, ""), "No answer", "Missed; you did not answer", Tone.MISSED),
         (
-            ("unreachable", "system", 480, ""),
-            "Not reachable: none of their phones is connected",
-            "Missed; none of your phones was connected",
-            Tone.MISSED,
-        ),
-        (
             ("rejected", "system", 404, ""),
             "Nobody has this name or number",
             "Not connected",
@@ -94,6 +93,64 @@ def test_what_people_read(
     heard = outcome(outgoing=False, cause=cause, by=by, status=status, reason=reason)
     assert str(said[0]) == outgoing
     assert (str(heard[0]), heard[1]) == (incoming, tone)
+
+
+NEVER_RANG = Seen(rang=False)
+ELSEWHERE = Seen(rang=False, elsewhere=True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "seen", "outgoing", "incoming"),
+    [
+        (
+            ("unreachable", "system", 480),
+            NEVER_RANG,
+            "Not reachable: none of their phones is connected",
+            "Missed; none of your phones was connected",
+        ),
+        (
+            ("unreachable", "system", 480),
+            Seen(),
+            "Not answered: their phone says that they are away",
+            "Missed; your phone said that you are away",
+        ),
+        (("busy", "callee", 486), Seen(), "Busy", "Missed; you were on the phone"),
+        (("busy", "callee", 486), Seen(in_call=False), "Declined", "You declined"),
+        (("rejected", "callee", 603), Seen(in_call=False), "Declined", "You declined"),
+        (
+            ("cancelled", "caller", 487),
+            NEVER_RANG,
+            "You hung up before it rang",
+            "Missed; they hung up before your phone rang",
+        ),
+        (
+            ("no_answer", "system", 408),
+            NEVER_RANG,
+            "No answer: no phone of theirs rang",
+            "Missed; your phone did not ring",
+        ),
+        (("failed", "callee", 503), ELSEWHERE, "The other system does not answer", "Not connected"),
+        (
+            ("unreachable", "system", 404),
+            ELSEWHERE,
+            "The other system has nobody of this name or number",
+            "Not connected",
+        ),
+        (
+            ("failed", "callee", 302),
+            Seen(),
+            "Their phone passes calls on to where we cannot reach",
+            "Missed; your phone passed the call on to where we cannot reach",
+        ),
+    ],
+)
+def test_what_was_seen_of_a_call_is_said(
+    facts: tuple[str, str, int], seen: Seen, outgoing: str, incoming: str
+) -> None:
+    cause, by, status = facts
+    for is_outgoing, text in ((True, outgoing), (False, incoming)):
+        said = outcome(outgoing=is_outgoing, cause=cause, by=by, status=status, seen=seen)
+        assert str(said[0]) == text
 
 
 def test_every_cause_that_sipd_records_has_rows() -> None:

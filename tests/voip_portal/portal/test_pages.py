@@ -51,7 +51,7 @@ PAGES = [
 
 
 @pytest.mark.parametrize(
-    "path", [*PAGES, "/devices/1/", "/welcome/", "/api/v1/devices/", "/api/v1/calls/"]
+    "path", [*PAGES[1:], "/devices/1/", "/welcome/", "/api/v1/devices/", "/api/v1/calls/"]
 )
 def test_strangers_are_sent_to_the_log_in(client: Client, path: str) -> None:
     answer = client.get(path)
@@ -417,7 +417,7 @@ def test_staff_without_a_line_go_to_the_admin_and_students_choose_a_name(
 def test_staff_may_have_a_line_too(anna: User, annas_line: Line, as_user: AsUser) -> None:
     client = as_user(make_person("Root", is_staff=True))
     assert 'href="/welcome/"' in client.get("/settings/").content.decode()
-    assert client.post("/welcome/", {"username": "karin"}).status_code == 200
+    assert client.post("/welcome/", {"username": "karin", "listed": "no"}).status_code == 200
     assert client.get("/").status_code == 200
     for someone in (client, as_user(anna)):
         assert "/welcome/" not in someone.get("/settings/").content.decode()
@@ -526,6 +526,6 @@ def test_who_is_suspended_while_the_name_is_chosen_gets_no_error(
     client = as_user(anna)
     suspended = lambda: suspend_person(reread(anna), end_calls=True)  # noqa: E731
     meanwhile(services, "add_device", suspended)
-    answer = client.post("/welcome/", {"username": "annabell"})
+    answer = client.post("/welcome/", {"username": "annabell", "listed": "no"})
     assert (answer.status_code, answer["Location"]) == (302, "/")
     assert not Device.objects.exists()

@@ -1,6 +1,7 @@
 import re
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.core import mail
 from django.db import OperationalError, connections, router
 from django.test import Client
+from django.utils.timezone import now
 
 from tests.voip_portal.people import Meanwhile, kept_of, reread
 from voip_portal.accounts.models import User
@@ -44,7 +46,7 @@ def state(client: Client, device: Device) -> str:
 def test_choosing_a_name_answers_with_a_device_and_its_secret(anna: User, as_user: AsUser) -> None:
     client = as_user(anna)
     assert client.get("/")["Location"] == "/welcome/"
-    answer = client.post("/welcome/", {"username": " Anna.Berg "})
+    answer = client.post("/welcome/", {"username": " Anna.Berg ", "listed": "no"})
     assert answer.status_code == 200
     assert "no-store" in answer["Cache-Control"]
     page = answer.content.decode()
@@ -63,20 +65,22 @@ def test_who_is_suspended_while_choosing_a_name_gets_no_line(
 ) -> None:
     client = as_user(anna)
     meanwhile(UsernameForm, "clean_username", lambda: suspend_person(reread(anna), end_calls=True))
-    assert client.post("/welcome/", {"username": "anna"})["Location"] == "/"
-    assert client.get("/")["Location"].startswith("/accounts/login/")
+    assert client.post("/welcome/", {"username": "anna", "listed": "no"})["Location"] == "/"
+    assert client.get("/devices/")["Location"].startswith("/accounts/login/")
     assert not Device.objects.exists()
 
 
 def test_the_secret_is_in_that_one_answer_only(anna: User, as_user: AsUser) -> None:
     client = as_user(anna)
-    secret = shown_secret(client.post("/welcome/", {"username": "anna"}).content.decode())
+    secret = shown_secret(
+        client.post("/welcome/", {"username": "anna", "listed": "no"}).content.decode()
+    )
     device = Device.objects.get()
     for path in ("/", "/devices/", f"/devices/{device.pk}/", "/settings/data/", "/api/v1/devices/"):
         assert secret not in client.get(path).content.decode()
     assert not any(secret in str(value) for value in client.session.values())
     assert not any(secret in str(m.body) for m in mail.outbox)
-    assert client.post("/welcome/", {"username": "other"})["Location"] == "/"
+    assert client.post("/welcome/", {"username": "other", "listed": "no"})["Location"] == "/"
 
 
 def test_a_new_secret_is_offered_and_replaces_the_old(
@@ -85,8 +89,11 @@ def test_a_new_secret_is_offered_and_replaces_the_old(
     client = as_user(anna)
     assert "Make a new secret" in client.get(f"/devices/{annas_device.pk}/").content.decode()
     before = kept_of(annas_device).ha1_md5
+    asked = client.get(f"/devices/{annas_device.pk}/secret/").content.decode()
+    assert "A new secret for “Laptop”?" in asked
+    assert kept_of(annas_device).ha1_md5 == before
     page = client.post(f"/devices/{annas_device.pk}/secret/").content.decode()
-    after = kept_of(annas_device).ha1_md5
+    after = kept_of(Device.objects.active().get()).ha1_md5
     assert after != before
     assert after == ha1("md5", "anna", ensure_deployment().realm, shown_secret(page))
 
@@ -106,7 +113,7 @@ def test_names_that_cannot_be_chosen_say_why(
     anna: User, boris: User, line_of: Callable[[User], Line], as_user: AsUser, name: str, says: str
 ) -> None:
     line_of(boris)
-    page = as_user(anna).post("/welcome/", {"username": name}).content.decode()
+    page = as_user(anna).post("/welcome/", {"username": name, "listed": "no"}).content.decode()
     assert says in page
     assert not Line.objects.filter(owner=anna).exists()
 
@@ -115,7 +122,10 @@ def test_an_empty_pool_is_said_plainly_and_can_be_asked_again(anna: User, as_use
     pool = NumberRange.objects.all()
     pool.update(is_pool=False)
     client = as_user(anna)
-    assert "No number is free" in client.post("/welcome/", {"username": "anna"}).content.decode()
+    assert (
+        "No number is free"
+        in client.post("/welcome/", {"username": "anna", "listed": "no"}).content.decode()
+    )
     assert "There is still no free number" in client.post("/number/", follow=True).content.decode()
     pool.update(is_pool=True)
     assert "Your number is 20" in client.post("/number/", follow=True).content.decode()
@@ -149,6 +159,16 @@ def refuse(username: str, source: str = "127.0.0.1", *, known: bool, before_s: f
     )
 
 
+def registered(device: Device, before_s: float) -> None:
+    Record.objects.create(
+        spool_id="one",
+        n=Record.objects.count() + 1,
+        kind="register.new",
+        at=time.time() - before_s,
+        data={"line": device.line_id, "device": device.pk},
+    )
+
+
 def test_a_wrong_secret_is_said(annas_device: Device, anna: User, as_user: AsUser) -> None:
     refuse("anna", "192.0.2.9", known=True)
     page = as_user(anna).get(f"/devices/{annas_device.pk}/status/").content.decode()
@@ -179,6 +199,37 @@ def test_other_peoples_wrong_secrets_and_old_ones_are_not_shown(
     assert state(client, annas_device) == "registered"
 
 
+def test_a_wrong_secret_before_the_phone_was_connected_is_not_shown_after_it_has_gone(
+    annas_device: Device, anna: User, as_user: AsUser
+) -> None:
+    Device.objects.update(created_at=now() - timedelta(hours=1))
+    client = as_user(anna)
+    refuse("anna", known=True, before_s=20)
+    assert state(client, annas_device) == "wrong_secret"
+    registered(annas_device, before_s=10)
+    assert state(client, annas_device) == "waiting"
+    refuse("anna", known=True)
+    assert state(client, annas_device) == "wrong_secret"
+
+
+def test_the_light_of_a_new_secret_sees_nothing_of_the_old_one(
+    annas_device: Device,
+    anna: User,
+    as_user: AsUser,
+    register: Callable[..., Binding],
+    call: Callable[..., Call],
+) -> None:
+    client = as_user(anna)
+    refuse("anna", known=True)
+    register(annas_device)
+    call(caller_line=annas_device.line_id, dialled="sip:echo@campus.example")
+    client.post(f"/devices/{annas_device.pk}/secret/")
+    renewed = Device.objects.active().get()
+    assert state(client, renewed) == "waiting"
+    register(renewed, key="other")
+    assert "Now make a test call" in client.get(f"/devices/{renewed.pk}/status/").content.decode()
+
+
 def test_after_a_test_call_to_echo_all_is_done(
     annas_device: Device,
     anna: User,
@@ -190,7 +241,7 @@ def test_after_a_test_call_to_echo_all_is_done(
     client = as_user(anna)
     path = f"/devices/{annas_device.pk}/status/"
     assert "dial" in client.get(path).content.decode()
-    call(caller_line=annas_device.line_id, dialled="sip:echo@campus.example")
+    call(caller_line=annas_device.line_id, dialled="sip:echo@campus.example", started_at=now())
     assert "The test call worked" in client.get(path).content.decode()
 
 
@@ -224,7 +275,7 @@ def test_without_script_a_frame_shows_the_light(
         ("status/page/", 405, 404),
         ("rename/", 404, 404),
         ("revoke/", 404, 404),
-        ("secret/", 404, 405),
+        ("secret/", 404, 404),
     ],
 )
 def test_clara_sees_nothing_of_annas_device(
@@ -268,7 +319,7 @@ def test_a_secret_is_shown_also_while_registrations_cannot_be_read(
     device = Device.objects.get(label="Phone")
     assert kept_of(device).ha1_md5 == ha1("md5", "anna", realm, shown_secret(added))
     renewed = client.post(f"/devices/{device.pk}/secret/").content.decode()
-    device.refresh_from_db()
+    device = Device.objects.active().get(label="Phone")
     assert kept_of(device).ha1_md5 == ha1("md5", "anna", realm, shown_secret(renewed))
     for page in (added, renewed, client.get(f"/devices/{device.pk}/").content.decode()):
         assert 'data-state="unknown"' in page
@@ -313,7 +364,7 @@ def test_of_two_who_choose_one_name_at_once_the_second_is_told(
     line_of(boris)
     # The other one's line was not there yet when this form was checked.
     monkeypatch.setattr("voip_portal.lines.services.check_username", lambda username: None)
-    page = as_user(anna).post("/welcome/", {"username": name}).content.decode()
+    page = as_user(anna).post("/welcome/", {"username": name, "listed": "no"}).content.decode()
     assert "is taken" in page
     assert not Line.objects.filter(owner=anna).exists()
 
@@ -323,7 +374,10 @@ def test_guessing_names_is_limited(
 ) -> None:
     monkeypatch.setitem(settings.ACCOUNT_RATE_LIMITS, "choose_name", "2/m/user")
     client = as_user(anna)
-    statuses = [client.post("/welcome/", {"username": "admin"}).status_code for _ in range(3)]
+    statuses = [
+        client.post("/welcome/", {"username": "admin", "listed": "no"}).status_code
+        for _ in range(3)
+    ]
     assert statuses == [200, 200, 429]
 
 
@@ -333,7 +387,7 @@ def test_the_page_says_what_tls_asks_of_a_phone(
     settings.VOIP_TLS_FOLDER, settings.VOIP_TLS_PORT = tmp_path, 5061
     link = 'href="/authority.crt"'
     pages = as_user(anna)
-    pages.post("/welcome/", {"username": "anna"})
+    pages.post("/welcome/", {"username": "anna", "listed": "no"})
     address = f"/devices/{Device.objects.get().pk}/"
     assert link not in pages.get(address).content.decode()  # nothing was made yet
     assert client.get("/authority.crt").status_code == 404

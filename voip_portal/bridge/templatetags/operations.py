@@ -10,7 +10,7 @@ from django.utils.timezone import get_current_timezone_name
 
 from voip_portal.bridge.overview import overview
 from voip_portal.changes.models import Change
-from voip_portal.changes.services import OPERATIONS, told
+from voip_portal.changes.services import OPERATIONS, table, told
 
 register = template.Library()
 
@@ -39,3 +39,9 @@ def in_one_line(change: Change) -> str:
 def operation(change: Change) -> str:
     """The operation in words."""
     return str(dict(OPERATIONS).get(change.op, change.op))
+
+
+@register.filter
+def thing(change: Change) -> str:
+    """What kind of row was changed, in words."""
+    return table(change.table_name)

@@ -15,8 +15,14 @@ from voip_portal.portal.guard import or_none
 from voip_portal.portal.history import history
 from voip_portal.portal.registrations import registrations
 from voip_portal.portal.server import server
+from voip_portal.portal.views.about import front
 
 LAST_CALLS = 5
+
+
+def first(request: HttpRequest) -> HttpResponse:
+    """Strangers read what this is; who is logged in sees their overview."""
+    return home(request) if request.user.is_authenticated else front(request)
 
 
 @with_line

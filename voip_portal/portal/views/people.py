@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from allauth.core.internal.ratelimit import consume, respond_429
 from django.db.models import Prefetch, Q
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +18,8 @@ from voip_portal.portal.forms import FindForm
 from voip_portal.portal.guard import or_none
 
 SHOWN = 20
+PAGE_DIGITS = 4
+"""A page has a number of at most as many digits."""
 
 
 @with_line
@@ -27,24 +31,39 @@ def find(request: HttpRequest, line: Line) -> HttpResponse:
         if not consume(request, app="allauth.account", action="find_person", limit_get=True):
             too_many: HttpResponse = respond_429(request)
             return too_many
-        found = or_none(lambda: search(form.cleaned_data["q"]))
+        asked, page = form.cleaned_data["q"], _page(request)
+        found = or_none(lambda: search(asked, page))
         context["asked"] = True
         if found is not None:
-            context |= {"people": found[:SHOWN], "more": len(found) > SHOWN}
+            more = urlencode({"q": asked, "page": page + 1}) if len(found) > SHOWN else ""
+            context |= {"people": found[:SHOWN], "more": more, "is_first": page == 0}
     return render(request, "portal/people.html", context)
 
 
-def search(words: str) -> list[dict[str, str]]:
-    """Listed people all of whose given words begin or are within a name; one row more than shown."""
+def _page(request: HttpRequest) -> int:
+    """Which page of the results, from 0; the first where that is no number."""
+    asked = request.GET.get("page", "")
+    return int(asked) if asked.isascii() and asked.isdigit() and len(asked) <= PAGE_DIGITS else 0
+
+
+def search(words: str, page: int = 0) -> list[dict[str, str]]:
+    """Listed people whom all of the words fit; one row more than shown.
+
+    A word is part of a name, or begins a user name or a number.
+    """
+    held = Address.objects.filter(kind=Kind.NUMBER, state=AddressState.HELD)
     match = Q()
     for word in folded(words).split()[:5]:
-        match &= Q(owner__name_folded__contains=word) | Q(username__istartswith=word)
-    held = Address.objects.filter(kind=Kind.NUMBER, state=AddressState.HELD)
+        match &= (
+            Q(owner__name_folded__contains=word)
+            | Q(username__istartswith=word)
+            | Q(pk__in=held.filter(value__startswith=word).values("line"))
+        )
     rows = (
         Line.objects.filter(match, owner__listed=True, owner__is_active=True, state=State.ACTIVE)
         .select_related("owner")
         .prefetch_related(Prefetch("addresses", queryset=held, to_attr="held_numbers"))
-        .order_by("owner__name", "pk")[: SHOWN + 1]
+        .order_by("owner__name", "pk")[page * SHOWN : (page + 1) * SHOWN + 1]
     )
     return [
         {

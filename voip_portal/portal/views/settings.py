@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from allauth.core.internal.ratelimit import consume, respond_429
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
@@ -17,7 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from voip_portal.accounts import services as accounts
-from voip_portal.portal import closing, export
+from voip_portal.portal import closing, export, language
 from voip_portal.portal.access import main_line, person
 from voip_portal.portal.forms import CloseForm, SettingsForm
 from voip_portal.portal.guard import or_none
@@ -33,14 +32,7 @@ def edit(request: HttpRequest) -> HttpResponse:
         response = redirect("settings")
         if user.language:
             translation.activate(user.language)
-            # Also for the pages before the next log-in.
-            response.set_cookie(
-                settings.LANGUAGE_COOKIE_NAME,
-                user.language,
-                max_age=365 * 24 * 3600,
-                secure=settings.SESSION_COOKIE_SECURE,
-                samesite="Lax",
-            )
+            language.remember(response, user.language)
         messages.success(request, _("Saved."))
         return response
     # Students without a line are led to one anyway.

@@ -14,12 +14,15 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_sameorigin
+from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_POST
 
+from voip_portal.accounts.services import save_only
 from voip_portal.lines import services as lines
-from voip_portal.lines.models import Device
+from voip_portal.lines.models import Device, State
 from voip_portal.nodes.services import realm
 from voip_portal.numbers import services as numbers
+from voip_portal.portal import language
 from voip_portal.portal.access import main_line, own_device, person
 from voip_portal.portal.forms import NAME_ERRORS, UsernameForm
 from voip_portal.portal.limits import changes_devices
@@ -40,7 +43,10 @@ def welcome(request: HttpRequest) -> HttpResponse:
         return too_many
     if form.is_valid():
         try:
-            line = numbers.open_line(person(request), form.cleaned_data["username"])
+            user = person(request)
+            line = numbers.open_line(user, form.cleaned_data["username"])
+            user.listed = form.cleaned_data["listed"] == "yes"
+            save_only(user, "listed")
             device, secret = lines.add_device(line, _("My phone"), realm())
         except (numbers.HasLine, numbers.ShutOut, lines.LineNotActive):
             return redirect("home")
@@ -80,16 +86,36 @@ def device_setup(request: HttpRequest, pk: int) -> HttpResponse:
 
 @never_cache
 @login_required
-@require_POST
 @changes_devices
 def new_secret(request: HttpRequest, pk: int) -> HttpResponse:
-    """A new secret for a device; the phone that used the old one has to be set up again."""
+    """Ask, then make a new secret; the phone that used the old one is disconnected."""
     device = own_device(person(request), pk)
+    if device.revoked_at is not None or device.line.state != State.ACTIVE:
+        return redirect("devices")
+    if request.method != "POST":
+        return render(request, "portal/device_secret.html", {"device": device})
     try:
-        secret = lines.renew_secret(device, realm())
+        renewed, secret = lines.renew_secret(device, realm())
     except lines.LineNotActive:
         return redirect("devices")
-    return setup_page(request, device, secret)
+    return setup_page(request, renewed, secret)
+
+
+@sensitive_post_parameters("secret")
+@never_cache
+@login_required
+@require_POST
+def other_language(request: HttpRequest, pk: int) -> HttpResponse:
+    """This page in another language. Its secret, which only the page has, comes along and goes back."""
+    device = own_device(person(request), pk)
+    if device.revoked_at is not None:
+        return redirect("devices")
+    secret = request.POST.get("secret", "")
+    code = request.POST.get("language", "")
+    chosen = language.choose(request, code)
+    kept = secret if secret and lines.is_secret_of(device, realm(), secret) else ""
+    response = setup_page(request, device, kept)
+    return language.remember(response, code) if chosen else response
 
 
 @never_cache

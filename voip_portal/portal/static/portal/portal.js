@@ -49,6 +49,23 @@
     (name) => document.addEventListener(name, trouble),
   );
 
+  // Seconds to wait are counted down; what may not be pressed until then can be pressed after.
+  document.querySelectorAll("[data-wait]").forEach((seconds) => {
+    const until = Date.now() + 1000 * Number(seconds.textContent.replace(/\D/g, ""));
+    const held = seconds.closest("form")?.querySelector("[data-waits]");
+    if (held) held.disabled = true;
+    const timer = setInterval(() => {
+      const left = Math.max(0, Math.ceil((until - Date.now()) / 1000));
+      seconds.textContent = left;
+      if (left) return;
+      clearInterval(timer);
+      if (!held) return;
+      held.disabled = false;
+      held.removeAttribute("aria-describedby");
+      seconds.closest("p").hidden = true;
+    }, 250);
+  });
+
   document.querySelectorAll("select[data-submit]").forEach((select) => {
     select.addEventListener("change", () => select.form.requestSubmit());
   });

@@ -1,0 +1,1 @@
+/* The theme loads a library for charts on every page. There are none here. */
