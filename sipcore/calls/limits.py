@@ -17,7 +17,7 @@ MAX_OVER: Final = 10_000
 MAX_CALL_TOKEN_LENGTH: Final = 900
 """Two flows over IPv6 to ends with the longest of names; a longer call token is not decoded."""
 KNOWN_TOKENS: Final = 2_000
-"""call tokens in each of two generations, 500 bytes each: those made or opened last need not be
+"""tokens: in each of two generations, 500 bytes each; those made or opened last need not be
 opened again. Of older ones each request pays for the opening."""
 MAX_NAMESAKES: Final = 8
 """calls: of one Call-ID and caller's tag that can be found by them; a call that comes by again, on its
