@@ -17,6 +17,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
 
+from sipcore.node.bound import bind
 from sipcore.node.limits import (
     BURST,
     ERROR_HEAD_BYTES,
@@ -66,20 +67,14 @@ class DatagramSocket:
         turn_over: Callable[[], None],
         unreachable: Callable[[bytes, Address], None],
         loop: asyncio.AbstractEventLoop,
+        sock: socket.socket | None = None,
     ) -> None:
-        family = socket.AF_INET6 if ":" in local[0] else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_DGRAM)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        """`sock` is bound to `local` already; without one it is made here."""
+        if sock is None:
+            sock = bind("UDP", local)
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         _ask_for_errors(sock)
-        sock.setblocking(False)
-        try:
-            sock.bind(local)
-        except OSError:
-            sock.close()
-            raise
         self._socket = sock
         self._local = local
         self._receive = receive

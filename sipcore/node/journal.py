@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from sipcore.eventlog import json_line
 from sipcore.node.limits import COMPACT_BYTES
 from sipcore.node.spool import write_all
+
+log = logging.getLogger("sipcore.node")
 
 
 class Journal:
@@ -43,6 +46,10 @@ class Journal:
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write rows in one system call. Where the disk is full they are left to `rewrite`."""
         try:
+            if self._fd >= 0 and os.fstat(self._fd).st_nlink == 0:
+                log.error("%s was replaced by somebody else: it is written anew", self.path)
+                self._behind = True  # what it lacks is written when `grown` is asked next
+                self.close()
             if self._fd < 0:
                 self._fd = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
                 self._size = os.fstat(self._fd).st_size

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from sipcore.directory import Directory
 from sipcore.errors import LocalProtocolError
 from sipcore.eventlog import Counter
 from sipcore.locate import Answer, Question
+from sipcore.node.bound import bind_all
 from sipcore.node.datagrams import DatagramSocket
 from sipcore.node.journal import Journal
 from sipcore.node.limits import (
@@ -36,6 +38,7 @@ from sipcore.node.turn import Turn
 from sipcore.node.worker import Worker
 from sipcore.transport.flow import Address, Flow, bracketed
 from sipcore.transport.identity import speaks_for
+from sipcore.transport.own_addresses import Listener
 from sipcore.transport.reach import Reach
 
 log = logging.getLogger("sipcore.node")
@@ -100,8 +103,27 @@ class Node:
 
     # --- life ------------------------------------------------------------------------------
     async def start(self) -> None:
-        """Adopt the calls of the journal, open the sockets, begin to serve."""
+        """Bind the sockets, adopt the calls of the journal, begin to serve.
+
+        The files are touched when the addresses are ours: `OSError` leaves all as it was.
+        """
         self._loop = asyncio.get_running_loop()
+        listeners = self.worker.config.listeners
+        sockets = bind_all(listeners)
+        try:
+            self._adopt()
+            await self._serve(listeners, sockets)
+        except BaseException:
+            for sock in sockets:
+                sock.close()
+            raise
+        self._check_own_names()
+        self._tick()
+        self.flush()
+
+    def _adopt(self) -> None:
+        """Take over what the journal has of our last life."""
+        self._spool.begin()
         rows = self._journal.read()
         adopted = self.worker.calls.adopt(rows, self._clock(), self._wall())
         if rows:
@@ -113,18 +135,17 @@ class Node:
             self._journal.put_off()
         else:
             self._rewrite_journal()
-        listeners = self.worker.config.listeners
-        for listener in listeners:
+
+    async def _serve(self, listeners: Sequence[Listener], sockets: Sequence[socket.socket]) -> None:
+        for listener, sock in zip(listeners, sockets, strict=True):
             if listener.transport in ("TCP", "TLS"):
-                await self._streams.listen(listener, self._loop)
-        for listener in listeners:  # last: who is answered over UDP takes all else for ready
+                await self._streams.listen(listener, self._loop, sock)
+        # Last: who is answered over UDP takes all else for ready.
+        for listener, sock in zip(listeners, sockets, strict=True):
             if listener.transport == "UDP":
                 self._datagrams[listener.local] = DatagramSocket(
-                    listener.local, self._receive, self.flush, self._unreachable, self._loop
+                    listener.local, self._receive, self.flush, self._unreachable, self._loop, sock
                 )
-        self._check_own_names()
-        self._tick()
-        self.flush()
 
     def _check_own_names(self) -> None:
         """Our Record-Route must name whom our certificate is for (RFC 5922 §7.5)."""

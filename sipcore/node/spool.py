@@ -11,6 +11,7 @@ written; what else happened is dropped, and said to be.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import logging
 import os
 from collections.abc import Iterable
@@ -35,7 +36,7 @@ class Spool:
         self.lost = 0
         """Records for which there was no more room in memory while the disk was full."""
         self.path = folder / spool_id
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = -1
         self.written = 0
         """Number of the last record written."""
         self.waiting: list[Record] = []
@@ -43,6 +44,22 @@ class Spool:
         self._is_full = False
         self._fd = -1
         self._size = SEGMENT_BYTES
+
+    def begin(self) -> None:
+        """Make the folder and hold it locked (`flock`) for as long as this writes there.
+
+        Whoever takes records away sees by that whether more may come.
+        """
+        if self._lock >= 0:
+            return
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(fd)
+            raise
+        self._lock = fd
 
     def append(self, records: Iterable[Record]) -> None:
         """Number and write these records in one system call.
@@ -86,6 +103,13 @@ class Spool:
         self._is_over = is_over
 
     def _write(self, records: list[Record]) -> None:
+        if self._fd >= 0 and os.fstat(self._fd).st_nlink == 0:
+            log.error(
+                "%s was removed while records were written to it: it is made again. "
+                "Nothing but the shipper may remove anything there.",
+                self.path,
+            )
+            self.close()
         if self._size >= SEGMENT_BYTES:
             self._open_segment()
         n = self.written
@@ -115,14 +139,21 @@ class Spool:
                 os.ftruncate(self._fd, self._size)
 
     def close(self) -> None:
-        """Close the current segment."""
+        """Close the current segment, and give the folder's lock back."""
+        self._close_segment()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def _close_segment(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
             self._size = SEGMENT_BYTES
 
     def _open_segment(self) -> None:
-        self.close()
+        self._close_segment()
+        self.begin()
         name = self.path / f"{self.written + 1:020d}.jsonl"
         self._fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._size = 0

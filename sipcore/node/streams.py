@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Final, cast
@@ -17,6 +18,7 @@ from typing import Final, cast
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter
 from sipcore.message import PING, StreamFramer
+from sipcore.node.bound import bind
 from sipcore.node.tls import Certificates, TlsLayer
 from sipcore.transport.flow import Address, Flow
 from sipcore.transport.identity import sip_identities, speaks_for
@@ -81,14 +83,18 @@ class StreamSet:
     def __len__(self) -> int:
         return len(self._connections)
 
-    async def listen(self, listener: Listener, loop: asyncio.AbstractEventLoop) -> None:
-        """Accept connections on this address."""
+    async def listen(
+        self,
+        listener: Listener,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket | None = None,
+    ) -> None:
+        """Accept connections on this address; `sock` is bound to it already."""
         if self._sweep is None:
             self._sweep = loop.call_later(self.limits.sweep_s, self._look_around, loop)
         server = await loop.create_server(
             lambda: StreamConnection(self, listener.transport, listener.local, accepted=True),
-            listener.local[0],
-            listener.local[1],
+            sock=bind(listener.transport, listener.local) if sock is None else sock,
         )
         self._servers.append(server)
 

@@ -71,7 +71,8 @@ class Sender:
         Whoever has it can answer the request (RFC 3261 §17.1.3): so each has 64 random bits of its
         own, and none tells anything of another.
         """
-        return f"{MAGIC_COOKIE}{self.random.getrandbits(BRANCH_BITS):016x}.{loop}"
+        own = self.random.getrandbits(BRANCH_BITS).to_bytes(BRANCH_BITS // 8, "big").hex()
+        return f"{MAGIC_COOKIE}{own}.{loop}"
 
     def new_tag(self) -> str:
         """A fresh tag."""

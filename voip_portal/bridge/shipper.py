@@ -11,7 +11,9 @@ for something that is still under way.
 
 from __future__ import annotations
 
+import fcntl
 import logging
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -115,10 +117,20 @@ class Shipper:
                 self._remove(name)
 
     def _remove(self, name: str) -> None:
-        for path in self._segments(name):
-            path.unlink(missing_ok=True)
-        (self._folder / name).rmdir()
-        del self._spools[name]
+        """Remove a spool, unless somebody still writes there, whatever else says that he is gone."""
+        folder = self._folder / name
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        else:
+            for path in self._segments(name):
+                path.unlink(missing_ok=True)
+            folder.rmdir()
+            del self._spools[name]
+        finally:
+            os.close(lock)
 
     def _changed_at(self, name: str) -> float:
         """When the newest of a spool's files was written to, or its folder made."""

@@ -42,6 +42,7 @@ from voip_portal.bridge.database import Database
 from voip_portal.bridge.directory_loader import BadDirectory, Delta, load_directory
 from voip_portal.bridge.keeper import Keeper
 from voip_portal.bridge.kept import Kept, NotKept, newer_than, put_on_top
+from voip_portal.bridge.node_lock import lock_node
 from voip_portal.bridge.saver import Saver
 from voip_portal.bridge.writer import BindingWriter
 from voip_portal.faults import Plainly, first_line, in_a_sentence, said_plainly
@@ -110,6 +111,7 @@ class Sipd:
     def __init__(self, config: dict[str, Any]) -> None:
         self._config = config
         var = Path(config["var"])
+        self._lock = lock_node(var / "run", config["node"])
         incarnation = time.time_ns() // 1_000_000 % (1 << 32)
         self._store = SqlBindingStore(config["bindings_database"])
         self._kept = Kept(var / "kept", config["node"])

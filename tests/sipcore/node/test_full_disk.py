@@ -94,9 +94,9 @@ def test_what_is_written_in_pieces_is_written_whole(
 
 def test_a_file_that_cannot_be_opened_is_tried_again(tmp_path: Path) -> None:
     spool = Spool(tmp_path, "s")
-    spool.path.rmdir()
+    spool.path.touch()
     spool.append([a_record("one")])
-    spool.path.mkdir()
+    spool.path.unlink()
     spool.append([a_record("two")])
     assert rows(spool.path) == [(1, "one"), (2, "two")]
 

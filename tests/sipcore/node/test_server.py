@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import select
+import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -55,11 +56,12 @@ def make_node(
     slots: int = 1,
     spool: type[Spool] = Spool,
     journal: type[Journal] = Journal,
+    others: Sequence[Listener] = (),
 ) -> Node:
+    """A node at this port, and at the `others`."""
     address = ("127.0.0.1", port)
-    config = WorkerConfig(
-        node="n1", cluster_keys=(KEY,), listeners=(Listener("UDP", address, address),), slots=slots
-    )
+    listeners = (Listener("UDP", address, address), *others)
+    config = WorkerConfig(node="n1", cluster_keys=(KEY,), listeners=listeners, slots=slots)
     worker = Worker(config, make_directory(["anna"]), BindingTable(), Random(1), CampusService)
     return Node(
         worker,
@@ -78,15 +80,21 @@ def ringing() -> Call:
     return Call("AAAAAAAAAAAAAAAA", "id", "tag", "<sip:a@b>", "<sip:c@b>", 1, None, 0.0, 1.7e9)
 
 
+TCP_LISTENER: Final = Listener("TCP", ("127.0.0.1", 0), ("127.0.0.1", 5060))
+
+
+async def no_listening(*args: object) -> None:
+    raise OSError("nobody may listen")
+
+
 async def test_calls_that_were_lost_are_on_disk_before_the_journal_forgets_them(
     tmp_path: Path,
 ) -> None:
     Journal(tmp_path / "journal.jsonl").append([journal_row(ringing())])
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        node = make_node(tmp_path, taken.getsockname()[1], "first")
-        with pytest.raises(OSError, match="in use"):
-            await node.start()  # it dies here, as far as its files are concerned
+    node = make_node(tmp_path, free_port(), "first", others=[TCP_LISTENER])
+    node._streams.listen = no_listening  # type: ignore[assignment]
+    with pytest.raises(OSError, match="nobody may listen"):
+        await node.start()  # it dies here, as far as its files are concerned
     node = make_node(tmp_path, free_port(), "second")
     await node.start()
     await node.stop()
@@ -311,3 +319,47 @@ async def test_a_note_for_another_node_is_said_to_be_lost(
         node.worker.note((1, 0), {"op": "ended", "c": "AAAAAAAAAAAAAAAA"})
         node.flush()
     assert "1 notes for other nodes are lost" in caplog.text
+
+
+# --- a second one of the same name ---------------------------------------------------------------
+@pytest.mark.parametrize("transport", ["UDP", "TCP"])
+async def test_a_node_that_cannot_have_its_address_leaves_the_files_of_the_first_alone(
+    tmp_path: Path, transport: str
+) -> None:
+    Journal(tmp_path / "journal.jsonl").append([journal_row(ringing())])
+    kind = socket.SOCK_DGRAM if transport == "UDP" else socket.SOCK_STREAM
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        if transport == "TCP":
+            taken.listen()
+        address = taken.getsockname()
+        node = make_node(tmp_path, free_port(), "second", others=[Listener(transport, address, address)])
+        before = (tmp_path / "journal.jsonl").stat().st_ino
+        with pytest.raises(OSError, match=f"{transport} 127.0.0.1 port {address[1]}: .* in use"):
+            await node.start()
+    assert (tmp_path / "journal.jsonl").stat().st_ino == before
+    assert not (tmp_path / "spool").exists()
+
+
+def test_a_spool_whose_folder_is_removed_is_made_again_and_loses_nothing_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spool = Spool(tmp_path / "spool", "life")
+    spool.append([RECORD, RECORD])
+    shutil.rmtree(spool.path)
+    spool.append([RECORD])
+    spool.append([RECORD])
+    assert [record["n"] for record in records(tmp_path)] == [3, 4]
+    assert caplog.text.count("was removed while records were written to it") == 1
+
+
+def test_a_journal_that_somebody_replaces_is_written_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(tmp_path / "journal.jsonl")
+    journal.append([ROW])
+    Journal(tmp_path / "journal.jsonl").rewrite([])
+    journal.append([ROW])
+    assert journal.read() == [ROW]
+    assert journal.grown
+    assert "was replaced by somebody else" in caplog.text

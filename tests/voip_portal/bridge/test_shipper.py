@@ -206,6 +206,7 @@ def test_folder_of_an_earlier_life_goes_when_it_is_stored(
     shipper: Shipper, spool: Spool, far: Far, folder: Path
 ) -> None:
     write(spool, 2)
+    spool.close()
     write(Spool(folder, "n1-0-2"), 1)
     write(Spool(folder, "n2-0-1"), 1)
     for path in (folder / NAME, *(folder / NAME).iterdir()):
@@ -322,7 +323,8 @@ def test_file_that_is_lost_is_stepped_over(
     shipper.step(2.0)
     assert numbers(far) == [(21, 10)]
     assert far.gaps == [21]
-    assert [record.args for record in caplog.records] == [(NAME, 11, 20)]
+    told = [record.args for record in caplog.records if record.name == "voip_portal.shipper"]
+    assert told == [(NAME, 11, 20)]
 
 
 @pytest.mark.django_db
@@ -453,3 +455,20 @@ def run_steps(shipper: Shipper, waits: list[float], count: int) -> int:
 
     run(shipper, lambda _: good.append(1), stopped)
     return len(good)
+
+
+def test_the_folder_of_a_spool_that_is_still_written_stays_though_a_later_life_was_seen(
+    shipper: Shipper, spool: Spool, far: Far, folder: Path
+) -> None:
+    write(spool, 2)
+    write(Spool(folder, "n1-0-2"), 1)
+    for path in (folder / NAME, *(folder / NAME).iterdir()):
+        os.utime(path, (1000.0, 1000.0))
+    shipper.step(0.0)
+    far.store()
+    shipper.step(0.1)
+    shipper.remove_ended((folder / "n1-0-2").stat().st_mtime + 1000)
+    write(spool, 1)
+    shipper.step(0.2)
+    far.store()
+    assert len(far.lines[NAME]) == 3

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from tests.voip_portal.bridge.daemon import Deployment, Phone, stop, until
+from tests.support.ports import free_port
+from tests.voip_portal.bridge.daemon import ROOT, Deployment, Phone, stop, until
 from voip_portal.bridge.keeper import HEARTBEAT_S
 from voip_portal.lines.services import ha1
 
@@ -114,6 +116,32 @@ def test_new_secret_takes_the_place_of_the_old_within_a_second(
     )
     assert until(lambda: phone.register("dora", "secret 5") == 200, 5) < IN_FORCE_S
     assert phone.register("dora", "secret 4") != 200
+
+
+@pytest.mark.usefixtures("sipd")
+def test_a_second_node_of_the_same_name_ends_at_once_and_says_so(
+    deployment: Deployment, phone: Phone
+) -> None:
+    """It has other ports, so that nothing but the name is in its way."""
+    deployment.add_line("ylva", "secret 12", "20012")
+    until(lambda: phone.register("ylva", "secret 12") == 200, 5)
+    spools = sorted((deployment.folder / "spool").iterdir())
+    journal = (deployment.folder / "journal" / "node1-0.jsonl").stat().st_ino
+    second = subprocess.run(  # noqa: S603
+        [sys.executable, "manage.py", "sipd", "--port", str(free_port(2))],
+        cwd=ROOT,
+        env=deployment.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    assert second.returncode == 1
+    [sentence] = second.stderr.splitlines()
+    assert sentence.startswith("node1 is running already (process ")
+    assert sentence.endswith("): stop that one, or give this one another VOIP_NODE.")
+    assert sorted((deployment.folder / "spool").iterdir()) == spools
+    assert (deployment.folder / "journal" / "node1-0.jsonl").stat().st_ino == journal
+    assert phone.register("ylva", "secret 12") == 200
 
 
 def test_missing_trigger_stops_the_start(deployment: Deployment) -> None:
