@@ -51,6 +51,8 @@ VOIP_DNS = env.words("VOIP_DNS")
 VOIP_COMPILED = env.flag("VOIP_COMPILED", default=True)
 VOIP_ADVERTISE = os.environ.get("VOIP_ADVERTISE") or "127.0.0.1"
 """The host name or address that phones and browsers are told to use."""
+VOIP_LISTEN = env.words("VOIP_LISTEN")
+"""The addresses of this machine that sipd listens on; none: the advertised one, or loopback."""
 VOIP_CAMPUS_DOMAINS = [d.lower() for d in env.words("VOIP_CAMPUS_DOMAINS", "campus.example")]
 """E-mail domains whose holders may sign up."""
 VOIP_CONTACT = os.environ.get("VOIP_CONTACT", "").strip()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -45,3 +50,62 @@ def test_every_service_of_ours_is_confined_and_starts_again() -> None:
         assert service["restart"] == ("no" if name == "prepare" else "unless-stopped"), name
         for needed in service.get("depends_on", {}):
             assert needed in services, name
+
+
+def test_all_services_are_told_one_port() -> None:
+    """The set-up page is of another service than that which listens."""
+    assert {"VOIP_SIP_PORT", "VOIP_TLS_PORT", "VOIP_LISTEN"} <= set(compose()["x-environment"])
+
+
+def test_every_service_says_whether_it_lives_and_how_much_it_may_log() -> None:
+    for name, service in compose()["services"].items():
+        assert name == "prepare" or service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL"), name
+        assert int(service["logging"]["options"]["max-file"]) == 5, name
+    postgres = compose()["services"]["postgres"]["healthcheck"]["test"][1]
+    assert " -h 127.0.0.1 " in postgres  # the socket answers before the port does
+
+
+@pytest.mark.parametrize(
+    ("given", "run"),
+    [
+        (
+            ["sipd", "--node", "node2", "--port", "5170"],
+            "manage.py sipd --node node2 --port 5170",
+        ),
+        (["shipper", "--verbosity", "2"], "manage.py shipper --verbosity 2"),
+        (["prepare", "x"], "scripts/prepare.py x"),
+        (["python3", "-V"], "-V"),
+    ],
+)
+def test_arguments_of_a_container_reach_its_process(
+    tmp_path: Path, given: list[str], run: str
+) -> None:
+    python = tmp_path / "python3"
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o755)
+    script = (ROOT / "docker" / "entrypoint.sh").read_text().replace("/srv/voip", str(tmp_path))
+    done = subprocess.run(  # noqa: S603
+        ["/bin/sh", "-c", script, "voip", *given],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert done.stdout == f"{run}\n"
+
+
+@pytest.mark.parametrize(("age_s", "code"), [(5, 0), (60, 1), (None, 1)])
+def test_a_process_that_says_no_more_that_it_lives_is_unhealthy(
+    tmp_path: Path, age_s: int | None, code: int
+) -> None:
+    (tmp_path / "run").mkdir()
+    if age_s is not None:
+        path = tmp_path / "run" / "beat.health"
+        path.touch()
+        os.utime(path, (time.time() - age_s,) * 2)
+    done = subprocess.run(
+        [sys.executable, "-m", "docker.fresh", "beat", "30"],
+        cwd=ROOT,
+        env={"VOIP_VAR": str(tmp_path)},
+    )
+    assert done.returncode == code

@@ -31,13 +31,13 @@ Figures = Callable[[], dict[str, Any]]
 
 _HEARTBEAT = (
     "INSERT INTO nodes_node (name, started_at, heartbeat_at, directory_version, refused_version,"
-    " refused_why, calls_now, registrations, counts, spool_backlog)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
+    " refused_why, calls_now, registrations, counts, listeners, spool_backlog)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
     " ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at,"
     " heartbeat_at = excluded.heartbeat_at, directory_version = excluded.directory_version,"
     " refused_version = excluded.refused_version, refused_why = excluded.refused_why,"
     " calls_now = excluded.calls_now, registrations = excluded.registrations,"
-    " counts = excluded.counts"
+    " counts = excluded.counts, listeners = excluded.listeners"
 )
 
 
@@ -134,6 +134,7 @@ class Keeper(threading.Thread):
             figures["calls_now"],
             figures["registrations"],
             json.dumps(figures["counts"]),
+            json.dumps(figures["listeners"]),
         )
         self._database.execute(_HEARTBEAT, values)
 

@@ -60,7 +60,7 @@ def worker_config(config: dict[str, Any], incarnation: int) -> WorkerConfig:
     """The worker's part of the configuration file."""
     names = {"TLS": config["tls_name"]}
     listeners = tuple(
-        Listener(t, (host, port), (names.get(t) or config["advertise"] or host, port))
+        Listener(t, (host, port), (names.get(t) or config["advertise"][host], port))
         for t, host, port in config["listen"]
     )
     hosts = {listener.local[0] for listener in listeners}
@@ -214,7 +214,9 @@ class Sipd:
 
     async def _drain(self, at_once: asyncio.Event) -> None:
         """End what rings, unless a second signal comes."""
-        log.info("stopping: answered calls stay, what rings is ended; a second signal stops at once")
+        log.info(
+            "stopping: answered calls stay, what rings is ended; a second signal stops at once"
+        )
         tasks = [
             asyncio.create_task(self.node.drain(self._config["stop_wait_s"])),
             asyncio.create_task(at_once.wait()),
@@ -278,6 +280,10 @@ class Sipd:
         """What the keeper reports; read from its thread, so only lengths and copies."""
         counts = self.worker.counts
         return {
+            "listeners": [
+                [each.transport, *each.local, each.advertised[0]]
+                for each in self.worker.config.listeners
+            ],
             "calls_now": len(self.worker.calls),
             "registrations": self.worker.bindings.count,
             "counts": {"latest": counts.latest, "total": counts.since_start()},

@@ -40,6 +40,9 @@ class Node(models.Model):
     counts = models.JSONField(_("dropped or refused"), default=dict, db_default={}, editable=False)
     """By reason, without zeros: `latest` in the last whole minute, `total` since start."""
 
+    listeners = models.JSONField(_("listens on"), default=list, db_default=[], editable=False)
+    """Rows of transport, address, port, and the host that others are told in place of the address."""
+
     class Meta:
         verbose_name = _("node")
         verbose_name_plural = _("nodes")

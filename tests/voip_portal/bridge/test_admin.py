@@ -392,3 +392,15 @@ def many_calls() -> None:
             f" n, '{{}}' FROM {numbers}"
         )
         cursor.execute("ANALYZE")
+
+
+def test_the_list_of_nodes_tells_where_they_listen_and_which_serves_nothing(
+    operator: Client,
+) -> None:
+    rows = [["UDP", "10.0.0.5", 5060, "203.0.113.9"], ["TLS", "::1", 5061, "::1"]]
+    Node.objects.create(name="n1", heartbeat_at=timezone.now(), listeners=rows)
+    Node.objects.create(name="n2", heartbeat_at=timezone.now())
+    page = text_of(operator, "nodes/node/")
+    assert "UDP 10.0.0.5:5060, told as 203.0.113.9<br>TLS [::1]:5061" in page
+    assert page.count("serves nothing") == 1
+    assert '<strong class="ops-bad">serves nothing</strong>' in page

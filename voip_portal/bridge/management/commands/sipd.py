@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from sipcore.transport.reach import Reach
 from voip_portal.bridge import limits
 from voip_portal.bridge.compiled import FOLDER, is_current
 from voip_portal.bridge.kept import Kept, NotKept
+from voip_portal.bridge.listening import advertised_as, listen_hosts
 from voip_portal.bridge.sipd import stream_limits
 from voip_portal.faults import in_a_sentence
 from voip_portal.nodes.campus_authority import ensure
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         if options["limits"]:
             self.stdout.write(limits.table(limits.all_limits(limits_set())))
             return
-        hosts = options["host"] or listen_hosts()
+        hosts = listen_hosts(options["host"] or settings.VOIP_LISTEN, settings.VOIP_ADVERTISE)
         try:
             self.check_migrations()
             self.check(tags=[Tags.database], databases=["default"], fail_level=WARNING)
@@ -116,12 +116,6 @@ def become_daemon(config: int) -> None:
     os.execve(sys.executable, command, env)  # noqa: S606 (our own interpreter and module)
 
 
-def listen_hosts() -> list[str]:
-    """Loopback, or the advertised address of the LAN."""
-    advertised: str = settings.VOIP_ADVERTISE
-    return [advertised] if advertised != "127.0.0.1" else ["127.0.0.1", "::1"]
-
-
 def ensure_certificate(folder: Path, hosts: list[str], known: Known) -> None:
     """Have sipd show one of our own making where the operator has put none."""
     names = [*known.domains, *filter(None, [settings.VOIP_TLS_NAME]), settings.VOIP_ADVERTISE]
@@ -141,16 +135,17 @@ def daemon_config(
     """All that the daemon needs to know, as JSON values."""
     if known is None:
         known = known_to_database()
-    usable = [host for host in hosts if can_bind(host)]
     databases = settings.DATABASES
     ports = [("UDP", port), ("TCP", port)] + [("TLS", tls_port)] * (tls_port > 0)
     return {
         "node": node,
         "var": str(settings.VOIP_VAR),
-        "listen": [[t, host, p] for host in usable for t, p in ports],
+        "listen": [[t, host, p] for host in hosts for t, p in ports],
         "tls_name": settings.VOIP_TLS_NAME,
         "tls_folder": str(settings.VOIP_TLS_FOLDER) if tls_port > 0 else "",
-        "advertise": "" if len(usable) > 1 else settings.VOIP_ADVERTISE,
+        "advertise": advertised_as(
+            hosts, settings.VOIP_ADVERTISE, is_named=bool(settings.VOIP_LISTEN)
+        ),
         "dns": dns_servers(settings.VOIP_DNS),
         "open_networks": open_networks(settings.VOIP_OPEN_NETWORKS),
         "edge_for": edge_domains(settings.VOIP_EDGE_FOR),
@@ -268,17 +263,6 @@ def is_sip_uri(text: str) -> bool:
         return parse_uri(text).scheme in ("sip", "sips")
     except MalformedMessage:
         return False
-
-
-def can_bind(host: str) -> bool:
-    """Whether this machine has the address (some have no IPv6 loopback)."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((host, 0))
-        except OSError:
-            return False
-    return True
 
 
 def driver_settings(database: dict[str, Any]) -> dict[str, Any]:
