@@ -27,7 +27,7 @@ TAG_BYTES: Final = 4
 PARAMETER: Final = "ct"
 """Name of the URI parameter that carries the token."""
 
-_PSTN, _CALLER_FLOW, _CALLEE_FLOW, _PINNED, _CALLER_LINE = 1, 2, 4, 8, 16
+_PSTN, _CALLER_FLOW, _CALLEE_FLOW, _PINNED, _CALLER_LINE, _SPARE_FLOW = 1, 2, 4, 8, 16, 32
 _LINE_BYTES: Final = 4
 
 
@@ -41,6 +41,7 @@ class CallToken:
         "caller_tag_hash",
         "context",
         "home",
+        "is_spare",
         "pinned",
         "pstn",
     )
@@ -55,6 +56,7 @@ class CallToken:
         callee_flow: Flow | None,
         pinned: bool,
         caller_line: int | None,
+        is_spare: bool = False,
     ) -> None:
         self.context = context
         self.caller_tag_hash = caller_tag_hash
@@ -68,6 +70,8 @@ class CallToken:
         """Whether requests go by the flows alone, whatever their Route and Request-URI say."""
         self.caller_line = caller_line
         """The account that placed the call, where the call left for a foreign domain."""
+        self.is_spare = is_spare
+        """Whether the callee's flow is for when its Contact turns out to be of no use."""
 
     def from_caller(self, from_tag: str) -> bool:
         """Whether a request with this From tag was sent by the party that placed the call."""
@@ -103,6 +107,7 @@ class TokenMaker:
         callee_flow: Flow | None = None,
         pinned: bool = False,
         caller_line: int | None = None,
+        is_spare: bool = False,
     ) -> str:
         """The token as text for a URI parameter."""
         flags = (
@@ -111,6 +116,7 @@ class TokenMaker:
             | (_CALLEE_FLOW if callee_flow else 0)
             | (_PINNED if pinned else 0)
             | (_CALLER_LINE if caller_line is not None else 0)
+            | (_SPARE_FLOW if is_spare else 0)
         )
         caller_tag_hash = tag_hash(caller_tag)
         payload = bytes((flags,)) + context_to_bytes(context) + caller_tag_hash + bytes(self._home)
@@ -130,6 +136,7 @@ class TokenMaker:
             callee_flow,
             pinned,
             caller_line,
+            is_spare,
         )
         self._learn(text, call_id, token)
         return text
@@ -200,4 +207,5 @@ def _read(payload: bytes) -> CallToken | None:
         callee_flow,
         bool(flags & _PINNED),
         caller_line,
+        bool(flags & _SPARE_FLOW),
     )

@@ -7,8 +7,10 @@ from typing import Final
 from sipcore.calls.token import PARAMETER
 from sipcore.campus.limits import MAX_KEPT
 from sipcore.errors import MalformedMessage
-from sipcore.message import Request, Response
+from sipcore.message import Request, Response, parse_uri
 from sipcore.transport.flow import Flow, same_host
+from sipcore.transport.way_back import DEFAULT_PORT
+from sipcore.transport.written import is_mapped, is_of_use
 
 KEPT: Final = ("record-route", "contact", "from", "to")
 
@@ -32,7 +34,8 @@ def contact_of(message: Request | Response) -> str:
 def flow_behind_contact(request: Request, flow: Flow) -> Flow | None:
     """The flow a request came by, when its Contact would not lead back to the sender.
 
-    True for streams the sender opened and for a Contact whose host is not the source address (NAT).
+    True for streams the sender opened and for a Contact whose host is not the source address (NAT),
+    or whose port is not, where the sender wants its answers at the source (`rport`).
     """
     if flow.transport != "UDP":
         return flow
@@ -41,7 +44,25 @@ def flow_behind_contact(request: Request, flow: Flow) -> Flow | None:
     contacts = request.contacts
     if not contacts:
         return flow
-    return None if same_host(contacts[0].uri.host, flow.remote[0]) else flow
+    uri = contacts[0].uri
+    if not same_host(uri.host, flow.remote[0]):
+        return flow
+    if (uri.port or DEFAULT_PORT) == flow.remote[1] or request.via.rport is None:
+        return None  # as nearly always
+    return flow if is_mapped(uri, flow) else None
+
+
+def spare_flow(uri_text: str, flow: Flow) -> Flow | None:
+    """The flow that an INVITE went by, where what its 2xx has as Contact leads to nobody.
+
+    Behind a NAT phones answer with another address than they registered, with `.invalid` or 0.0.0.0.
+    """
+    try:
+        uri = parse_uri(uri_text)
+    except MalformedMessage:
+        return None
+    is_contact = uri.scheme in ("sip", "sips")
+    return flow if is_contact and not is_of_use(uri.host, flow.remote[0]) else None
 
 
 def routes_above_ours(request: Request, response: Response) -> list[str]:

@@ -8,7 +8,7 @@ from sipcore.apps.host import Host
 from sipcore.calls import Call, CallToken, Dialog, EndedCall
 from sipcore.calls.notes import ended_note, refreshed_note, seen_note
 from sipcore.campus.agents import Agents
-from sipcore.campus.dialog_parts import contact_of
+from sipcore.campus.dialog_parts import contact_of, spare_flow
 from sipcore.campus.in_call import InCallSender, asker_in
 from sipcore.campus.method_rules import commands_phone
 from sipcore.eventlog import Counter, Side
@@ -265,6 +265,8 @@ class InDialogRouter:
         flow = None
         if token.pinned or request.first("route") is None:
             flow = token.callee_flow if from_caller else token.caller_flow
+            if flow is not None and from_caller and token.is_spare:
+                flow = spare_flow(request.uri_text, flow)
             if flow is not None:
                 flow = self._host.bindings.flow_now(flow, self._host.at)
         return Target(request.uri_text, flow)

@@ -10,7 +10,12 @@ from sipcore.calls.token import PARAMETER
 from sipcore.campus.agents import Agents
 from sipcore.campus.call_control import CallControl
 from sipcore.campus.causes import end_unanswered
-from sipcore.campus.dialog_parts import contact_of, is_too_much_to_keep, routes_above_ours
+from sipcore.campus.dialog_parts import (
+    contact_of,
+    is_too_much_to_keep,
+    routes_above_ours,
+    spare_flow,
+)
 from sipcore.campus.limits import MAX_KEPT
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter
@@ -66,13 +71,15 @@ class PlacedCall(Purpose):
     def record_route(self, target: Target, incoming: Flow, outgoing: Flow) -> str:
         """Stay on the path of the call; its token names the flows that contacts do not."""
         host, call = self._host, self.call
+        is_spare = not self.pinned and target.flow is None and not target.path
         token = host.tokens.make(
             call.context,
             call.call_id,
             call.caller_tag,
             caller_flow=self.caller_flow,
-            callee_flow=outgoing if self.pinned else target.flow,
+            callee_flow=outgoing if self.pinned or is_spare else target.flow,
             pinned=self.pinned,
+            is_spare=is_spare,
             caller_line=call.caller_line if self.pinned else None,
         )
         secure = is_sips(target.uri_text)
@@ -119,16 +126,20 @@ class PlacedCall(Purpose):
         if is_too_much_to_keep(response, 2 * MAX_KEPT):  # it gives back what the request had
             raise MalformedMessage("too much to be kept", header="record-route")
         caller_contact = "" if self.is_own else contact_of(request) or request.from_.uri_text
+        contact = contact_of(response) or target.uri_text
+        callee_flow = flow if self.pinned else target.flow
+        if callee_flow is None and not target.path and flow is not None:
+            callee_flow = spare_flow(contact, flow)
         dialog = Dialog(
             callee_tag=response.to_tag,
             caller=Leg(
                 caller_contact, list(request.record_routes), request.cseq_number, self.caller_flow
             ),
             callee=Leg(
-                contact_of(response) or target.uri_text,
+                contact,
                 list(reversed(above)),
                 0,
-                flow if self.pinned else target.flow,
+                callee_flow,
             ),
             answered_now=now,
             answered_at=self._host.at,

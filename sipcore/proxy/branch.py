@@ -172,8 +172,10 @@ class Branch:
             fork.host.count(Counter.LOOKUP_LIMITED)
             self.fail(503, now, [("Retry-After", str(RETRY_LATER_S))])
         else:
-            # That there is nobody to be reached by TLS is no overload (RFC 5630 §3.3).
-            self.fail(480 if is_sips(self.target.uri_text) else 503, now)
+            # That there is nobody to be reached by TLS is no overload (RFC 5630 §3.3), nor that
+            # nobody has heard of the name that a phone of ours gave itself.
+            is_phone = self.target.line_id is not None
+            self.fail(480 if is_phone or is_sips(self.target.uri_text) else 503, now)
 
     @property
     def has_no_room(self) -> bool:

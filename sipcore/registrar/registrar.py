@@ -33,6 +33,7 @@ from sipcore.registrar.wanted import (
     read_user_agent,
 )
 from sipcore.transport.flow import Flow, is_address, same_host
+from sipcore.transport.written import is_local_name, is_mapped
 
 
 class Reply(NamedTuple):
@@ -146,7 +147,8 @@ def _apply(
             return refuse(request, 420, "Bad Extension", [("Unsupported", "gin")])
         if contact.expires_s:
             way_back = _way_back(request, contact.uri, flow, outbound=contact.reg_id > 0)
-            if way_back is None and leads_back is not None and leads_back(contact.uri):
+            is_written = way_back is None or is_mapped(contact.uri, way_back)  # and tried as such
+            if is_written and leads_back is not None and leads_back(contact.uri):
                 # Ten of these fork into ten times nine times eight ... requests (RFC 5393 §3).
                 return refuse(request, 403, "Contact Leads Back Here")
             draft.put(contact, way_back)
@@ -229,19 +231,31 @@ def _way_back(request: Request, contact: Uri, flow: Flow | None, *, outbound: bo
     Who registers a flow (RFC 5626 §6) is reached by that flow, whatever the contact says.
 
     Only a user agent's own flow is of use: what came through a proxy goes back by its Path. A
-    contact at the source's address but another port is taken at its word: some phones send from
+    contact at the source's address but another port is the port that a NAT has for somebody else,
+    where the phone asks for answers to the source (`rport`): the contact as written is tried after
+    the flow (`routing.decide`). Without `rport` it is taken at its word: some phones send from
     another port than they listen on.
     """
     if flow is None:
         return None
-    needed = outbound or flow.reliable or _is_elsewhere(contact.host, flow.remote[0])
+    needed = (
+        outbound
+        or flow.reliable
+        or _is_elsewhere(contact.host, flow.remote[0])
+        or _is_mapped(request, contact, flow)
+    )
     return flow if needed and is_first_hop(request) else None
 
 
+def _is_mapped(request: Request, contact: Uri, flow: Flow) -> bool:
+    """Of several contacts the one of the Via's port is meant: the others are other phones."""
+    if request.via.rport is None or not is_mapped(contact, flow):
+        return False
+    return len(request.contacts) == 1 or (contact.port or 5060) == (request.via.port or 5060)
+
+
 def _is_elsewhere(host: str, source: str) -> bool:
-    """Whether `host` is an IP address other than `source`, or a name that never resolves."""
+    """Whether `host` is an IP address other than `source`, or a name that only the phone knows."""
     if same_host(host, source):
         return False
-    if not (host.startswith("[") or host[-1:].isdigit()):
-        return host.endswith(".invalid")  # RFC 7118 §5
-    return is_address(host.strip("[]"))
+    return is_address(host.strip("[]")) or is_local_name(host)

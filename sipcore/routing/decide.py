@@ -29,6 +29,7 @@ from sipcore.routing.plan import (
     Service,
     Target,
 )
+from sipcore.transport.written import is_mapped
 
 EMERGENCY_NUMBERS: Final = frozenset({"112", "911", "999", "sos"})
 EMERGENCY_TEXT: Final = (
@@ -306,4 +307,10 @@ def _target(binding: Binding, secure: bool) -> Target:
     if not secure and is_sips(contact):
         # A sip URI is never made a sips URI on its way, but TLS it must be (RFC 5630 §5.3).
         return Target(f"sip{contact[4:]}", binding.flow, binding.path, binding.line_id, contact)
-    return Target(contact, binding.flow, binding.path, binding.line_id)
+    target = Target(contact, binding.flow, binding.path, binding.line_id)
+    flow = binding.flow
+    if flow is None or flow.reliable or binding.path or binding.instance:
+        return target
+    if is_mapped(parse_uri(contact), flow):  # should it listen there after all
+        return target.followed_by((Target(contact, None, (), binding.line_id),))
+    return target

@@ -125,6 +125,7 @@ def peer_of(
 ) -> Peer:
     """A peer that a name of ours leads to: its phone registered it beside itself."""
     owner = Phone(world, name, (host, 5060))
+    owner.rport = ""
     peer = Peer(world, (host, 5070))
     request = owner.build("REGISTER", f"sip:{DOMAIN}")
     request.set("To", f"<sip:{name}@{DOMAIN}>")

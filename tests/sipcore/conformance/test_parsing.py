@@ -491,6 +491,7 @@ def test_a_q_is_0_to_1_with_three_decimals_and_what_is_none_is_not_given(
     """The other contact gives none, which is 1: both ring at once where this one's is 1 too."""
     world = new_world(size)
     phone = Phone(world, "bob", ("10.1.0.2", 5060))
+    phone.rport = ""
     contacts = ("<sip:bob@10.1.0.2:5070>", f"<sip:bob@10.1.0.2:5071>;q={q}")
     peers = [Peer(world, ("10.1.0.2", port)) for port in (5070, 5071)]
     statuses = []

@@ -403,6 +403,7 @@ def test_a_register_for_another_domain_is_passed_on_for_our_own_alone(size: Size
 def test_an_address_has_many_spellings_and_one_set_of_targets(size: Size, uri: str) -> None:
     world = new_world(size)
     owner = Phone(world, "bob", ("10.1.0.2", 5060))
+    owner.rport = ""
     peer = Peer(world, ("10.1.0.2", 5070))
     for contact in (
         "<sip:bob@10.1.0.2:5070;a=1>",
@@ -480,6 +481,7 @@ def test_the_target_becomes_the_request_uri_without_what_none_may_have(
 ) -> None:
     world = new_world(size)
     owner, peer = Phone(world, "bob", ("10.1.0.2", 5060)), Peer(world, ("10.1.0.2", 5070))
+    owner.rport = ""
     assert sent(owner, owner_register(owner, f"<{contact}>")).status == 200
     caller = Peer(world, ("192.0.2.66", 5060))
     caller.send(caller.build("MESSAGE", BOB))

@@ -27,6 +27,7 @@ class Registering:
         self.world = world
         self.host = host
         self.phone = Phone(world, "bob", (host, 5060))
+        self.phone.rport = ""  # its contacts are where others of these tests listen
 
     def contact(self, port: int) -> str:
         return f"sip:bob@{self.host}:{port}"

@@ -73,7 +73,7 @@ def udp_from(source: str, port: int = 5060) -> Flow:
         ("[2001:db8::8]", "2001:db8::7", True),
         ("df7jal23ls0d.invalid", "192.0.2.7", True),
         ("phone.example", "192.0.2.7", False),
-        ("phone1", "192.0.2.7", False),
+        ("phone1", "192.0.2.7", True),
         ("300.1.1.1", "192.0.2.7", False),
     ],
 )

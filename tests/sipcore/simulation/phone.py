@@ -91,6 +91,8 @@ class Phone:
         scheme: str = "sip",
     ) -> None:
         self.transport = transport
+        self.rport = ";rport"
+        """"" for a phone that listens elsewhere than it sends from."""
         self.scheme = scheme
         self.world = world
         self.name = name
@@ -212,7 +214,7 @@ class Phone:
 
     def _launch(self, outgoing: Outgoing) -> None:
         branch = f"z9hG4bK{self._id()}"
-        outgoing.request.set("Via", f"SIP/2.0/{self.transport} {self.place};branch={branch};rport")
+        outgoing.request.set("Via", f"SIP/2.0/{self.transport} {self.place};branch={branch}{self.rport}")
         flow = Flow(self.transport, self.address, outgoing.destination)
         outgoing.tx = self.transactions.request(outgoing.request, flow, self.network.now, outgoing)
         self._set_timer()

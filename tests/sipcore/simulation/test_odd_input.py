@@ -46,7 +46,7 @@ def test_a_phone_with_an_odd_address_is_not_reached_and_does_no_harm(size: Size)
     bob = Phone(world, "bob", ("10.1.0.2", 5060))
     bob.register(contact="<sip:bob@1.2.3.4.5>")
     call = sent(anna, anna.build("INVITE", f"sip:bob@{DOMAIN}"))
-    assert call.status == 500
+    assert call.status == 480
     end_of(world)
 
 
