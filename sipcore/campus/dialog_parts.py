@@ -7,7 +7,7 @@ from typing import Final
 from sipcore.calls.token import PARAMETER
 from sipcore.campus.limits import MAX_KEPT
 from sipcore.errors import MalformedMessage
-from sipcore.message import Request, Response, parse_uri
+from sipcore.message import Request, Response, Uri, parse_uri
 from sipcore.transport.flow import Flow, same_host
 from sipcore.transport.way_back import DEFAULT_PORT
 from sipcore.transport.written import is_mapped, is_of_use
@@ -52,17 +52,21 @@ def flow_behind_contact(request: Request, flow: Flow) -> Flow | None:
     return flow if is_mapped(uri, flow) else None
 
 
-def spare_flow(uri_text: str, flow: Flow) -> Flow | None:
-    """The flow that an INVITE went by, where what its 2xx has as Contact leads to nobody.
+def spare_flow(uri: Uri, flow: Flow) -> Flow | None:
+    """The flow that an INVITE went by, where the target of a request leads to nobody."""
+    is_contact = uri.scheme in ("sip", "sips")
+    return flow if is_contact and not is_of_use(uri.host, flow.remote[0]) else None
+
+
+def flow_of_answer(contact: str, flow: Flow) -> Flow | None:
+    """The flow that an INVITE went by, where its 2xx has another host as Contact.
 
     Behind a NAT phones answer with another address than they registered, with `.invalid` or 0.0.0.0.
     """
     try:
-        uri = parse_uri(uri_text)
+        return None if same_host(parse_uri(contact).host, flow.remote[0]) else flow
     except MalformedMessage:
         return None
-    is_contact = uri.scheme in ("sip", "sips")
-    return flow if is_contact and not is_of_use(uri.host, flow.remote[0]) else None
 
 
 def routes_above_ours(request: Request, response: Response) -> list[str]:

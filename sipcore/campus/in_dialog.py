@@ -28,7 +28,7 @@ from sipcore.proxy import (
 )
 from sipcore.routing import Group, Target
 from sipcore.transaction import ServerTransaction
-from sipcore.transport.flow import Flow
+from sipcore.transport.flow import Flow, same_host
 from sipcore.transport.networks import network_of
 
 STRAY_ACK: Final = Counter.STRAY_ACK
@@ -136,7 +136,7 @@ class InDialogRouter:
             if not self._agents.offer(tx, request, flow, now):
                 tx.respond(request.respond(481), now)
             return
-        groups = (Group((self._next_target(request, token, from_caller),)),)
+        groups = (Group((self._next_target(request, token, from_caller, dialog),)),)
         realm = host.directory.realm
         sender, receiver = self._ends(token, flow, from_caller)
         forward(
@@ -257,7 +257,9 @@ class InDialogRouter:
             host.calls.end_not_held(token.context, by, host.at)
             host.note(token.home, ended_note(token.context))
 
-    def _next_target(self, request: Request, token: CallToken, from_caller: bool) -> Target:
+    def _next_target(
+        self, request: Request, token: CallToken, from_caller: bool, dialog: Dialog | None
+    ) -> Target:
         """The other side: by what is left of the Route, its flow, or the Request-URI.
 
         Of a pinned call by its flow alone, or a stranger in a call could send to anywhere.
@@ -266,10 +268,23 @@ class InDialogRouter:
         if token.pinned or request.first("route") is None:
             flow = token.callee_flow if from_caller else token.caller_flow
             if flow is not None and from_caller and token.is_spare:
-                flow = spare_flow(request.uri_text, flow)
+                flow = self._spare_flow(request, dialog, flow)
             if flow is not None:
                 flow = self._host.bindings.flow_now(flow, self._host.at)
         return Target(request.uri_text, flow)
+
+    def _spare_flow(self, request: Request, dialog: Dialog | None, flow: Flow) -> Flow | None:
+        """The flow to a callee that was reached at its contact, where that is of use no more.
+
+        What it answered the INVITE with may be any address: only one that it has told later, on its
+        way elsewhere, is taken for where it is.
+        """
+        uri = request.uri
+        if same_host(uri.host, flow.remote[0]):
+            return None  # as nearly always
+        if dialog is not None and dialog.callee.flow and dialog.callee.contact == request.uri_text:
+            return dialog.callee.flow
+        return spare_flow(uri, flow)
 
     def handle_ack(self, request: Request, flow: Flow, own: OwnRoute | None, now: float) -> None:
         """The ACK of a 2xx; `own` is what its Route of ours said, if it had any."""
@@ -287,5 +302,9 @@ class InDialogRouter:
         self._proved(flow)
         from_caller = token.from_caller(request.from_tag)
         take_out(request, *self._ends(token, flow, from_caller))
-        target = self._next_target(request, token, from_caller)
+        call = host.calls.get(token.context)
+        dialog = None
+        if call is not None:
+            dialog = call.dialog_of(request.from_tag, request.to_tag, from_caller)
+        target = self._next_target(request, token, from_caller, dialog)
         self._sender.forward_ack(request, target, token, now, host.directory.realm)

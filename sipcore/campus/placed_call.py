@@ -12,9 +12,9 @@ from sipcore.campus.call_control import CallControl
 from sipcore.campus.causes import end_unanswered
 from sipcore.campus.dialog_parts import (
     contact_of,
+    flow_of_answer,
     is_too_much_to_keep,
     routes_above_ours,
-    spare_flow,
 )
 from sipcore.campus.limits import MAX_KEPT
 from sipcore.errors import MalformedMessage
@@ -129,7 +129,7 @@ class PlacedCall(Purpose):
         contact = contact_of(response) or target.uri_text
         callee_flow = flow if self.pinned else target.flow
         if callee_flow is None and not target.path and flow is not None:
-            callee_flow = spare_flow(contact, flow)
+            callee_flow = flow_of_answer(contact, flow)
         dialog = Dialog(
             callee_tag=response.to_tag,
             caller=Leg(

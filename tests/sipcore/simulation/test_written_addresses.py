@@ -29,7 +29,7 @@ def call_of(world: World, anna: Phone) -> None:
     assert end.fields["cause"] == "completed"
 
 
-@pytest.mark.parametrize("host", OF_NO_USE)
+@pytest.mark.parametrize("host", [*OF_NO_USE, "203.0.113.200:5060"])
 def test_an_answer_with_another_contact_than_the_registered_one_gets_its_ack_and_bye(
     size: Size, host: str
 ) -> None:
