@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,7 @@ from typing import Final
 from tests.load.attack.floods import KINDS, SOURCES, Kind, Target, send_flood
 from tests.load.attack.phone import Experience, RegisteredPhone
 from tests.support.campus import Campus, wait_for
+from tests.support.ua import Agent
 from tests.support.wire import challenge_of
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -70,8 +71,8 @@ class Step:
 class Server:
     """The daemon as /proc shows it."""
 
-    def __init__(self, campus: Campus, pid: int) -> None:
-        self.campus, self.pid = campus, pid
+    def __init__(self, campus: Campus, pid: int, victim: Agent) -> None:
+        self.campus, self.pid, self.victim = campus, pid, victim
 
     def cpu(self) -> tuple[float, float]:
         """User and system seconds so far."""
@@ -132,8 +133,12 @@ def measure(
     lost = (server.dropped() - dropped) / max(1, sent)
     others = (busy() - all_busy - sum(used)) / lasted
     rss = server.rss()
+    ours.send("count")
+    still_open = ours.recv()
     ours.send("end")
     sender.join()
+    if kind.make is None:
+        print(f"  of {sent} connections {still_open} are open")
     flood_lasted = min(lasted, s)
     cpu, share_sent = sum(used) / flood_lasted, sent / (rate * s)
     reasons = {
@@ -155,6 +160,8 @@ def highest(
     """All steps of one flood, up to the first that is not borne."""
     steps: list[Step] = []
     rate = FIRST[kind.stream]
+    server.victim.drain()  # it rings, and answers nothing
+    to = replace(to, nonce=challenge_for(server.victim)["nonce"])
     while rate <= LAST[kind.stream] and not (steps and steps[-1].ended):
         steps.append(measure(server, phone, to, kind, sources, rate, s))
         step = steps[-1]
@@ -199,10 +206,7 @@ def service(profile: Path | None = None) -> Iterator[tuple[Server, RegisteredPho
         with caller, campus.phone(called) as victim:
             caller.registered()
             victim.registered()
-            asked = victim.register_request()
-            victim.send(asked)
-            challenge = challenge_of(victim.final(asked), "SHA-256")
-            assert challenge is not None
+            challenge = challenge_for(victim)
             to = Target(
                 "127.0.0.1",
                 campus.sip_port,
@@ -212,7 +216,17 @@ def service(profile: Path | None = None) -> Iterator[tuple[Server, RegisteredPho
                 challenge["nonce"],
             )
             pid = campus._processes[-1].pid
-            yield Server(campus, pid), RegisteredPhone(caller, campus.uri("echo")), to
+            server = Server(campus, pid, victim)
+            yield server, RegisteredPhone(caller, campus.uri("echo")), to
+
+
+def challenge_for(victim: Agent) -> dict[str, str]:
+    """What the server asks of the phone that is attacked, now."""
+    asked = victim.register_request()
+    victim.send(asked)
+    challenge = challenge_of(victim.final(asked), "SHA-256")
+    assert challenge is not None
+    return challenge
 
 
 def restart_profiled(campus: Campus, profile: Path) -> None:

@@ -150,14 +150,18 @@ def send_flood(
     allowed = min(OPEN_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
     hosts = addresses(sources)
+    kept: list[socket.socket] = []
     if kind.make is None:
-        step = connecting(to.host, to.port if kind.stream == "TCP" else to.tls_port, hosts)
+        port = to.port if kind.stream == "TCP" else to.tls_port
+        step = connecting((to.host, port), hosts, kept)
     else:
         made = [kind.make(to, first + n) for n in range(int(rate * seconds))]
         step = sending(made, hosts, (to.host, to.port))
     say.send("ready")
     say.recv()
     say.send(paced(step, rate, seconds))
+    say.recv()
+    say.send(sum(map(is_open, kept)))
     say.recv()  # connections stay open until the server was looked at
 
 
@@ -191,12 +195,23 @@ def connected(host: str, to: tuple[str, int]) -> socket.socket:
     return sock
 
 
-def connecting(host: str, port: int, hosts: list[str]) -> Iterator[int]:
-    """Connections that say nothing. They are kept until the process ends."""
-    kept = []
+def connecting(to: tuple[str, int], hosts: list[str], kept: list[socket.socket]) -> Iterator[int]:
+    """Connections that say nothing; `kept` gets them, and has them open until the process ends."""
     for source in cycle(hosts):
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         kept.append(sock)
         sock.bind((source, 0))
         sock.setblocking(False)
-        yield int(sock.connect_ex((host, port)) in {0, errno.EINPROGRESS})
+        yield int(sock.connect_ex(to) in {0, errno.EINPROGRESS})
+
+
+def is_open(sock: socket.socket) -> bool:
+    """Whether the server took the connection and still has it."""
+    try:
+        return sock.recv(1, socket.MSG_PEEK) != b""
+    except BlockingIOError:
+        with suppress(OSError):
+            return bool(sock.getpeername())
+    except OSError:
+        pass
+    return False
