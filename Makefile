@@ -6,7 +6,7 @@ PEERS ?= 1
 BIN := .venv/bin
 export PYTHON PEERS
 
-.PHONY: help run test test-long lint types cover bench bench-parse instructions fuzz compile conformance programs requirements
+.PHONY: help run test test-long lint types cover bench bench-parse attack instructions fuzz compile conformance programs requirements
 
 help:
 	@echo "make run        start the whole service here (LAN=1: for the local network)"
@@ -20,6 +20,7 @@ help:
 	@echo "make fuzz       look for input that breaks the parser (SECONDS=60)"
 	@echo "make bench      CPU per operation beside Kamailio"
 	@echo "make bench-parse  CPU per byte of hostile input, from 10 KB to 10 MB"
+	@echo "make attack     floods against a service of its own: the highest rates it bears"
 	@echo "make instructions  instructions per operation beside those kept (BASE=commit: beside its)"
 
 run: .venv/.runtime
@@ -61,6 +62,10 @@ bench: compile
 
 bench-parse: .venv/.tests
 	@$(BIN)/python -m tests.load.parse_cost
+
+# Ten minutes on a quiet machine; the figures go to docs/benchmarks.md, with NOTE beside them.
+attack: .venv/.tests
+	@$(BIN)/python -m tests.load.attack --note "$(NOTE)"
 
 # UPDATE=1 keeps what was counted as the figures that the next count is compared with.
 instructions: .venv/.tests
