@@ -15,7 +15,7 @@ from sipcore.locate import RETRY_LATER_S, Candidate, Search
 from sipcore.message import Request, Response, is_sips
 from sipcore.proxy.forward import forwarded_request, next_hop_text
 from sipcore.proxy.host import ProxyHost
-from sipcore.proxy.limits import CANCEL_WAIT_S, NO_CLIENT_S, TIMER_C_S
+from sipcore.proxy.limits import CANCEL_WAIT_S, NO_CLIENT_S, SILENCE_S, TIMER_C_S
 from sipcore.proxy.purpose import Purpose
 from sipcore.routing.plan import SIPS_NOT_ALLOWED, Target
 from sipcore.transaction import ClientTransaction
@@ -103,7 +103,9 @@ class Branch:
     def __init__(self, fork: Forking, target: Target, now: float) -> None:
         self.fork = fork
         self.target = target
-        self.deadline = now + TIMER_C_S
+        others = target.other_flows
+        has_other_port = bool(others) and others[0].flow is None  # `decide` says when
+        self.deadline = now + (SILENCE_S if has_other_port else TIMER_C_S)
         self.breadth = 0
         """How many branches this one may become further on (RFC 5393 §5.3)."""
         self.tx: ClientTransaction | None = None
@@ -246,7 +248,9 @@ class Branch:
             fork.host.next_hops.note_answer(self.search, response, now)
         if status < 200:
             # Its transaction waits for us now, whatever the rest is worth.
-            self.provisional = True
+            if not self.provisional:
+                self.provisional = True
+                self.deadline = max(self.deadline, now + TIMER_C_S)
             if self.cancel_wanted and not self.cancel_sent:
                 self._send_cancel(now)
         if not is_for_others:  # our Via was the only one: never forwarded (§16.7 step 3)

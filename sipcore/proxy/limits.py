@@ -12,6 +12,9 @@ NO_CLIENT_S: Final = 64.0
 """Twice 64*T1: whoever sent a request other than INVITE has long given it up (RFC 4321 §1)."""
 CANCEL_WAIT_S: Final = 32.0
 """64*T1: how long a cancelled branch may take to send its final response (RFC 3261 §9.1)."""
+SILENCE_S: Final = 4.0
+"""A phone whose contact has another port than it sends from is tried there, too, when it has said nothing
+for so long: retransmissions came after 0.5, 1.5 and 3.5 s."""
 LEAST_S: Final = 90
 """No session interval may be shorter (RFC 4028 §4), and no Min-SE lower (§5)."""
 RETRY_AFTER_STOP_S: Final = 5

@@ -184,7 +184,8 @@ class Phones:
         self.now += STEP_S
         data = text.encode()
         self.turns.append((data, flow, self.now))
-        return self._only(self.node.receive(data, flow, self.now), expected)
+        back = CALLER if text.startswith("SIP/2.0 ") else flow
+        return self._only(self.node.receive(data, flow, self.now), expected, back)
 
     def wait(self, seconds: float, expected: str = "") -> None:
         """Let time pass; `expected` as in `give`."""
@@ -199,7 +200,9 @@ class Phones:
         turns, self.turns = self.turns, []
         return turns, self.now
 
-    def _only(self, sends: list[tuple[Flow, bytes]], expected: str) -> bytes:
+    def _only(
+        self, sends: list[tuple[Flow, bytes]], expected: str, back: Flow = CALLER
+    ) -> bytes:
         for _, data in sends:
             words = data.split(b" ", 2)
             self.heard.append(words[words[0] == b"SIP/2.0"].decode())
@@ -208,7 +211,7 @@ class Phones:
             return b""
         [(flow, data)] = sends
         assert data.startswith(expected.encode()), data
-        assert flow == (CALLER if data.startswith(b"SIP/2.0 ") else CALLEE), flow
+        assert flow == (back if data.startswith(b"SIP/2.0 ") else CALLEE), flow
         return data
 
     # --- operations -----------------------------------------------------------------------------
@@ -218,10 +221,10 @@ class Phones:
         uri = f"sip:{DOMAIN}"
         contact = f"Contact: <sip:u{user}@127.0.0.1:19060>\r\nExpires: 3600\r\nUser-Agent: sipp\r\n"
         first = self.request("REGISTER", uri, user, user, f"CSeq: 1 REGISTER\r\n{contact}")
-        challenge = self.give(first, CALLER, "SIP/2.0 401 ")
+        challenge = self.give(first, CALLEE, "SIP/2.0 401 ")
         auth = f"Authorization: {credentials(challenge, 'REGISTER', user)}\r\n"
         rows = f"CSeq: 2 REGISTER\r\n{auth}{contact}"
-        self.give(self.request("REGISTER", uri, user, user, rows), CALLER, "SIP/2.0 200 ")
+        self.give(self.request("REGISTER", uri, user, user, rows), CALLEE, "SIP/2.0 200 ")
 
     def message(self, user: int) -> None:
         """MESSAGE, 407, MESSAGE relayed, 200."""

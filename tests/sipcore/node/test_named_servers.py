@@ -364,7 +364,7 @@ def test_a_name_that_leads_nowhere_is_refused_at_once(
         async with Serving(tmp_path, f"sip:anna@{name}", [dns.address]) as serving:
             with Peer() as caller:
                 caller.send(message(port_of(caller.address)).to_bytes(), serving.address)
-                assert (await caller.final()).status == 500
+                assert (await caller.final()).status == 480
 
     run(test)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sipcore.eventlog import Kind
-from tests.sipcore.simulation.phone import Phone
+from tests.sipcore.simulation.phone import Phone, answer_after
 from tests.sipcore.simulation.test_calls import registered
 from tests.sipcore.simulation.world import SIZES, Size, World
 
@@ -83,3 +83,24 @@ def test_the_other_side_hangs_up_a_caller_whose_contact_has_another_port(size: S
     assert bye is not None
     assert bye.status == 200
     assert "BYE" in [r.method for r in anna.received]
+
+
+@pytest.mark.parametrize("rings", [True, False])
+def test_a_phone_that_listens_at_another_port_with_rport_rings_there_after_four_seconds(
+    size: Size, rings: bool
+) -> None:
+    """It sends from a port where it hears nothing: the contact as written is its second way."""
+    world = World(1, size, ["anna", "bob"])
+    anna = registered(world, "anna", "10.1.0.1")
+    sender, listener = Phone(world, "bob", SOURCE), Phone(world, "bob", (SOURCE[0], 55_787))
+    sender.register(contact=f"<sip:bob@{SOURCE[0]}:55787>")
+    world.run(1)
+    if rings:
+        sender.on_invite = answer_after(6.0)
+    else:
+        world.network.detach(SOURCE)
+    anna.call("bob")
+    world.run(3.9)
+    assert listener.received == []
+    world.run(0.3)
+    assert [r.method for r in listener.received] == ([] if rings else ["INVITE"])
