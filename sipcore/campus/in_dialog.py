@@ -268,12 +268,14 @@ class InDialogRouter:
         if token.pinned or request.first("route") is None:
             flow = token.callee_flow if from_caller else token.caller_flow
             if flow is not None and from_caller and token.is_spare:
-                flow = self._spare_flow(request, dialog, flow)
+                flow = self._spare_flow(request, token, dialog, flow)
             if flow is not None:
                 flow = self._host.bindings.flow_now(flow, self._host.at)
         return Target(request.uri_text, flow)
 
-    def _spare_flow(self, request: Request, dialog: Dialog | None, flow: Flow) -> Flow | None:
+    def _spare_flow(
+        self, request: Request, token: CallToken, dialog: Dialog | None, flow: Flow
+    ) -> Flow | None:
         """The flow to a callee that was reached at its contact, where that is of use no more.
 
         What it answered the INVITE with may be any address: only one that it has told later, on its
@@ -282,6 +284,9 @@ class InDialogRouter:
         uri = request.uri
         if same_host(uri.host, flow.remote[0]):
             return None  # as nearly always
+        call = None if dialog is not None else self._host.calls.get(token.context)
+        if call is not None:
+            dialog = call.dialog_of(request.from_tag, request.to_tag, True)
         if dialog is not None and dialog.callee.flow and dialog.callee.contact == request.uri_text:
             return dialog.callee.flow
         return spare_flow(uri, flow)
@@ -302,9 +307,5 @@ class InDialogRouter:
         self._proved(flow)
         from_caller = token.from_caller(request.from_tag)
         take_out(request, *self._ends(token, flow, from_caller))
-        call = host.calls.get(token.context)
-        dialog = None
-        if call is not None:
-            dialog = call.dialog_of(request.from_tag, request.to_tag, from_caller)
-        target = self._next_target(request, token, from_caller, dialog)
+        target = self._next_target(request, token, from_caller, None)
         self._sender.forward_ack(request, target, token, now, host.directory.realm)

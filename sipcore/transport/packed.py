@@ -17,7 +17,7 @@ def pack_flow(flow: Flow) -> bytes:
     kind = _TRANSPORTS.index(flow.transport)
     packed = (
         bytes((kind | _NAMED if flow.peer else kind,))
-        + _pack_address(flow.local)
+        + _pack_local(flow.local)
         + _pack_address(flow.remote)
         + flow.connection.to_bytes(4, "big")
     )
@@ -29,6 +29,10 @@ def pack_flow(flow: Flow) -> bytes:
 
 def _pack_address(address: Address) -> bytes:
     return _pack_host(address[0]) + address[1].to_bytes(2, "big")
+
+
+_pack_local: Final = lru_cache(maxsize=64)(_pack_address)
+"""Of our own there are few."""
 
 
 @lru_cache(maxsize=4096)

@@ -28,7 +28,6 @@ class NodeAdmin(ReadOnlyAdmin):
         "calls_now",
         "spool_backlog",
         "started_at",
-        "heartbeat_at",
     )
     ordering = ("name",)
     change_form_outer_after_template = "admin/nodes/counts.html"
