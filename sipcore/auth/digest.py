@@ -158,6 +158,10 @@ class Authenticator:
             return Verdict(kind, sent.username)
         return Verdict(kind, sent.username, account, device, sent)
 
+    def minted_at(self, verdict: Verdict) -> float:
+        """When the nonce of right credentials was minted (UTC, whole seconds, rounded down)."""
+        return self._nonces.minted_at(verdict.sent.nonce) if verdict.sent is not None else 0.0
+
     def _count(self, sent: Credentials, at: float) -> VerdictKind:
         if not sent.qop:
             once = self._nonces.use_once(sent.nonce, at)

@@ -115,6 +115,10 @@ class Nonces:
             return NonceState.FOREIGN
         return NonceState.FRESH if at < int(nonce[:8], 16) else NonceState.EXPIRED
 
+    def minted_at(self, nonce: str) -> float:
+        """When a nonce that `check` called FRESH was minted (UTC, rounded down to the second)."""
+        return int(nonce[:8], 16) - self._lifetime_s
+
     def _mac_of(self, text: str, bound_to: str) -> str:
         mac = self._mac.copy()
         mac.update((text + bound_to).encode("utf-8", "surrogateescape"))

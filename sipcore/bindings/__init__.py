@@ -9,7 +9,7 @@ from sipcore.bindings.binding import (
     Touch,
 )
 from sipcore.bindings.codec import flow_from_json, flow_to_json, path_from_json, path_to_json
-from sipcore.bindings.contact import contact_key, find_contact, outbound_key
+from sipcore.bindings.contact import another_key, contact_key, equal_contacts, outbound_key
 from sipcore.bindings.flow_token import FlowToken, FlowTokens
 from sipcore.bindings.store import BindingStore, MemoryBindingStore
 from sipcore.bindings.table import BindingTable
@@ -26,8 +26,9 @@ __all__ = [
     "MemoryBindingStore",
     "StoreResult",
     "Touch",
+    "another_key",
     "contact_key",
-    "find_contact",
+    "equal_contacts",
     "flow_from_json",
     "flow_to_json",
     "outbound_key",

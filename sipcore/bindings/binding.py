@@ -46,6 +46,8 @@ class Binding:
     """The node that took the registration: only it can use a stream flow."""
     params: str = ""
     """Further Contact parameters as text, `;audio;methods="INVITE,BYE"` (RFC 3840 §5)."""
+    written_at: float = 0.0
+    """When the phone last registered it, by a change or a refresh; UTC seconds."""
 
     def touched(self, touch: Touch) -> Binding:
         """This binding with the times and the order of a refresh."""
@@ -66,6 +68,7 @@ class Binding:
             self.registered_at,
             self.node,
             self.params,
+            touch.written_at,
         )
 
 
@@ -76,6 +79,7 @@ class Touch(NamedTuple):
     expires_at: float
     call_id: str
     cseq: int
+    written_at: float
 
 
 class BindingChange(NamedTuple):

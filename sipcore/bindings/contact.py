@@ -18,7 +18,7 @@ def contact_key(uri: Uri) -> str:
     """A text that is the same only for equal URIs: escapes, case and order made uniform.
 
     Equal URIs may still have different keys, since a parameter that only one of them has is
-    ignored in comparison: `find_contact` compares as the RFC does.
+    ignored in comparison: `equal_contacts` compares as the RFC does.
     """
     key = uri.text if uri.scheme not in ("sip", "sips") else _canonical(uri)
     if len(key) <= MAX_KEY_LENGTH:
@@ -50,17 +50,23 @@ def outbound_key(instance: str, reg_id: int) -> str:
     return f"{instance};reg-id={reg_id}"
 
 
-def find_contact(bindings: Iterable[Binding], uri: Uri, key: str) -> Binding | None:
-    """The binding whose contact equals this URI, outbound ones apart (RFC 5626 §6).
+def another_key(key: str, told_apart_by: str) -> str:
+    """The key of another phone whose contact has this key: two homes with the same addresses."""
+    digest = blake2b(told_apart_by.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+    return f"{key[: MAX_KEY_LENGTH - 33]}#{digest}"
 
-    An identical key wins; equality is not transitive, so several may equal it otherwise.
+
+def equal_contacts(bindings: Iterable[Binding], uri: Uri, key: str) -> list[Binding]:
+    """The bindings whose contact equals this URI, outbound ones apart (RFC 5626 §6).
+
+    One of an identical key comes first; equality is not transitive, so others may equal it, too.
     """
-    equal = None
+    equal: list[Binding] = []
     for binding in bindings:
         if binding.key == key:
-            return binding
-        if equal is None and not binding.reg_id and _equals(uri, binding.contact):
-            equal = binding
+            equal.insert(0, binding)
+        elif not binding.reg_id and _equals(uri, binding.contact):
+            equal.append(binding)
     return equal
 
 

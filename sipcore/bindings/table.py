@@ -74,8 +74,8 @@ class BindingTable:
         """Where the phone that had this flow is reached now; the same flow where none is known.
 
         A phone that lost its connection comes back by another, and goes on with its call. It is
-        known by its instance (RFC 5626), or else by the device whose secret it has, if only one
-        contact has it.
+        known by its instance (RFC 5626), by the binding it has renewed, or else by the device whose
+        secret it has, if only one contact has it.
         """
         before = self._left.get(flow) if self._left else None
         if before is None:
@@ -85,6 +85,8 @@ class BindingTable:
             same = [b for b in live if b.instance == before.instance]
         else:
             same = [b for b in live if b.device_id == before.device_id and not b.instance]
+            moved = [b for b in same if b.key == before.key]
+            same = moved or same
         if any(b.flow == flow for b in same) or not same or (len(same) > 1 and not before.instance):
             return flow
         return max(same, key=lambda b: b.expires_at).flow or flow

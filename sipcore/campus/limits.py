@@ -22,6 +22,9 @@ MAX_LINES_PER_CONNECTION: Final = 16
 """accounts: remembered of one connection; those of a phone with several, or of a gateway."""
 MAX_ATTEMPTS: Final = 8
 """attempts: how often one REGISTER is computed again after losing to another node."""
+FLOW_S: Final = 25.0
+"""seconds: a NAT keeps a flow by which nothing comes; where our own keep-alives are switched off, the
+interval by which a phone is held to be there."""
 RETRY_S: Final = 5.0
 """After this time what the service wants removed is tried again, where the store has failed."""
 

@@ -18,6 +18,7 @@ from sipcore.auth import VerdictKind
 from sipcore.bindings import Binding, BindingChange, StoreResult
 from sipcore.campus.identity import Identity
 from sipcore.campus.limits import (
+    FLOW_S,
     MAX_ATTEMPTS,
     MAX_CONNECTIONS,
     MAX_LINES_PER_CONNECTION,
@@ -58,6 +59,8 @@ class Pending(NamedTuple):
     attempt: int = 0
     info: str = ""
     """The Authentication-Info of its 200."""
+    nonce_at: float = 0.0
+    """When the nonce was minted that it answers (UTC)."""
     lost: Lost | None = None
     """Which bindings to remove, because they lead nowhere any more."""
 
@@ -116,7 +119,10 @@ class Registrations:
         info = verdict.authentication_info()
         if flow.connection:
             self._remember(flow, account.id)  # it may end while the store is writing
-        self._enqueue(Pending(tx, request, account, verdict.device, flow, info=info), now)
+        nonce_at = host.authenticator.minted_at(verdict)
+        self._enqueue(
+            Pending(tx, request, account, verdict.device, flow, info=info, nonce_at=nonce_at), now
+        )
 
     def _enqueue(self, pending: Pending, now: float) -> None:
         queue = self._waiting.get(pending.account.id)
@@ -168,11 +174,23 @@ class Registrations:
             host.config.registrar,
             host.config.node,
             host.own.leads_back,
+            self._is_alive,
+            pending.nonce_at,
         )
         if isinstance(outcome, Reply):
             _respond(pending, pending.tx, outcome.response, now)
             return None
         return outcome.change
+
+    def _is_alive(self, binding: Binding) -> bool:
+        """Whether a phone is still there by its flow: its connection is open, or it was heard of lately."""
+        host, flow = self._host, binding.flow
+        if flow is not None and flow.reliable:
+            return True  # with a connection go its bindings
+        lately_s = 2 * (host.keep_alives.interval_s or FLOW_S)
+        if host.at - binding.written_at <= lately_s:
+            return True
+        return flow is not None and host.keep_alives.is_alive(flow, host.now)
 
     def stored(self, line_id: int, result: StoreResult, now: float) -> None:
         """The store's answer to the change that was written for this line."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
 from sipcore.bindings import DEFAULT_Q, Binding
-from sipcore.message import Request, Response
+from sipcore.message import Request, Response, parse_name_addr
 from sipcore.registrar.policy import RegistrarPolicy
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -18,7 +18,7 @@ _MONTHS: Final = (*_FIRST_HALF, "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def answer(
-    request: Request, bindings: Iterable[Binding], at: float, policy: RegistrarPolicy
+    request: Request, bindings: Sequence[Binding], at: float, policy: RegistrarPolicy
 ) -> Response:
     """The 200 with all live contacts and what remains of each (RFC 3261 §10.3 item 8).
 
@@ -26,7 +26,7 @@ def answer(
     """
     headers: list[tuple[str, str]] = []
     outbound = False
-    for binding in bindings:
+    for binding in _shown(request, bindings):
         headers.append(("Contact", contact_value(binding, at)))
         outbound = outbound or (binding.reg_id > 0 and _is_from(binding, request))
     if policy.service_route and headers:
@@ -73,6 +73,26 @@ def tag_for(request: Request) -> str:
     """A To tag; the same for the same request, whoever answers it."""
     seed = f"{request.call_id}\0{request.branch}\0{request.cseq_number}"
     return blake2b(seed.encode("utf-8", "surrogateescape"), digest_size=6).hexdigest()
+
+
+def _shown(request: Request, bindings: Sequence[Binding]) -> Sequence[Binding]:
+    """The bindings to tell of: each contact once, and of the same ones the asking phone's own.
+
+    Phones in several homes may write the same private address, and each looks for it in the list.
+    """
+    if not bindings or (len(bindings) == 1 and _is_from(bindings[0], request)):
+        return bindings
+    values = [v for v in request.values("contact") if v != "*"]
+    contacts = [parse_name_addr(value, "contact") for value in values]
+    asked = {contact.uri_text for contact in contacts if "reg-id" not in contact.params}
+    shown: dict[str, Binding] = {}
+    for binding in bindings:
+        # Flows of one phone may have one contact: each has its reg-id in the list (RFC 5626 §6).
+        name = binding.key if binding.reg_id else binding.contact
+        is_own = binding.reg_id > 0 or binding.call_id == request.call_id
+        if is_own or (name not in asked and name not in shown):
+            shown[name] = binding
+    return list(shown.values())
 
 
 def _is_from(binding: Binding, request: Request) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from sys import intern
 from typing import NamedTuple
 
@@ -10,13 +10,17 @@ from sipcore.bindings import (
     Binding,
     BindingChange,
     Touch,
+    another_key,
     contact_key,
-    find_contact,
+    equal_contacts,
     outbound_key,
 )
+from sipcore.errors import MalformedMessage
+from sipcore.message import Uri, parse_name_addr, parse_uri
+from sipcore.registrar.limits import RESTARTED_S
 from sipcore.registrar.policy import RegistrarPolicy, WhenFull
 from sipcore.registrar.wanted import Wanted
-from sipcore.transport.flow import Flow
+from sipcore.transport.flow import Flow, same_host
 
 
 class OutOfOrder(Exception):
@@ -38,10 +42,18 @@ class Source(NamedTuple):
     user_agent: str
     node: str
     path: tuple[str, ...]
+    is_alive: Callable[[Binding], bool]
+    """Whether a phone is still there by the flow of its binding, as far as is known."""
+    nonce_at: float
+    """When the nonce was minted that its credentials answer; 0 where there are none."""
 
 
 class Draft:
-    """The bindings of a line as they will be, if everything succeeds."""
+    """The bindings of a line as they will be, if everything succeeds.
+
+    A contact that is reached as it is written is one phone. Of one that is reached by a flow the same
+    may be written by several: routers in two homes give the same private addresses.
+    """
 
     __slots__ = ("_after", "_before", "_edited", "_mine", "_source", "_touches")
 
@@ -57,10 +69,11 @@ class Draft:
 
     def put(self, wanted: Wanted, flow: Flow | None) -> None:
         """Add or renew a contact; it takes the place of the same instance's earlier one."""
-        before, key = self._find(wanted)
+        before, key = self._find(wanted, flow)
         if before is None:
             self._replace_instance(wanted, key)
-            self._replace_twin(wanted)
+            self._replace_twin(wanted, flow)
+            self._replace_restarted(wanted, flow)
         else:
             self._check_order(before)
             if self._is_refresh(before, wanted, flow):
@@ -74,9 +87,9 @@ class Draft:
         self._after[key] = self._binding(wanted, key, flow, before)
         self._mine.add(key)
 
-    def remove(self, wanted: Wanted) -> None:
-        """Remove a contact if it is bound."""
-        before, _ = self._find(wanted)
+    def remove(self, wanted: Wanted, flow: Flow | None) -> None:
+        """Remove a contact if it is bound; that of another phone stays."""
+        before, _ = self._find(wanted, flow)
         if before is not None:
             self._check_order(before)
             self._forget(before.key)
@@ -104,16 +117,58 @@ class Draft:
         new_version = version + 1 if upserts or deletes or touches else version
         return BindingChange(self._source.line_id, version, new_version, upserts, touches, deletes)
 
-    def _find(self, wanted: Wanted) -> tuple[Binding | None, str]:
-        """The binding this contact speaks of, and the key a new one would have, if known yet."""
+    def _find(self, wanted: Wanted, flow: Flow | None) -> tuple[Binding | None, str]:
+        """The binding this contact speaks of, and the key it is to have."""
         if wanted.reg_id:
             key = outbound_key(wanted.instance, wanted.reg_id)
             return self._after.get(key), key
         for binding in self._after.values():
-            if binding.contact == wanted.contact and not binding.reg_id:
+            if (
+                binding.contact == wanted.contact
+                and not binding.reg_id
+                and self._is_at(binding, flow)
+            ):
                 return binding, binding.key
         key = contact_key(wanted.uri)
-        return find_contact(self._after.values(), wanted.uri, key), key
+        equal = equal_contacts(self._after.values(), wanted.uri, key)
+        ours = [each for each in equal if self._is_same_phone(each, wanted, flow)]
+        if ours:
+            call_id = self._source.call_id
+            ours.sort(key=lambda each: (not self._is_at(each, flow), each.call_id != call_id))
+            return ours[0], ours[0].key if key in self._after else key
+        if key in self._after:
+            source = self._source
+            key = another_key(key, f"{source.device_id} {source.call_id} {wanted.instance}")
+        return None, key
+
+    def _is_at(self, binding: Binding, flow: Flow | None) -> bool:
+        """Whether a binding is reached by the way that this REGISTER came."""
+        return binding.flow == flow and binding.path == self._source.path
+
+    def _is_same_phone(self, before: Binding, wanted: Wanted, flow: Flow | None) -> bool:
+        """Whether the phone that wrote an equal contact is the one that writes it now.
+
+        From another host with another Call-ID it is a second one, while the first is there still.
+        """
+        source = self._source
+        if self._is_at(before, flow):
+            return True
+        here, there = _host_of(wanted.uri, flow, source.path), self._host_of(before)
+        if same_host(here, wanted.uri.host) and same_host(there, wanted.uri.host):
+            return True  # as it is written it is one place
+        if before.device_id != source.device_id:
+            return False
+        if wanted.instance and before.instance:
+            return wanted.instance == before.instance
+        if before.call_id == source.call_id:
+            return True
+        if here and same_host(here, there) and not _are_connections(before.flow, flow):
+            return True
+        return not source.is_alive(before)
+
+    def _host_of(self, binding: Binding) -> str:
+        uri = _uri_of(binding)
+        return "" if uri is None else _host_of(uri, binding.flow, binding.path)
 
     def _replace_instance(self, wanted: Wanted, key: str) -> None:
         """A phone that comes back under another contact leaves no binding behind."""
@@ -125,7 +180,33 @@ class Draft:
                 self._check_order(other)
                 self._forget(other.key)
 
-    def _replace_twin(self, wanted: Wanted) -> None:
+    def _replace_restarted(self, wanted: Wanted, flow: Flow | None) -> None:
+        """A phone that has restarted under another name leaves no binding behind.
+
+        It is known by its device and its socket, and counts anew: two contacts that one phone has on
+        purpose come in one request, or with the same Call-ID and a higher CSeq.
+        """
+        source = self._source
+        if wanted.reg_id or not source.device_id or (source.path and not _is_flow(source.path)):
+            return
+        here, socket = _host_of(wanted.uri, flow, source.path), _socket_of(wanted.uri)
+        for other in list(self._after.values()):
+            if other.reg_id or other.device_id != source.device_id or other.key in self._mine:
+                continue
+            if other.call_id == source.call_id and other.cseq < source.cseq:
+                continue
+            if wanted.instance and other.instance and wanted.instance != other.instance:
+                continue
+            uri = _uri_of(other)
+            if uri is None or _socket_of(uri) != socket:
+                continue
+            there = _host_of(uri, other.flow, other.path)
+            is_near = bool(here) and same_host(here, there)
+            if self._is_at(other, flow) or (is_near and not _are_connections(other.flow, flow)):
+                self._check_order(other)
+                self._forget(other.key)
+
+    def _replace_twin(self, wanted: Wanted, flow: Flow | None) -> None:
         """A sips contact means its sip version too: the later one counts (RFC 5630 §5.1.1.1)."""
         if wanted.reg_id:
             return
@@ -134,14 +215,19 @@ class Draft:
         for binding in list(self._after.values()):
             if not binding.reg_id:
                 twin, _, tail = binding.contact.partition(":")
-                if twin.lower() == other and tail == rest and binding.key not in self._mine:
+                same = twin.lower() == other and tail == rest and binding.key not in self._mine
+                if same and self._is_same_phone(binding, wanted, flow):
                     self._check_order(binding)
                     self._forget(binding.key)
 
     def _check_order(self, binding: Binding) -> None:
         source = self._source
-        ours = binding.key in self._mine
-        if not ours and binding.call_id == source.call_id and binding.cseq >= source.cseq:
+        if binding.key in self._mine or binding.call_id != source.call_id:
+            return
+        # A phone that makes the same Call-ID after each restart counts from 1 again. No copy of an
+        # older request answers a challenge that is younger than what it would undo.
+        has_restarted = source.nonce_at >= binding.written_at + RESTARTED_S
+        if binding.cseq >= source.cseq and not has_restarted:
             raise OutOfOrder
 
     def _is_refresh(self, before: Binding, wanted: Wanted, flow: Flow | None) -> bool:
@@ -162,7 +248,7 @@ class Draft:
     def _touch(self, before: Binding, wanted: Wanted) -> None:
         source = self._source
         expires_at = source.at + wanted.expires_s
-        touch = Touch(before.key, expires_at, source.call_id, source.cseq)
+        touch = Touch(before.key, expires_at, source.call_id, source.cseq, source.at)
         self._mine.add(before.key)
         if self._before.get(before.key) is before:
             self._touches[before.key] = touch
@@ -195,6 +281,7 @@ class Draft:
             registered_at=source.at if before is None else before.registered_at,
             node=source.node,
             params=intern(wanted.params),
+            written_at=source.at,
         )
 
     def _make_room(self, policy: RegistrarPolicy) -> None:
@@ -207,3 +294,33 @@ class Draft:
         others.sort(key=lambda binding: binding.expires_at)
         for binding in others[:excess]:
             self._forget(binding.key)
+
+
+def _is_flow(path: tuple[str, ...]) -> bool:
+    """Whether a Path leads to one phone alone: its first proxy keeps flows apart (RFC 5626 §5.1)."""
+    return "ob" in parse_name_addr(path[0]).uri.params
+
+
+def _uri_of(binding: Binding) -> Uri | None:
+    try:
+        return parse_uri(binding.contact)
+    except MalformedMessage:
+        return None
+
+
+def _host_of(contact: Uri, flow: Flow | None, path: tuple[str, ...]) -> str:
+    """Where a phone is seen to be; "" where only a proxy between us knows."""
+    if flow is not None:
+        return flow.remote[0]
+    return "" if path else contact.host
+
+
+def _socket_of(contact: Uri) -> tuple[str, int, str]:
+    """Host, port and transport that a contact names."""
+    transport = "TLS" if contact.scheme == "sips" else contact.params.get("transport") or "UDP"
+    return contact.host, contact.port or 5060, transport.upper()
+
+
+def _are_connections(before: Flow | None, flow: Flow | None) -> bool:
+    """Whether each has a connection of its own: the end of the older one is heard of."""
+    return before is not None and before.reliable and flow is not None and flow.reliable

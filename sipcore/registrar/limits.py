@@ -10,6 +10,8 @@ MAX_PATH_VALUES: Final = 10
 """values: of Path in one REGISTER; each is kept, and put before every request to the phone."""
 MAX_CONTACT_LENGTH: Final = 2000
 """A longer Contact URI is not stored: 400."""
+RESTARTED_S: Final = 1.0
+"""seconds: by which a challenge must be younger than a binding, for its answer to have a lower CSeq."""
 MAX_CALL_ID_LENGTH: Final = 255
 """A REGISTER with a longer Call-ID, which is stored with its bindings, is answered 400."""
 MAX_USER_AGENT_LENGTH: Final = 120

@@ -54,6 +54,11 @@ class Write(NamedTuple):
 Outcome = Reply | Write
 
 
+def is_present(binding: Binding) -> bool:
+    """Of a registrar that is told nothing of flows: whoever is registered is there."""
+    return True
+
+
 def process(
     request: Request,
     account: Account,
@@ -65,12 +70,15 @@ def process(
     policy: RegistrarPolicy,
     node: str,
     leads_back: Callable[[Uri], bool] | None = None,
+    is_alive: Callable[[Binding], bool] = is_present,
+    nonce_at: float = 0.0,
 ) -> Outcome:
     """What a REGISTER of this account's address-of-record does.
 
     The caller has authenticated `device` and found it entitled. `flow` is
     where the request came from; `bindings` are the live ones of the line at `version`; `node` is
-    our own name; `leads_back` tells whether a URI would be sent to ourselves.
+    our own name; `leads_back` tells whether a URI would be sent to ourselves, `is_alive` whether a phone
+    is still there by its flow; `nonce_at` is when the nonce of its credentials was minted (UTC).
     """
     refusal = refuse_unsupported(request, policy)
     if refusal is not None:
@@ -78,7 +86,8 @@ def process(
     if "contact" not in request.keys:
         return Reply(answer(request, bindings, at, policy))
     try:
-        draft = Draft(_source(request, account, device, at, node), bindings)
+        source = _source(request, account, device, at, node, is_alive, nonce_at)
+        draft = Draft(source, bindings)
         refusal = _apply(request, draft, flow, policy, leads_back)
         if refusal is not None:
             return Reply(refusal)
@@ -145,15 +154,15 @@ def _apply(
             return refuse(request, 403, "Contact Is No SIP Address")
         if "bnc" in contact.uri.params:  # numbers in bulk (RFC 6140): for who can expand them
             return refuse(request, 420, "Bad Extension", [("Unsupported", "gin")])
+        way_back = _way_back(request, contact.uri, flow, outbound=contact.reg_id > 0)
         if contact.expires_s:
-            way_back = _way_back(request, contact.uri, flow, outbound=contact.reg_id > 0)
             is_written = way_back is None or is_mapped(contact.uri, way_back)  # and tried as such
             if is_written and leads_back is not None and leads_back(contact.uri):
                 # Ten of these fork into ten times nine times eight ... requests (RFC 5393 §3).
                 return refuse(request, 403, "Contact Leads Back Here")
             draft.put(contact, way_back)
         else:
-            draft.remove(contact)
+            draft.remove(contact, way_back)
     return None
 
 
@@ -180,7 +189,13 @@ def _apply_star(request: Request, draft: Draft, *, alone: bool) -> Response | No
 
 
 def _source(
-    request: Request, account: Account, device: Device | None, at: float, node: str
+    request: Request,
+    account: Account,
+    device: Device | None,
+    at: float,
+    node: str,
+    is_alive: Callable[[Binding], bool],
+    nonce_at: float,
 ) -> Source:
     return Source(
         account.id,
@@ -191,6 +206,8 @@ def _source(
         read_user_agent(request),
         node,
         _read_path(request) if "path" in request.keys else (),
+        is_alive,
+        nonce_at,
     )
 
 

@@ -45,6 +45,11 @@ class KeepAlives:
         if flow in self._lines:
             self._heard[flow] = now
 
+    def is_alive(self, flow: Flow, now: float) -> bool:
+        """Whether a keep-alive of the phone came by this flow within two intervals."""
+        heard = self._heard.get(flow)
+        return heard is not None and now - heard <= 2 * self.interval_s
+
     def due(self, now: float, is_needed: Callable[[int, Flow], bool]) -> list[Flow]:
         """The flows to send by now. `is_needed(line_id, flow)`: whether a binding has it still."""
         found: list[Flow] = []
@@ -55,9 +60,8 @@ class KeepAlives:
                 del self._lines[flow]
                 self._heard.pop(flow, None)
                 continue
-            heard = self._heard.get(flow)
             # Phones send a little later than we would, and may lose one.
-            if heard is None or now - heard > 2 * self.interval_s:
+            if not self.is_alive(flow, now):
                 found.append(flow)
             queue.append((now + self.interval_s, flow))
         return found

@@ -128,6 +128,12 @@ def _change(row: dict[str, Any]) -> BindingChange:
         row["base"],
         row["new"],
         tuple(binding_of(tuple(values)) for values in row["upserts"]),
-        tuple(Touch(*values) for values in row["touches"]),
+        tuple(map(_touch, row["touches"])),
         tuple(row["deletes"]),
     )
+
+
+def _touch(values: list[Any]) -> Touch:
+    """A journal of an earlier version does not say when it was written."""
+    key, expires_at, call_id, cseq, *rest = values
+    return Touch(key, expires_at, call_id, cseq, rest[0] if rest else 0.0)

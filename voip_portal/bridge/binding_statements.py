@@ -32,6 +32,7 @@ _TYPES: Final = {
     "registered_at": "float8",
     "node": "text",
     "params": "text",
+    "written_at": "float8",
 }
 _NAMES: Final = ", ".join(_TYPES)
 _ON_CONFLICT: Final = " ON CONFLICT (line_id, key) DO UPDATE SET " + ", ".join(
@@ -53,7 +54,7 @@ class Statements(Protocol):
         """(new version, line, version it must have)."""
 
     def touch(self, rows: Rows) -> int:
-        """(expires_at, call_id, cseq, line, key)."""
+        """(expires_at, call_id, cseq, written_at, line, key)."""
 
     def delete(self, rows: Rows) -> int:
         """(line, key)."""
@@ -78,7 +79,7 @@ class SqliteStatements:
 
     def touch(self, rows: Rows) -> int:
         statement = (
-            "UPDATE location_binding SET expires_at = ?, call_id = ?, cseq = ?"
+            "UPDATE location_binding SET expires_at = ?, call_id = ?, cseq = ?, written_at = ?"
             " WHERE line_id = ? AND key = ?"
         )
         return self._many(statement, rows)
@@ -117,10 +118,10 @@ class PostgresqlStatements:
         return self._all(statement, rows)
 
     def touch(self, rows: Rows) -> int:
-        source = _unnest("float8", "text", "bigint", "bigint", "text")
+        source = _unnest("float8", "text", "bigint", "float8", "bigint", "text")
         statement = (
-            "UPDATE location_binding b SET expires_at = t.until, call_id = t.call, cseq = t.cseq"
-            f" FROM {source} AS t (until, call, cseq, line, key)"
+            "UPDATE location_binding b SET expires_at = t.until, call_id = t.call, cseq = t.cseq,"
+            f" written_at = t.at FROM {source} AS t (until, call, cseq, at, line, key)"
             " WHERE b.line_id = t.line AND b.key = t.key"
         )
         return self._all(statement, rows)

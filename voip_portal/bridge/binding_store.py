@@ -42,6 +42,7 @@ _COLUMNS = (
     "registered_at",
     "node",
     "params",
+    "written_at",
 )
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM location_binding"
 _ATTEMPTS = 4
@@ -155,7 +156,14 @@ def _can_go_together(changes: Sequence[BindingChange]) -> bool:
 
 
 def _touch(change: BindingChange, touch: Any) -> tuple[Any, ...]:
-    return (touch.expires_at, touch.call_id, touch.cseq, change.line_id, touch.key)
+    return (
+        touch.expires_at,
+        touch.call_id,
+        touch.cseq,
+        touch.written_at,
+        change.line_id,
+        touch.key,
+    )
 
 
 def row_of(b: Binding) -> tuple[Any, ...]:
@@ -177,6 +185,7 @@ def row_of(b: Binding) -> tuple[Any, ...]:
         b.registered_at,
         b.node,
         b.params,
+        b.written_at,
     )
 
 
@@ -199,4 +208,5 @@ def binding_of(row: Row) -> Binding:
         registered_at=row[13],
         node=row[14],
         params=row[15],
+        written_at=row[16] if len(row) > 16 else 0.0,  # a file of an earlier version has none
     )

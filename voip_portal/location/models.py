@@ -41,6 +41,7 @@ class Binding(models.Model):
     registered_at = models.FloatField(_("since"), default=0)
     node = models.CharField(_("node"), max_length=64, blank=True, default="")
     params = models.TextField(blank=True, default="")
+    written_at = models.FloatField(_("last registered"), default=0, db_default=0)
 
     class Meta:
         verbose_name = _("registration")

@@ -19,6 +19,7 @@ RICH = a_binding(
     expires_at=AT + 3600.123456,
     node="n1",
     params=';audio;methods="INVITE,BYE"',
+    written_at=AT - 2.5,
 )
 
 
@@ -65,7 +66,7 @@ class BindingStoreContract:
 
     def test_touch_changes_times_and_order_only(self, store: BindingStore) -> None:
         store.commit([add(0, RICH)])
-        touch = Touch(RICH.key, AT + 7200.5, "new call", 44)
+        touch = Touch(RICH.key, AT + 7200.5, "new call", 44, AT)
         (result,) = store.commit([BindingChange(1, 1, 2, touches=(touch,))])
         assert result.ok
         assert line_of(store) == LineBindings(1, 2, (RICH.touched(touch),))
@@ -107,7 +108,7 @@ class BindingStoreContract:
 
     def test_touch_of_a_missing_binding_refuses_the_whole_change(self, store: BindingStore) -> None:
         store.commit([add(0, a_binding("a"))])
-        touch = Touch(a_binding("purged").key, AT + 60, "call", 2)
+        touch = Touch(a_binding("purged").key, AT + 60, "call", 2, AT)
         (result,) = store.commit([BindingChange(1, 1, 2, (a_binding("b"),), (touch,))])
         assert not result.ok
         assert result.version == 1

@@ -39,7 +39,7 @@ def test_expired_binding_vanishes_at_its_second_without_expire() -> None:
 def test_touch_moves_the_end() -> None:
     table = BindingTable()
     table.apply(add(0, a_binding("a", expires_s=60)))
-    touch = Touch(a_binding("a").key, AT + 500, "call 2", 8)
+    touch = Touch(a_binding("a").key, AT + 500, "call 2", 8, AT)
     assert table.apply(BindingChange(1, 1, 2, touches=(touch,)))
     (found,) = table.bindings(1, AT + 499)
     assert (found.call_id, found.cseq, found.expires_at) == ("call 2", 8, AT + 500)
@@ -49,7 +49,7 @@ def test_bindings_handed_out_do_not_change_under_the_reader() -> None:
     table = BindingTable()
     table.apply(add(0, a_binding("a", expires_s=60)))
     (before,) = table.bindings(1, AT)
-    table.apply(BindingChange(1, 1, 2, touches=(Touch(before.key, AT + 500, "c", 8),)))
+    table.apply(BindingChange(1, 1, 2, touches=(Touch(before.key, AT + 500, "c", 8, AT),)))
     assert before.expires_at == AT + 60
 
 
@@ -71,7 +71,7 @@ def test_change_after_a_gap_is_not_applied() -> None:
 def test_touch_of_an_unknown_binding_changes_nothing() -> None:
     table = BindingTable()
     table.apply(add(0, a_binding("a")))
-    touch = Touch("gone", AT + 60, "c", 2)
+    touch = Touch("gone", AT + 60, "c", 2, AT)
     assert not table.apply(BindingChange(1, 1, 2, (a_binding("b"),), (touch,)))
     assert table.bindings(1, AT) == [a_binding("a")]
     assert table.version(1) == 1
@@ -137,7 +137,7 @@ def test_expire_removes_and_reports_each_ended_binding_once() -> None:
 def test_expire_leaves_what_was_refreshed_and_comes_back_for_it() -> None:
     table = BindingTable()
     table.apply(add(0, a_binding("a", expires_s=60)))
-    table.apply(BindingChange(1, 1, 2, touches=(Touch(a_binding("a").key, AT + 120, "c", 2),)))
+    table.apply(BindingChange(1, 1, 2, touches=(Touch(a_binding("a").key, AT + 120, "c", 2, AT),)))
     assert table.expire(AT + 100) == []
     assert len(table.expire(AT + 121)) == 1
 
@@ -145,7 +145,7 @@ def test_expire_leaves_what_was_refreshed_and_comes_back_for_it() -> None:
 def test_end_that_comes_nearer_is_honoured() -> None:
     table = BindingTable()
     table.apply(add(0, a_binding("a", expires_s=3600)))
-    table.apply(BindingChange(1, 1, 2, touches=(Touch(a_binding("a").key, AT + 60, "c", 2),)))
+    table.apply(BindingChange(1, 1, 2, touches=(Touch(a_binding("a").key, AT + 60, "c", 2, AT),)))
     assert len(table.expire(AT + 61)) == 1
     assert table.expire(AT + 9999) == []
 
@@ -164,7 +164,7 @@ def test_refreshing_a_thousand_times_leaves_one_calendar_entry() -> None:
     table.apply(add(0, a_binding("a")))
     key = a_binding("a").key
     for n in range(1, 1000):
-        table.apply(BindingChange(1, n, n + 1, touches=(Touch(key, AT + 3600 + n, "c", n + 1),)))
+        table.apply(BindingChange(1, n, n + 1, touches=(Touch(key, AT + 3600 + n, "c", n + 1, AT),)))
     assert sum(map(len, table._calendar.values())) == 1
 
 
@@ -197,7 +197,7 @@ def test_table_agrees_with_a_plain_dictionary(
         version = table.version(line_id)
         live = {b.key for b in table.bindings(line_id, at)}
         if binding.key in live and expires_s % 2:
-            touch = Touch(binding.key, at + expires_s, "t", 2)
+            touch = Touch(binding.key, at + expires_s, "t", 2, AT)
             change = BindingChange(line_id, version, version + 1, touches=(touch,))
             model[line_id, binding.key] = model[line_id, binding.key].touched(touch)
         else:

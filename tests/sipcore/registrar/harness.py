@@ -55,6 +55,7 @@ class Node:
         self.table = BindingTable()
         self.policy = policy or RegistrarPolicy()
         self.at = AT
+        self.nonce_at = 0.0
         self.changes: list[BindingChange] = []
         self.conflicts = 0
 
@@ -70,6 +71,7 @@ class Node:
             self.at,
             self.policy,
             self.name,
+            nonce_at=self.nonce_at,
         )
         match outcome:
             case Reply(response):

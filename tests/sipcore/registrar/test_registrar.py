@@ -214,7 +214,7 @@ def test_star_that_is_not_alone_or_not_zero_is_400(
 
 def test_star_out_of_order_removes_nothing(node: Node) -> None:
     node.register(a_register("<sip:a@192.0.2.7>", call_id="one"))
-    node.register(a_register("<sip:b@192.0.2.7>", call_id="two", cseq=5))
+    node.register(a_register("<sip:b@192.0.2.7:5062>", call_id="two", cseq=5))
     late = a_register("*", call_id="two", cseq=5, headers=[("Expires", "0")])
     assert node.register(late).status == 500
     assert len(node.bindings()) == 2
@@ -376,33 +376,45 @@ def test_unusable_instance_is_ignored(node: Node, bad: str) -> None:
     assert [b.instance for b in node.bindings()] == [""]
 
 
+@pytest.mark.parametrize(("minted", "status"), [(0.9, 500), (1.0, 200)])
+def test_a_lower_cseq_counts_with_the_answer_to_a_younger_challenge_alone(
+    node: Node, minted: float, status: int
+) -> None:
+    node.register(a_register(CONTACT, cseq=1))
+    node.at += 100
+    node.register(a_register(CONTACT, cseq=500))
+    node.nonce_at = AT + 100 + minted
+    node.at += 5
+    assert node.register(a_register(CONTACT, cseq=1)).status == status
+
+
 # --- cap --------------------------------------------------------------------------------------
 def fill(node: Node, count: int) -> None:
     for n in range(count):
-        node.register(a_register(f"<sip:p{n}@192.0.2.7>;expires={1000 + n}", call_id=f"p{n}"))
+        node.register(a_register(f"<sip:p{n}@192.0.2.7:{6000 + n}>;expires={1000 + n}", call_id=f"p{n}"))
 
 
 def test_contact_beyond_the_cap_replaces_the_one_that_would_end_first(node: Node) -> None:
     fill(node, 10)
-    node.register(a_register("<sip:p0@192.0.2.7>;expires=5000", call_id="p0", cseq=2))
+    node.register(a_register("<sip:p0@192.0.2.7:6000>;expires=5000", call_id="p0", cseq=2))
     assert node.register(a_register(CONTACT, call_id="new")).status == 200
     assert len(node.bindings()) == 10
-    assert "sip:p1@192.0.2.7" not in node.contacts()
-    assert "sip:p0@192.0.2.7" in node.contacts()
+    assert "sip:p1@192.0.2.7:6001" not in node.contacts()
+    assert "sip:p0@192.0.2.7:6000" in node.contacts()
 
 
 def test_contact_beyond_the_cap_is_403_by_policy() -> None:
     node = Node(policy=RegistrarPolicy(max_contacts=2, when_full=WhenFull.REFUSE))
     fill(node, 2)
     assert node.register(a_register(CONTACT, call_id="new")).status == 403
-    assert node.contacts() == ["sip:p0@192.0.2.7", "sip:p1@192.0.2.7"]
-    assert node.register(a_register("<sip:p0@192.0.2.7>", call_id="p0", cseq=2)).status == 200
-    swap = ("<sip:p0@192.0.2.7>;expires=0", "<sip:p9@192.0.2.7>")
+    assert node.contacts() == ["sip:p0@192.0.2.7:6000", "sip:p1@192.0.2.7:6001"]
+    assert node.register(a_register("<sip:p0@192.0.2.7:6000>", call_id="p0", cseq=2)).status == 200
+    swap = ("<sip:p0@192.0.2.7:6000>;expires=0", "<sip:p9@192.0.2.7:6009>")
     assert node.register(a_register(*swap, call_id="p0", cseq=3)).status == 200
 
 
 def test_one_request_with_more_contacts_than_the_cap_is_403(node: Node) -> None:
-    contacts = [f"<sip:p{n}@192.0.2.7>" for n in range(11)]
+    contacts = [f"<sip:p{n}@192.0.2.7:{6000 + n}>" for n in range(11)]
     assert node.register(a_register(*contacts)).status == 403
     assert node.bindings() == []
 
@@ -410,7 +422,7 @@ def test_one_request_with_more_contacts_than_the_cap_is_403(node: Node) -> None:
 def test_refresh_is_not_refused_after_the_cap_was_lowered(node: Node) -> None:
     fill(node, 5)
     node.policy = RegistrarPolicy(max_contacts=2, when_full=WhenFull.REFUSE)
-    assert node.register(a_register("<sip:p3@192.0.2.7>", call_id="p3", cseq=2)).status == 200
+    assert node.register(a_register("<sip:p3@192.0.2.7:6003>", call_id="p3", cseq=2)).status == 200
     assert len(node.bindings()) == 5
 
 

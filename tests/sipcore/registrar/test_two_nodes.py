@@ -51,11 +51,11 @@ def race(nodes: tuple[Node, Node], requests: tuple[Request, Request]) -> list[Re
 def test_loser_computes_again_and_lists_the_winners_contact() -> None:
     nodes = two_nodes()
     first = a_register("<sip:a@192.0.2.7>", call_id="a")
-    second = a_register("<sip:b@192.0.2.7>", call_id="b")
+    second = a_register("<sip:b@192.0.2.7:5062>", call_id="b")
     answers = race(nodes, (first, second))
     assert [list(expires_of(answer)) for answer in answers] == [
         ["sip:a@192.0.2.7"],
-        ["sip:a@192.0.2.7", "sip:b@192.0.2.7"],
+        ["sip:a@192.0.2.7", "sip:b@192.0.2.7:5062"],
     ]
     assert [node.conflicts for node in nodes] == [0, 1]
     assert nodes[0].bindings() == nodes[1].bindings()
@@ -121,12 +121,12 @@ def test_a_thousand_races_leave_every_table_and_answer_right(seed: int) -> None:
 
 def register_of(phone: int, move: str, number: int, rng: random.Random) -> Request:
     """A REGISTER of one of five phones; odd ones have an instance, so that they replace themselves."""
-    port = 5060 if move in ("refresh", "leave") else rng.randrange(1024, 5000)
+    port = 1012 * 5 if move in ("refresh", "leave") else rng.randrange(1024, 5000) * 5
     instance = f';+sip.instance="{UUID[:-2]}{phone}>"' if phone % 2 else ""
     if move == "clear":
         return a_register("*", call_id=f"phone{phone}", cseq=number, headers=[("Expires", "0")])
     expires = 0 if move == "leave" else rng.randrange(600, 7000)
-    contact = f"<sip:p{phone}@192.0.2.7:{port}>;expires={expires}{instance}"
+    contact = f"<sip:p{phone}@192.0.2.7:{port + phone}>;expires={expires}{instance}"
     return a_register(contact, call_id=f"phone{phone}", cseq=number)
 
 

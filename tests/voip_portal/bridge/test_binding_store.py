@@ -39,7 +39,7 @@ class TestSqlBindingStore(BindingStoreContract):
     def test_group_with_a_loser_writes_the_others(self, store: SqlBindingStore) -> None:
         store.commit([add(0, a_binding("a", line_id=n)) for n in (1, 2, 3)])
         touches = [
-            BindingChange(n, base, base + 1, touches=(Touch(a_binding("a").key, AT + 9, "c", 9),))
+            BindingChange(n, base, base + 1, touches=(Touch(a_binding("a").key, AT + 9, "c", 9, AT),))
             for n, base in ((1, 1), (2, 7), (3, 1))
         ]
         assert [r.ok for r in store.commit(touches)] == [True, False, True]
@@ -51,7 +51,7 @@ class TestSqlBindingStore(BindingStoreContract):
         key = a_binding("a").key
         results = store.commit(
             [
-                BindingChange(1, 1, 2, touches=(Touch(key, AT + 9, "c", 9),)),
+                BindingChange(1, 1, 2, touches=(Touch(key, AT + 9, "c", 9, AT),)),
                 BindingChange(2, 1, 2, deletes=(key,)),
                 BindingChange(3, 1, 2, (a_binding("b", line_id=3),), (), (key,)),
                 add(0, a_binding("new", line_id=4)),
@@ -79,7 +79,7 @@ class TestSqlBindingStore(BindingStoreContract):
         def refresh(order: list[int]) -> None:
             mine = SqlBindingStore(settings_of_bindings)
             for turn in range(1, 6):
-                touch = Touch(a_binding("a").key, AT + turn, "c", turn)
+                touch = Touch(a_binding("a").key, AT + turn, "c", turn, AT)
                 changes = [BindingChange(n, turn, turn + 1, touches=(touch,)) for n in order]
                 won.extend(r.ok for r in mine.commit(changes))
             mine.database.close()

@@ -26,6 +26,7 @@ TABLES = """
 CREATE TABLE location_aor (line_id INTEGER PRIMARY KEY, version INTEGER);
 CREATE TABLE location_binding (id INTEGER PRIMARY KEY, line_id, key, contact, call_id, cseq,
   expires_at, q, flow, path, instance, reg_id, user_agent, device_id, registered_at, node, params,
+  written_at,
   UNIQUE (line_id, key));
 """
 
@@ -76,7 +77,7 @@ def make_tables(path: Path) -> None:
 
 def short(name: str, line_id: int = 1, lasts_s: float = 100) -> Binding:
     return a_binding(name, line_id=line_id, expires_s=0).touched(
-        Touch("", time.time() + lasts_s, "call", 1)
+        Touch("", time.time() + lasts_s, "call", 1, 0.0)
     )
 
 
@@ -116,7 +117,7 @@ def test_journal_is_merged_when_the_database_is_back(
 ) -> None:
     binding = short("a")
     write(add(0, binding))
-    touch = Touch(binding.key, time.time() + 110, "call", 2)
+    touch = Touch(binding.key, time.time() + 110, "call", 2, 0.0)
     write(BindingChange(1, 1, 2, touches=(touch,)))
     make_tables(path)
     until(lambda: degraded == [True, False], 5)
@@ -126,7 +127,7 @@ def test_journal_is_merged_when_the_database_is_back(
 
 
 def test_journal_keeps_every_field(journal: BindingJournal) -> None:
-    change = BindingChange(1, 4, 5, (RICH,), (Touch("k", 1.5, "c", 2),), ("gone",))
+    change = BindingChange(1, 4, 5, (RICH,), (Touch("k", 1.5, "c", 2, 0.0),), ("gone",))
     journal.append([change])
     journal.append([add(0, short("a"))])
     assert journal.read()[0] == change
@@ -153,7 +154,7 @@ def test_merge_onto_a_line_that_another_node_changed() -> None:
 
 def test_merge_of_a_refresh_whose_binding_is_gone() -> None:
     store = MemoryBindingStore()
-    touch = Touch("gone", 1e10, "c", 2)
+    touch = Touch("gone", 1e10, "c", 2, 0.0)
     merge(store, BindingChange(1, 3, 4, touches=(touch,)))
     assert line_of(store).bindings == ()
 
