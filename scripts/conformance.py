@@ -52,7 +52,7 @@ DEPARTURES: Final = {
     "REG-12": "503 with Retry-After where the store has failed: it may be back soon",
     "TRP-02": "the ACK of a 2xx goes by UDP whatever its size: it has no transaction to be told that "
     "its connection was refused",
-    "TRP-07": "a maddr counts within the sender's network, never for multicast",
+    "TRP-07": "a maddr counts within the sender's network, never for multicast; a phone behind a NAT is answered at its source",
 }
 """What is proven of these ids is this (docs/architecture.md says more)."""
 NO_REASON: Final = "no test names it yet"

@@ -8,6 +8,7 @@ from typing import Final
 from sipcore.message import BLANKS, Request, Via
 from sipcore.transport.flow import Flow, is_address, same_host
 from sipcore.transport.networks import network_of
+from sipcore.transport.written import is_local_name
 
 DEFAULT_PORT: Final = 5060
 
@@ -78,7 +79,9 @@ def _split_rport(text: str) -> tuple[str, str, str]:
 def response_flow(request: Request, flow: Flow) -> Flow:
     """The flow on which responses to this request go back (RFC 3261 §18.2.2, RFC 3581 §4).
 
-    Call it after `stamp_source`. Streams answer on their own connection. A maddr counts where it is
+    Call it after `stamp_source`. Streams answer on their own connection. Who does not ask for `rport`
+    and writes an address behind a NAT, or a name that nobody else knows, hears of us where the request
+    came from, and not at the port of that address, as §18.2.2 has it: the NAT has another. A maddr counts where it is
     of the sender's own network: whoever asks for answers to be sent to others, or to many, would
     turn us on them.
     """
@@ -92,9 +95,17 @@ def response_flow(request: Request, flow: Flow) -> Flow:
     if "maddr" in via.params:
         maddr = (via.params["maddr"] or "").strip("[]")
         host = maddr if _is_neighbour(maddr, host) else host
-    elif port == flow.remote[1]:
+    elif port == flow.remote[1] or _is_behind_nat(via.host, host):
         return flow
     return Flow(flow.transport, flow.local, (host, port))
+
+
+def _is_behind_nat(host: str, source: str) -> bool:
+    """Whether a sent-by is another address than the source, or a name that only its machine knows."""
+    bare = host.strip("[]")
+    if is_address(bare):
+        return not same_host(bare, source)
+    return is_local_name(host)
 
 
 def _is_neighbour(host: str, source: str) -> bool:

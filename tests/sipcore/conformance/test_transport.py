@@ -49,8 +49,8 @@ def test_a_via_that_does_not_say_where_it_came_from_is_told(
     [
         ("192.0.2.66:5070", ("192.0.2.66", 5070)),
         ("192.0.2.66", ("192.0.2.66", 5060)),
-        ("laptop.local", ("192.0.2.66", 5060)),
-        ("laptop.local:5070", ("192.0.2.66", 5070)),
+        ("laptop.example", ("192.0.2.66", 5060)),
+        ("laptop.example:5070", ("192.0.2.66", 5070)),
         ("192.0.2.66:5070;maddr=192.0.2.80", ("192.0.2.80", 5070)),
         ("192.0.2.66;maddr=192.0.2.80", ("192.0.2.80", 5060)),
     ],
@@ -65,6 +65,17 @@ def test_over_udp_a_response_goes_to_the_port_of_the_via(
     asked(caller, f"SIP/2.0/UDP {via};branch=z9hG4bKx")
     assert listening.statuses == [200]
     assert caller.statuses == []
+
+
+@pytest.mark.parametrize("via", ["192.168.1.9", "192.168.1.9:5070", "laptop.local:5070"])
+def test_over_udp_a_response_goes_back_through_the_nat_without_rport(size: Size, via: str) -> None:
+    """Where RFC 3261 §18.2.2 has it sent to the port of the Via, which the NAT knows nothing of."""
+    world = new_world(size)
+    listening = Peer(world, ("192.0.2.66", 5070))
+    caller = Peer(world, ("192.0.2.66", 33333))
+    asked(caller, f"SIP/2.0/UDP {via};branch=z9hG4bKx")
+    assert caller.statuses == [200]
+    assert listening.statuses == []
 
 
 @pytest.mark.rfc("TRP-08", "TRP-09")
