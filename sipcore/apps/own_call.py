@@ -278,7 +278,13 @@ class IncomingCall(OwnCall):
         self._started = worker.now
         middle = Dialog(
             callee_tag=dialog.local_tag,
-            caller=Leg(dialog.remote_target, dialog.routes, request.cseq_number, self._caller_flow),
+            caller=Leg(
+                dialog.remote_target,
+                dialog.routes,
+                request.cseq_number,
+                self._caller_flow,
+                self._flow_in,
+            ),
             callee=Leg("", [], 0, None),
             answered_now=worker.now,
             answered_at=worker.at,

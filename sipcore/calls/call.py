@@ -30,6 +30,11 @@ class Dialog:
         self.session_until = session_until
         """When the session lapses unless it is refreshed (RFC 4028 §8.2); 0.0: it never does."""
 
+    @property
+    def legs(self) -> tuple[Leg, Leg]:
+        """Caller and callee."""
+        return self.caller, self.callee
+
     def leg(self, side: Side) -> Leg:
         """The party of this side."""
         return self.caller if side is Side.CALLER else self.callee

@@ -33,6 +33,7 @@ def journal_row(call: Call) -> dict[str, Any]:
                 d.callee.flow,
                 d.answered_at,
                 d.session_until and d.session_until - d.answered_now + d.answered_at,
+                *[[leg.source, leg.device_id, leg.peer, leg.has_moved] for leg in d.legs],
             ]
             for d in call.dialogs.values()
         ],
@@ -57,8 +58,8 @@ def call_from_row(row: dict[str, Any], now: float, at: float) -> Call:
     for d in row["dialogs"]:
         call.dialogs[d[0]] = Dialog(
             callee_tag=d[0],
-            caller=Leg(d[1], d[3], d[5], _flow(d[7])),
-            callee=Leg(d[2], d[4], d[6], _flow(d[8])),
+            caller=_leg(d[1], d[3], d[5], flow_of_row(d[7]), d[11] if len(d) > 11 else None),
+            callee=_leg(d[2], d[4], d[6], flow_of_row(d[8]), d[12] if len(d) > 12 else None),
             answered_now=now - (at - d[9]),
             answered_at=d[9],
             session_until=d[10] - at + now if len(d) > 10 and d[10] else 0.0,
@@ -69,7 +70,20 @@ def call_from_row(row: dict[str, Any], now: float, at: float) -> Call:
     return call
 
 
-def _flow(value: list[Any] | None) -> Flow | None:
+def _leg(
+    contact: str, routes: list[str], cseq: int, flow: Flow | None, whose: list[Any] | None
+) -> Leg:
+    """`whose`: where it was heard of and who it is; a journal of the version before does not say."""
+    if whose is None:
+        return Leg(contact, routes, cseq, flow)
+    source, device_id, peer, has_moved = whose
+    leg = Leg(contact, routes, cseq, flow, flow_of_row(source), device_id, peer)
+    leg.has_moved = has_moved
+    return leg
+
+
+def flow_of_row(value: Any) -> Flow | None:
+    """A flow as it is in a row of JSON, or in a note that has stayed in memory."""
     if value is None:
         return None
     transport, local, remote, connection = value[:4]

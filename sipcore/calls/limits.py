@@ -19,6 +19,8 @@ MAX_CALL_TOKEN_LENGTH: Final = 900
 KNOWN_TOKENS: Final = 2_000
 """tokens: in each of two generations, 500 bytes each; those made or opened last need not be
 opened again. Of older ones each request pays for the opening."""
+MOST_MOVED: Final = 5_000
+"""parties: remembered to have moved to another network in a call, the last ones; half a kilobyte each."""
 MAX_NAMESAKES: Final = 8
 """calls: of one Call-ID and caller's tag that can be found by them; a call that comes by again, on its
 way to another line, is one more. Beyond, somebody repeats a call."""

@@ -14,6 +14,7 @@ from typing import Any
 from sipcore.calls.call import Call, Dialog, EndedCall
 from sipcore.calls.journal import call_from_row, journal_row
 from sipcore.calls.limits import AFTER_S, MAX_NAMESAKES, MAX_OVER
+from sipcore.calls.moved import LegFacts, MovedParties, Party, Place, facts_of, place_told
 from sipcore.eventlog import Cause, Kind, Record, Side
 from sipcore.perimeter import StrangerCalls
 from sipcore.transaction import TimerHeap
@@ -46,6 +47,8 @@ class CallTable:
         """By Call-ID and caller's tag."""
         self._placed: dict[int, int] = {}
         """How many each account has placed."""
+        self.moved = MovedParties()
+        """Who has moved in a call, also in those that other workers hold."""
         self.strangers = StrangerCalls()
         """Which of them strangers have placed."""
 
@@ -258,6 +261,36 @@ class CallTable:
             dialog.refresh(note["caller"], note["callee"], note["interval_s"], now)
             self.refreshed(call, now)
 
+    def facts_of(self, party: Party) -> LegFacts | None:
+        """What is known of a party; None where its dialog is not held here."""
+        call = self._calls.get(party.context)
+        dialog = None if call is None else call.dialogs.get(party.callee_tag)
+        if call is None or dialog is None:
+            return None
+        if party.is_caller:
+            return facts_of(call.caller_line, dialog.caller)
+        return facts_of(call.callee_line, dialog.callee)
+
+    def party_moved(self, party: Party, place: Place, now: float) -> None:
+        """A party of a call, held here or not, is in another network from now on."""
+        self.moved.put(party, place)
+        call = self._calls.get(party.context)
+        dialog = None if call is None else call.dialogs.get(party.callee_tag)
+        if call is not None and dialog is not None:
+            leg = dialog.caller if party.is_caller else dialog.callee
+            leg.move(place.flow, place.source)
+            self.refreshed(call, now)
+
+    def moved_elsewhere(self, note: Mapping[str, Any], now: float) -> None:
+        """Another worker or node has seen it (`moved_note`)."""
+        self.party_moved(*place_told(note), now)
+
+    def _know_moved(self, call: Call) -> None:
+        for tag, dialog in call.dialogs.items():
+            for is_caller, leg in zip((True, False), dialog.legs, strict=True):
+                if leg.has_moved and leg.source is not None:
+                    self.moved.put(Party(call.context, tag, is_caller), Place(leg.flow, leg.source))
+
     def _dialog_of(self, note: Mapping[str, Any]) -> Dialog | None:
         call = self._calls.get(note["c"])
         return call.dialogs.get(note["tag"]) if call is not None else None
@@ -295,6 +328,7 @@ class CallTable:
             self._hold(call)
             if call.dialogs:
                 adopted += 1
+                self._know_moved(call)
                 self._note(journal_row(call))
                 # Not all of them at once, five minutes from now.
                 wait_s = self._probe_s * adopted / len(open_rows)

@@ -178,7 +178,7 @@ class Admissions:
             self.control,
             self.agents,
             call,
-            request,
+            incoming,
             caller_flow,
             pinned=pinned,
             is_own=own is not None,

@@ -6,11 +6,14 @@ from typing import Final
 
 from sipcore.apps.host import Host
 from sipcore.calls import Call, CallToken, Dialog, EndedCall
+from sipcore.calls.moved import Place
 from sipcore.calls.notes import ended_note, refreshed_note, seen_note
 from sipcore.campus.agents import Agents
 from sipcore.campus.dialog_parts import contact_of, spare_flow
+from sipcore.campus.identity import Identity
 from sipcore.campus.in_call import InCallSender, asker_in
 from sipcore.campus.method_rules import commands_phone
+from sipcore.campus.moving import Moving, party_of
 from sipcore.eventlog import Counter, Side
 from sipcore.message import Request, Response
 from sipcore.proxy import (
@@ -44,7 +47,17 @@ TARGET_REFRESHES: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE"})
 class InDialogRelay(Purpose):
     """A request inside a call that is passed on."""
 
-    __slots__ = ("_host", "call", "dialog", "from_caller", "request", "session", "token")
+    __slots__ = (
+        "_host",
+        "_moving",
+        "call",
+        "dialog",
+        "from_caller",
+        "place",
+        "request",
+        "session",
+        "token",
+    )
 
     def __init__(
         self,
@@ -55,8 +68,10 @@ class InDialogRelay(Purpose):
         dialog: Dialog | None,
         from_caller: bool,
         session: SessionRequest | None,
+        moving: Moving,
     ) -> None:
         self._host = host
+        self._moving = moving
         self.token = token
         self.request = request
         self.call = call
@@ -64,12 +79,16 @@ class InDialogRelay(Purpose):
         self.dialog = dialog
         self.from_caller = from_caller
         self.session = session
+        self.place: Place | None = None
+        """Where its sender is once it has been accepted; None: where it was."""
 
     def may_pass(
         self, target: Target, flow: Flow | None, response: Response, cancelled: bool, now: float
     ) -> bool:
         """A 2xx to a target refresh: whoever holds the call hears of it."""
         if 200 <= response.status < 300 and self.request.method in TARGET_REFRESHES:
+            if self.place is not None:
+                self._moving.moved(self.token, self.request, self.place, now)
             self._refreshed(response, now)
         return True
 
@@ -95,12 +114,15 @@ class InDialogRelay(Purpose):
 class InDialogRouter:
     """Routes what comes inside calls. Services of ours may be the other side."""
 
-    __slots__ = ("_agents", "_host", "_sender")
+    __slots__ = ("_agents", "_host", "_sender", "moving")
 
-    def __init__(self, host: Host, agents: Agents, sender: InCallSender) -> None:
+    def __init__(
+        self, host: Host, agents: Agents, sender: InCallSender, identity: Identity
+    ) -> None:
         self._host = host
         self._agents = agents
         self._sender = sender
+        self.moving = Moving(host, identity, self)
 
     def _token_of(self, own: OwnRoute, request: Request) -> CallToken | None:
         return self._host.tokens.check(own.token, request.call_id) if own.token else None
@@ -128,13 +150,32 @@ class InDialogRouter:
             if refused is not None:
                 tx.respond(refused, now)
                 return
+            self._proved(flow)
+            self.moving.judge(tx, request, flow, token, now)
+            return
         self._proved(flow)
+        self.pass_on(tx, request, flow, token, None, now)
+
+    def pass_on(
+        self,
+        tx: ServerTransaction,
+        request: Request,
+        flow: Flow,
+        token: CallToken,
+        place: Place | None,
+        now: float,
+    ) -> None:
+        """Send a request on inside its call; a 2xx moves its sender to `place`, None: nowhere."""
+        host = self._host
         relay = self._account(token, request, now)
+        relay.place = place
         dialog, from_caller = relay.dialog, relay.from_caller
         if dialog is not None and not (dialog.callee if from_caller else dialog.caller).contact:
             # The other side is a service of ours.
             if not self._agents.offer(tx, request, flow, now):
                 tx.respond(request.respond(481), now)
+            elif place is not None and 200 <= tx.last_status < 300:
+                self.moving.moved(token, request, place, now)
             return
         groups = (Group((self._next_target(request, token, from_caller, dialog),)),)
         realm = host.directory.realm
@@ -238,7 +279,7 @@ class InDialogRouter:
                 host.note(token.home, note)
             if request.method in REFRESH_METHODS:
                 session = ask_for_timer(request, host.config.sessions)
-        return InDialogRelay(host, token, request, call, dialog, from_caller, session)
+        return InDialogRelay(host, token, request, call, dialog, from_caller, session, self.moving)
 
     def _hung_up(
         self,
@@ -265,6 +306,14 @@ class InDialogRouter:
         Of a pinned call by its flow alone, or a stranger in a call could send to anywhere.
         """
         flow = None
+        moved = self._host.calls.moved
+        if moved:
+            place = moved.get(party_of(token, request, is_caller=not from_caller))
+            if place is not None:
+                flow = place.flow
+                if flow is not None:
+                    flow = self._host.bindings.flow_now(flow, self._host.at)
+                return Target(request.uri_text, flow)
         if token.pinned or request.first("route") is None:
             flow = token.callee_flow if from_caller else token.caller_flow
             if flow is not None and from_caller and token.is_spare:

@@ -16,10 +16,11 @@ from sipcore.campus.dialog_parts import (
     is_too_much_to_keep,
     routes_above_ours,
 )
+from sipcore.campus.incoming import Incoming
 from sipcore.campus.limits import MAX_KEPT
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter
-from sipcore.message import Request, Response, is_sips, parse_name_addr
+from sipcore.message import Response, is_sips, parse_name_addr
 from sipcore.proxy import Purpose, SessionRequest, session_interval
 from sipcore.routing import Target
 from sipcore.transport.flow import Flow
@@ -36,6 +37,7 @@ class PlacedCall(Purpose):
         "_host",
         "call",
         "caller_flow",
+        "incoming",
         "is_own",
         "pinned",
         "request",
@@ -48,7 +50,7 @@ class PlacedCall(Purpose):
         control: CallControl,
         agents: Agents,
         call: Call,
-        request: Request,
+        incoming: Incoming,
         caller_flow: Flow | None,
         *,
         pinned: bool = False,
@@ -58,7 +60,8 @@ class PlacedCall(Purpose):
         self._control = control
         self._agents = agents
         self.call = call
-        self.request = request
+        self.incoming = incoming
+        self.request = incoming.request
         self.caller_flow = caller_flow
         """Where the caller is reached when its Contact cannot be."""
         self.session: SessionRequest | None = None
@@ -130,16 +133,27 @@ class PlacedCall(Purpose):
         callee_flow = flow if self.pinned else target.flow
         if callee_flow is None and not target.path and flow is not None:
             callee_flow = flow_of_answer(contact, flow)
+        caller, host = self.incoming.caller, self._host
+        is_ours = target.line_id is not None
         dialog = Dialog(
             callee_tag=response.to_tag,
             caller=Leg(
-                caller_contact, list(request.record_routes), request.cseq_number, self.caller_flow
+                caller_contact,
+                list(request.record_routes),
+                request.cseq_number,
+                self.caller_flow,
+                None if self.is_own else self.incoming.flow,
+                0 if caller.device is None else caller.device.id,
+                caller.peer,
             ),
             callee=Leg(
                 contact,
                 list(reversed(above)),
                 0,
                 callee_flow,
+                flow,
+                target.device_id,
+                "" if is_ours or flow is None else host.trusted_peer(flow),
             ),
             answered_now=now,
             answered_at=self._host.at,

@@ -60,7 +60,7 @@ class CampusService:
         self._sender = InCallSender(host)
         self.control = CallControl(host, self.agents, self._sender)
         self._liveness = Liveness(host, self.control, self._sender)
-        self._in_dialog = InDialogRouter(host, self.agents, self._sender)
+        self._in_dialog = InDialogRouter(host, self.agents, self._sender, self._identity)
         self._admissions = Admissions(host, self._identity, self._merged, self.agents, self.control)
         self._rights = RightsSweep(host, self._take_back)
         self._draining = Draining(host, self.control)
@@ -278,7 +278,10 @@ class CampusService:
 
     def noted(self, note: Mapping[str, Any], now: float) -> None:
         """Another worker asks about a call, or answers."""
-        self._admissions.inquiries.noted(note, now)
+        if note["op"] in ("asked", "told"):
+            self._admissions.inquiries.noted(note, now)
+        else:
+            self._in_dialog.moving.noted(note, now)
 
     def call_due(self, call: Call, now: float) -> None:
         """The timer of an answered call."""

@@ -258,7 +258,9 @@ class Worker(Host):
             self.calls.seen_elsewhere(note)
         elif op == "refreshed":
             self.calls.refreshed_elsewhere(note, now)
-        elif op in ("asked", "told"):
+        elif op == "moved":
+            self.calls.moved_elsewhere(note, now)
+        elif op in ("asked", "told", "leg asked", "leg told"):
             self.application.noted(note, now)
 
     @property

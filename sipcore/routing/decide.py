@@ -306,11 +306,13 @@ def _target(binding: Binding, secure: bool) -> Target:
     contact = binding.contact
     if not secure and is_sips(contact):
         # A sip URI is never made a sips URI on its way, but TLS it must be (RFC 5630 §5.3).
-        return Target(f"sip{contact[4:]}", binding.flow, binding.path, binding.line_id, contact)
-    target = Target(contact, binding.flow, binding.path, binding.line_id)
+        uri = f"sip{contact[4:]}"
+        return Target(uri, binding.flow, binding.path, binding.line_id, contact, binding.device_id)
+    device_id = binding.device_id
+    target = Target(contact, binding.flow, binding.path, binding.line_id, "", device_id)
     flow = binding.flow
     if flow is None or flow.reliable or binding.path or binding.instance:
         return target
     if is_mapped(parse_uri(contact), flow):  # should it listen there after all
-        return target.followed_by((Target(contact, None, (), binding.line_id),))
+        return target.followed_by((Target(contact, None, (), binding.line_id, "", device_id),))
     return target

@@ -15,7 +15,7 @@ SIPS_NOT_ALLOWED: Final = '380 proxy "SIPS Not Allowed"'
 class Target:
     """One place to send the request to."""
 
-    __slots__ = ("flow", "hop", "line_id", "other_flows", "path", "uri_text")
+    __slots__ = ("device_id", "flow", "hop", "line_id", "other_flows", "path", "uri_text")
 
     def __init__(
         self,
@@ -24,6 +24,7 @@ class Target:
         path: tuple[str, ...] = (),
         line_id: int | None = None,
         hop: str = "",
+        device_id: int = 0,
     ) -> None:
         self.uri_text = uri_text
         """The Request-URI of the branch."""
@@ -32,6 +33,8 @@ class Target:
         self.path = path
         """Route values of the branch (RFC 3327)."""
         self.line_id = line_id
+        self.device_id = device_id
+        """The device of that account that registered it, 0 where there is none."""
         self.hop = hop
         """The URI that says where to send, when the Request-URI must not say it (RFC 5630 §5.3)."""
         self.other_flows: tuple[Target, ...] = ()

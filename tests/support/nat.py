@@ -12,10 +12,14 @@ from typing import Final, TypeVar
 
 import pytest
 
-_NET: Final = f"10.213.{os.getpid() % 250}"
-"""Of each process that runs tests its own: they run at the same time."""
-OUTSIDE: Final = f"{_NET}.1"
-NAT_OUTSIDE: Final = f"{_NET}.2"
+
+def _net(number: int) -> str:
+    """Of each process that runs tests its own: they run at the same time."""
+    return f"10.{213 + number}.{os.getpid() % 250}"
+
+
+OUTSIDE: Final = f"{_net(0)}.1"
+NAT_OUTSIDE: Final = f"{_net(0)}.2"
 INSIDE: Final = ("192.168.213.2", "192.168.213.6")
 ROUTERS: Final = ("192.168.213.1", "192.168.213.5")
 NEW_NETWORK: Final = 0x40000000
@@ -39,9 +43,10 @@ def run(*words: str) -> None:
 class Nat:
     """The namespaces; everything in them is gone with them."""
 
-    def __init__(self) -> None:
-        mark = f"{os.getpid() % 100_000}"
+    def __init__(self, number: int = 0) -> None:
+        mark = f"{os.getpid() % 100_000}-{number}"
         self.router, *self.homes = (f"sip-{mark}-{name}" for name in ("nat", "a", "b"))
+        self._net = _net(number)
         self._outside = f"so{mark}"
 
     def build(self) -> None:
@@ -49,10 +54,11 @@ class Nat:
         for name in (self.router, *self.homes):
             run("ip", "netns", "add", name)
         run("ip", "link", "add", self._outside, "type", "veth", "peer", "out", "netns", self.router)
-        run("ip", "address", "add", f"{OUTSIDE}/24", "dev", self._outside)
+        run("ip", "address", "add", f"{self._net}.1/24", "dev", self._outside)
         run("ip", "link", "set", self._outside, "up")
-        self.inside("ip", "address", "add", f"{NAT_OUTSIDE}/24", "dev", "out")
+        self.inside("ip", "address", "add", f"{self._net}.2/24", "dev", "out")
         self.inside("ip", "link", "set", "out", "up")
+        self.inside("ip", "route", "add", "default", "via", f"{self._net}.1")
         for number, home in enumerate(self.homes):
             link = f"in{number}"
             self.inside("ip", "link", "add", link, "type", "veth", "peer", "eth", "netns", home)
@@ -86,6 +92,8 @@ class Nat:
     def link(self, up: bool) -> None:
         """The way out is down; what is masqueraded by it is forgotten."""
         self.inside("ip", "link", "set", "out", "up" if up else "down")
+        if up:
+            self.inside("ip", "route", "replace", "default", "via", f"{self._net}.1")
 
 
 def at(home: str, act: Callable[[], T]) -> T:
@@ -113,9 +121,9 @@ def at(home: str, act: Callable[[], T]) -> T:
 
 
 @contextmanager
-def masqueraded() -> Iterator[Nat]:
+def masqueraded(number: int = 0) -> Iterator[Nat]:
     """A NAT for as long as this lasts; the test is skipped where none can be made."""
-    made = Nat()
+    made = Nat(number)
     try:
         try:
             made.build()

@@ -108,12 +108,14 @@ class Phone:
         self.messages: list[bytes] = []
         self.accepted: set[tuple[str, str]] = set()
         """Call-ID and our tag of what was answered with a 2xx."""
-        parameter = ";transport=tls" if (scheme, transport) == ("sip", "TLS") else ""
+        streams = {("sip", "TLS"): ";transport=tls", ("sip", "TCP"): ";transport=tcp"}
+        parameter = streams.get((scheme, transport), "")
         self.contact = f"{scheme}:{name}@{self.place}{parameter}"
         self.contact_params = f";q={q}" if q else ""
         if instance:
             self.contact_params += f';+sip.instance="<urn:uuid:{instance}>"'
         self.register_call_id = self._id()
+        self.secret = secret_of(name)
         self._cseq = 0
         self._wake_at: float | None = None
         self._invites: dict[int, dict[str, Any]] = {}
@@ -135,7 +137,7 @@ class Phone:
         node = self.random.choice(self.world.nodes)
         if ":" in self.address[0]:
             return ipv6_address(node.number)
-        return tls_address(node.number) if self.transport == "TLS" else node.address
+        return node.address if self.transport == "UDP" else tls_address(node.number)
 
     def _receive(self, data: bytes, source: Address, now: float) -> None:
         message = parse_message(data)
@@ -279,9 +281,9 @@ class Phone:
         row = response.rows("proxy-authenticate" if proxy else "www-authenticate")[0]
         challenge = parse_auth_params(row)
         request = outgoing.request
-        self._cseq += 1
+        self._cseq = max(self._cseq, request.cseq_number) + 1
         uri = request.uri_text
-        key = ha1("SHA-256", self.name, secret_of(self.name)).decode()
+        key = ha1("SHA-256", self.name, self.secret).decode()
         ha2 = sha256(f"{request.method}:{uri}".encode()).hexdigest()
         nonce, cnonce = challenge["nonce"], self._id()
         digest = sha256(f"{key}:{nonce}:00000001:{cnonce}:auth:{ha2}".encode()).hexdigest()
@@ -347,6 +349,14 @@ class Phone:
         dialog.ended = dialog.ended_by_us = True
         return self.start(self.in_dialog(dialog, "BYE"), self.route_address(dialog))
 
+    def move(self, address: Address, contact: str = "") -> None:
+        """It is in another network from now on, and nowhere else."""
+        self.network.detach(self.address)
+        self.address = address
+        self.place = f"{bracketed(address[0])}:{address[1]}"
+        self.contact = contact or f"{self.scheme}:{self.name}@{self.place}"
+        self.network.attach(address, self._receive)
+
     def reinvite(self, dialog: PhoneDialog) -> Outgoing:
         """INVITE inside the dialog."""
         return self.start(self.in_dialog(dialog, "INVITE"), self.route_address(dialog))
@@ -367,6 +377,9 @@ class Phone:
             self.messages.append(request.body)
             self.respond(tx, request, 200, self._id())
         elif request.method == "INVITE":
+            dialog = self.dialog_of(request)
+            if dialog is not None and request.contacts:
+                dialog.remote_target = request.contacts[0].uri_text
             self.respond(tx, request, 200, "", self.sdp)
             for delay_s in (0.5, 1.5, 3.5, 7.5):  # repeated, as every 2xx to an INVITE is
                 self.network.after(delay_s, lambda _: self.respond(tx, request, 200, "", self.sdp))
