@@ -22,7 +22,7 @@ from sipcore.campus.call_control import CallControl
 from sipcore.campus.causes import end_unanswered
 from sipcore.campus.draining import Draining
 from sipcore.campus.edge import Edge
-from sipcore.campus.identity import Identity
+from sipcore.campus.identity import Identity, reads_as_ours
 from sipcore.campus.in_call import InCallSender
 from sipcore.campus.in_dialog import InDialogRouter
 from sipcore.campus.incoming import Incoming
@@ -31,8 +31,9 @@ from sipcore.campus.method_rules import ALLOW, STRANGERS_MAY
 from sipcore.campus.registrations import Lost, Registrations
 from sipcore.campus.rights import RightsSweep
 from sipcore.directory import Account, AccountState
+from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter
-from sipcore.message import Request, Response, is_sips
+from sipcore.message import Request, Response, check_outside_call, is_sips
 from sipcore.proxy import (
     JUST_FORWARD,
     OwnRoute,
@@ -83,6 +84,8 @@ class CampusService:
         method = request.method
         if method in ("ACK", "CANCEL"):
             return False
+        if method == "REGISTER" or not request.to_tag:
+            self._check_reading(request)
         if self._host.is_stopping and self._draining.turns_away(request, back):
             return True
         if method == "REGISTER":
@@ -101,6 +104,13 @@ class CampusService:
             return method == "REGISTER" and self._answer_stranger(request, back)
         self._host.send(back, response.to_bytes())
         return True
+
+    def _check_reading(self, request: Request) -> None:
+        """Refuse a request outside a call that others may read otherwise than we do."""
+        check_outside_call(request)
+        for value in (request.from_, request.to):
+            if value.needs_quotes and reads_as_ours(value.display, self._host.own.domain_of):
+                raise MalformedMessage("display name needs quotes")
 
     def _answer_stranger(self, request: Request, back: Flow) -> bool:
         """Answer a stranger's request of a method that passes to no line (`method_rules`).
@@ -149,7 +159,7 @@ class CampusService:
             return
         if own.uri is not None and self._edge.take(tx, request, flow, own, now):
             return
-        if request.to_tag:
+        if request.to_tag and request.method != "REGISTER":
             if request.method != "NOTIFY" or own.token or not self._notify(tx, request, flow, now):
                 self._in_dialog.handle(tx, request, flow, own, now)
         elif self._edge.serves(request):
@@ -199,7 +209,7 @@ class CampusService:
 
     def _ends_here(self, request: Request) -> bool:
         """Whether a new request is for this server itself."""
-        if request.method not in ("REGISTER", "OPTIONS") or request.to_tag:
+        if request.method != "REGISTER" and (request.method != "OPTIONS" or request.to_tag):
             return False
         is_ours = self._host.own.is_ours(request.uri)
         return is_ours and (request.method == "REGISTER" or not request.uri.user)
