@@ -27,7 +27,7 @@ from sipcore.campus.in_call import InCallSender
 from sipcore.campus.in_dialog import InDialogRouter
 from sipcore.campus.incoming import Incoming
 from sipcore.campus.liveness import Liveness
-from sipcore.campus.method_rules import ALLOW, STRANGERS_MAY
+from sipcore.campus.method_rules import ALLOW, STRANGERS_MAY, allow_besides
 from sipcore.campus.registrations import Lost, Registrations
 from sipcore.campus.rights import RightsSweep
 from sipcore.directory import Account, AccountState
@@ -134,7 +134,7 @@ class CampusService:
             return False
         else:
             host.count(Counter.METHOD_REFUSED)
-            headers = [("Allow", ALLOW)]
+            headers = [("Allow", allow_besides(request.method))]
             response = request.respond(405, to_tag=host.stateless_tag(request), headers=headers)
         host.send(back, response.to_bytes())
         return True
