@@ -125,7 +125,7 @@ class CampusService:
             return False  # asked for credentials, or believed
         if request.method == "OPTIONS":
             is_line = uri.scheme == "tel" or (own.is_ours(uri) and uri.user)
-            if not is_line or uri.user_decoded in self.agents.names:
+            if not is_line or uri.user_decoded.lower() in self.agents.names:
                 return False
             if request.has("proxy-require") or (is_sips(request.uri_text) and not back.secure):
                 return False
@@ -216,7 +216,7 @@ class CampusService:
 
     def _is_for_service(self, request: Request) -> bool:
         uri = request.uri
-        return uri.user_decoded in self.agents.names and self._host.own.is_ours(uri)
+        return uri.user_decoded.lower() in self.agents.names and self._host.own.is_ours(uri)
 
     def _answer_options(self, tx: ServerTransaction, request: Request, now: float) -> None:
         tx.respond_once(self._options_answer(request, self._host.stateless_tag(request)), now)
@@ -326,6 +326,7 @@ class CampusService:
     def directory_changed(self, changed: Iterable[int] | None, now: float) -> None:
         """Take back what suspended accounts and revoked devices still hold."""
         host = self._host
+        self.agents.directory_changed(host.directory)
         if changed is None:
             ids = set(host.bindings.line_ids())
             for call in host.calls:

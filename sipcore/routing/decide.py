@@ -75,7 +75,7 @@ class Query:
         self.is_trusted = is_trusted
         """Whether a trusted peer asks, whom we send on and tell who is not there."""
         self.services = services
-        """Names that our own services answer to in every domain of ours."""
+        """Names that our own services answer to in every domain of ours, in lower case."""
         self.enum_suffix = enum_suffix
         """Below which domain the DNS may be asked for full numbers; "": it is not asked."""
         self.explain = explain
@@ -137,8 +137,9 @@ def _decide(
         domain = context
     if not user:
         return Refuse(404, "", "", None, ("no user part",))
-    if user in query.services:
-        return Service(user, (f"service {user}",))
+    name = user.lower()
+    if name in query.services:
+        return Service(name, (f"service {name}",))
     return _our_user(directory, bindings, query, user, domain)
 
 
