@@ -83,6 +83,7 @@ class Admissions:
             self.agents.names,
             is_trusted=bool(caller.peer),
             enum_suffix=enum_suffix,
+            own_hosts=own.own_hosts,
         )
 
     def decide(self, query: Query) -> Plan | Ask:

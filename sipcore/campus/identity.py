@@ -78,7 +78,10 @@ class Identity:
         """
         host = self._host
         domain = host.own.domain_of(uri)
-        return account_named(host.directory, uri, domain, has_numbers=has_numbers) is not None
+        return (
+            account_named(host.directory, uri, domain, host.own.own_hosts, has_numbers=has_numbers)
+            is not None
+        )
 
     def _has_our_address(self, uri: Uri) -> bool:
         """Whether the user part of a foreign From is an address of ours, as in `a%40ours@foreign`."""
