@@ -22,7 +22,8 @@ from sipcore.campus.identity import Identity
 from sipcore.campus.incoming import Caller, Incoming
 from sipcore.campus.inquiries import Inquiries
 from sipcore.campus.method_check import MethodCheck
-from sipcore.campus.method_rules import ALLOW
+from sipcore.campus.method_rules import allow_besides
+from sipcore.campus.own_line import for_the_others
 from sipcore.campus.own_request import OwnTransaction
 from sipcore.campus.placed_call import PlacedCall
 from sipcore.directory import Account, AccountState
@@ -82,6 +83,7 @@ class Admissions:
             self.agents.names,
             is_trusted=bool(caller.peer),
             enum_suffix=enum_suffix,
+            own_hosts=own.own_hosts,
         )
 
     def decide(self, query: Query) -> Plan | Ask:
@@ -107,6 +109,7 @@ class Admissions:
             elif self.merged.has_other(request):
                 self.refuse_merged(incoming.tx, request, now)
                 return
+        plan = for_the_others(self.host, incoming, plan)
         plan = self.methods.checked(incoming, plan, now)
         if request.method != "INVITE":
             self._carry_out(incoming, plan, None, now)
@@ -227,7 +230,7 @@ class Admissions:
         if plan.status == 503:
             headers.append(("Retry-After", str(RETRY_LATER_S)))
         if plan.status == 405:
-            headers.append(("Allow", ALLOW))
+            headers.append(("Allow", allow_besides(incoming.request.method)))
         if plan.warning:
             headers.append(("Warning", plan.warning))
         if self.host.is_stopping:

@@ -17,7 +17,13 @@ from typing import Final
 from sipcore.apps.host import Host
 from sipcore.bindings import FlowToken, FlowTokens
 from sipcore.campus.limits import MAX_REGISTRAR_HOSTS
-from sipcore.campus.method_rules import ALLOW, METHODS, OTHERS, Rule, commands_phone
+from sipcore.campus.method_rules import (
+    METHODS,
+    OTHERS,
+    Rule,
+    allow_besides,
+    commands_phone,
+)
 from sipcore.errors import MalformedMessage
 from sipcore.locate import destination
 from sipcore.message import Request, Response, is_sips, parse_uri
@@ -220,7 +226,7 @@ def _refusal(request: Request, trust: Trust) -> tuple[int, str, list[tuple[str, 
         return None
     rule = METHODS.get(request.method, OTHERS)[trust]
     if not request.to_tag and rule not in (Rule.PASS, Rule.NOT_COMMAND):
-        return 405, "", [("Allow", ALLOW)]
+        return 405, "", [("Allow", allow_besides(request.method))]
     if request.has("event") and commands_phone(request):
         return 403, "Forbidden: Only The Line's Own Phones", []
     if request.has("replaces") or request.has("join"):

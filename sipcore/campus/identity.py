@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import takewhile
 from typing import Final
 
 from sipcore.apps.host import Host
@@ -76,7 +78,10 @@ class Identity:
         """
         host = self._host
         domain = host.own.domain_of(uri)
-        return account_named(host.directory, uri, domain, has_numbers=has_numbers) is not None
+        return (
+            account_named(host.directory, uri, domain, host.own.own_hosts, has_numbers=has_numbers)
+            is not None
+        )
 
     def _has_our_address(self, uri: Uri) -> bool:
         """Whether the user part of a foreign From is an address of ours, as in `a%40ours@foreign`."""
@@ -248,6 +253,31 @@ class Identity:
         if summed:
             self._host.sleep(self)
             self._write_refusal("", "", summed)
+
+
+def reads_as_ours(display: str, domain_of: Callable[[Uri], str | None]) -> bool:
+    """Whether a display name without quotes has in it what somebody may take for an address of ours."""
+    for word in display.lower().replace("\t", " ").replace(",", " ").split(" "):
+        _, is_sip, after = word.partition("sips:" if "sips:" in word else "sip:")
+        _, is_tel, number = word.partition("tel:")
+        if is_tel and number:
+            return True  # a number of no domain is one of ours
+        places = [*word.split("@")[1:], *([after] if is_sip else [])]
+        if any(_is_place_of_ours(place, domain_of) for place in places):
+            return True
+    return False
+
+
+def _is_place_of_ours(text: str, domain_of: Callable[[Uri], str | None]) -> bool:
+    """Whether a text begins with a host, or host and port, of ours."""
+    host = "".join(takewhile(_IN_A_HOST.__contains__, text)).rstrip(":.")
+    try:
+        return domain_of(parse_uri(f"sip:{host}")) is not None
+    except MalformedMessage:
+        return False
+
+
+_IN_A_HOST: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-_:[]")
 
 
 def _names_host(text: str, host: str) -> bool:

@@ -20,6 +20,11 @@ ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, MESSAGE, SUBSCRIBE,
 """What this server takes in one place or another, from those who may (RFC 3261 §20.5)."""
 
 
+def allow_besides(method: str) -> str:
+    """What a 405 says is taken: all but what it refuses (RFC 3261 §21.4.6)."""
+    return ", ".join([name for name in ALLOW.split(", ") if name != method])
+
+
 class Rule(Enum):
     """What becomes of a request outside of a dialog that is for a phone."""
 
@@ -126,6 +131,7 @@ __all__ = [
     "PRIVATE_PACKAGES",
     "STRANGERS_MAY",
     "Rule",
+    "allow_besides",
     "commands_phone",
     "names_dialog",
     "packages",

@@ -22,17 +22,18 @@ from sipcore.campus.call_control import CallControl
 from sipcore.campus.causes import end_unanswered
 from sipcore.campus.draining import Draining
 from sipcore.campus.edge import Edge
-from sipcore.campus.identity import Identity
+from sipcore.campus.identity import Identity, reads_as_ours
 from sipcore.campus.in_call import InCallSender
 from sipcore.campus.in_dialog import InDialogRouter
 from sipcore.campus.incoming import Incoming
 from sipcore.campus.liveness import Liveness
-from sipcore.campus.method_rules import ALLOW, STRANGERS_MAY
+from sipcore.campus.method_rules import ALLOW, STRANGERS_MAY, allow_besides
 from sipcore.campus.registrations import Lost, Registrations
 from sipcore.campus.rights import RightsSweep
 from sipcore.directory import Account, AccountState
+from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter
-from sipcore.message import Request, Response, is_sips
+from sipcore.message import Request, Response, check_outside_call, is_sips
 from sipcore.proxy import (
     JUST_FORWARD,
     OwnRoute,
@@ -83,6 +84,8 @@ class CampusService:
         method = request.method
         if method in ("ACK", "CANCEL"):
             return False
+        if method == "REGISTER" or not request.to_tag:
+            self._check_reading(request)
         if self._host.is_stopping and self._draining.turns_away(request, back):
             return True
         if method == "REGISTER":
@@ -102,6 +105,13 @@ class CampusService:
         self._host.send(back, response.to_bytes())
         return True
 
+    def _check_reading(self, request: Request) -> None:
+        """Refuse a request outside a call that others may read otherwise than we do."""
+        check_outside_call(request)
+        for value in (request.from_, request.to):
+            if value.needs_quotes and reads_as_ours(value.display, self._host.own.domain_of):
+                raise MalformedMessage("display name needs quotes")
+
     def _answer_stranger(self, request: Request, back: Flow) -> bool:
         """Answer a stranger's request of a method that passes to no line (`method_rules`).
 
@@ -115,7 +125,7 @@ class CampusService:
             return False  # asked for credentials, or believed
         if request.method == "OPTIONS":
             is_line = uri.scheme == "tel" or (own.is_ours(uri) and uri.user)
-            if not is_line or uri.user_decoded in self.agents.names:
+            if not is_line or uri.user_decoded.lower() in self.agents.names:
                 return False
             if request.has("proxy-require") or (is_sips(request.uri_text) and not back.secure):
                 return False
@@ -124,7 +134,7 @@ class CampusService:
             return False
         else:
             host.count(Counter.METHOD_REFUSED)
-            headers = [("Allow", ALLOW)]
+            headers = [("Allow", allow_besides(request.method))]
             response = request.respond(405, to_tag=host.stateless_tag(request), headers=headers)
         host.send(back, response.to_bytes())
         return True
@@ -149,7 +159,7 @@ class CampusService:
             return
         if own.uri is not None and self._edge.take(tx, request, flow, own, now):
             return
-        if request.to_tag:
+        if request.to_tag and request.method != "REGISTER":
             if request.method != "NOTIFY" or own.token or not self._notify(tx, request, flow, now):
                 self._in_dialog.handle(tx, request, flow, own, now)
         elif self._edge.serves(request):
@@ -199,14 +209,14 @@ class CampusService:
 
     def _ends_here(self, request: Request) -> bool:
         """Whether a new request is for this server itself."""
-        if request.method not in ("REGISTER", "OPTIONS") or request.to_tag:
+        if request.method != "REGISTER" and (request.method != "OPTIONS" or request.to_tag):
             return False
         is_ours = self._host.own.is_ours(request.uri)
         return is_ours and (request.method == "REGISTER" or not request.uri.user)
 
     def _is_for_service(self, request: Request) -> bool:
         uri = request.uri
-        return uri.user_decoded in self.agents.names and self._host.own.is_ours(uri)
+        return uri.user_decoded.lower() in self.agents.names and self._host.own.is_ours(uri)
 
     def _answer_options(self, tx: ServerTransaction, request: Request, now: float) -> None:
         tx.respond_once(self._options_answer(request, self._host.stateless_tag(request)), now)
@@ -319,6 +329,7 @@ class CampusService:
     def directory_changed(self, changed: Iterable[int] | None, now: float) -> None:
         """Take back what suspended accounts and revoked devices still hold."""
         host = self._host
+        self.agents.directory_changed(host.directory)
         if changed is None:
             ids = set(host.bindings.line_ids())
             for call in host.calls:

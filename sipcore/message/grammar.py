@@ -24,6 +24,11 @@ def ascii_upper(text: str) -> str:
     return text.upper() if text.isascii() else text
 
 
+def ascii_lower(text: str) -> str:
+    """The text in lower case where it is ASCII; other text as it is."""
+    return text.lower() if text.isascii() else text
+
+
 def is_token(text: str) -> bool:
     """Whether the text is a non-empty token."""
     return text.isascii() and bool(text) and not text.encode().translate(None, _TOKEN_BYTES)
@@ -102,13 +107,15 @@ def _find(text: str, char: str, start: int) -> int:
 def parse_params(text: str, header: str = "") -> dict[str, str | None]:
     """`a=b;c;d="e"` as a dictionary; names lower-case, quoted values without their quotes.
 
-    Empty pieces are let pass, except in a Via, whose parameters decide where an answer goes. The
-    first of two equal names counts.
+    Empty pieces are let pass; in a Via, whose parameters decide where an answer goes, only behind the
+    last. The first of two equal names counts.
     """
     params: dict[str, str | None] = {}
     if not text:
         return params
     pieces = split_top(text, ";", header) if '"' in text or "<" in text else text.split(";")
+    if len(pieces) > 1 and not pieces[-1].strip(BLANKS):
+        pieces.pop()  # a semicolon at the end
     for piece in pieces:
         name, equals, value = piece.partition("=")
         name = name.strip(BLANKS).lower()
@@ -161,7 +168,9 @@ def parse_auth_params(text: str) -> dict[str, str]:
 
     The scheme is under the key "" in lower case. Raises MalformedMessage on broken quotes.
     """
-    scheme, _, rest = text.strip(BLANKS).partition(" ")
+    text = text.strip(BLANKS)
+    scheme = text.replace("\t", " ").partition(" ")[0]
+    rest = text[len(scheme) :]
     params = {"": scheme.lower()}
     i, end = 0, len(rest)
     while i < end:

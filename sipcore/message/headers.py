@@ -11,13 +11,14 @@ from sipcore.message.grammar import (
     TOKEN_CHARS,
     ascii_upper,
     closing_quote,
+    is_token,
     parse_params,
     print_params,
     quote,
     unquote,
 )
 from sipcore.message.limits import CACHED_LENGTH
-from sipcore.message.uri import Uri, parse_host_port, parse_uri
+from sipcore.message.uri import Uri, flaw_of_host, parse_host_port, parse_uri
 
 _NOT_IN_PLAIN_TAG: Final = frozenset(';"< \t')
 
@@ -25,11 +26,13 @@ _NOT_IN_PLAIN_TAG: Final = frozenset(';"< \t')
 class NameAddr:
     """A From, To, Contact, Route … value: display name, URI, header parameters."""
 
-    __slots__ = ("_params", "_tag", "_tail", "_uri", "display", "uri_text")
+    __slots__ = ("_params", "_tag", "_tail", "_uri", "display", "needs_quotes", "uri_text")
 
     def __init__(self, display: str, uri_text: str, tail: str = "") -> None:
         self.display = display
         """Without quotes; "" when there is none."""
+        self.needs_quotes = False
+        """Whether the display name came without the quotes that it must have."""
         self.uri_text = uri_text
         self._tail = tail
         self._uri: Uri | None = None
@@ -76,12 +79,16 @@ class NameAddr:
 def parse_name_addr(text: str, header: str = "name-addr") -> NameAddr:
     """`[display] <uri>;params` or `uri;params` (then all params belong to the header, §20).
 
-    From and To are the same in all messages of a dialog: the result is shared, never change it.
+    From and To are the same in all messages of a dialog: the result is shared, never change it. In
+    those two alone a display name may lack its quotes (`NameAddr.needs_quotes`).
     """
     try:
-        return _cached_name_addr(text) if len(text) <= CACHED_LENGTH else _parse_name_addr(text)
+        found = _cached_name_addr(text) if len(text) <= CACHED_LENGTH else _parse_name_addr(text)
     except MalformedMessage as error:
         raise MalformedMessage(error.reason, header=header) from None
+    if found.needs_quotes and header not in ("from", "to"):
+        raise MalformedMessage("display name needs quotes", header=header)
+    return found
 
 
 def _parse_name_addr(text: str) -> NameAddr:
@@ -99,9 +106,10 @@ def _parse_name_addr(text: str) -> NameAddr:
     bracket = text.find("<")
     if bracket >= 0:
         display = text[:bracket].strip(BLANKS)
-        if display and not _WORDS.issuperset(display):
-            _check_display(display)
-        return _bracketed(display, text[bracket:])
+        if not display or _WORDS.issuperset(display):
+            return _bracketed(display, text[bracket:])
+        if not _is_inside_quotes(text):
+            return _odd_display(display, text[bracket:])
     uri_text, _, tail = text.partition(";")
     uri_text = uri_text.strip(BLANKS)
     if not uri_text or "," in uri_text or "?" in uri_text:
@@ -111,13 +119,36 @@ def _parse_name_addr(text: str) -> NameAddr:
 
 _cached_name_addr: Final = lru_cache(maxsize=4096)(_parse_name_addr)
 _WORDS = TOKEN_CHARS | {" ", "\t"}
-_SEPARATORS: Final = frozenset('",;:\\<>@')
+_NEVER_PLAIN: Final = frozenset('";\\<>')
+_PLAIN_BY_MISTAKE: Final = frozenset(",:@")
 
 
-def _check_display(display: str) -> None:
-    """A display name that is no token sequence: other scripts are let pass, separators are not."""
-    if not _SEPARATORS.isdisjoint(display):
+def _odd_display(display: str, rest: str) -> NameAddr:
+    """A display name that is no token sequence: other scripts are let pass, few separators are.
+
+    Where there is but one `<…>` it is plain what the address is, if what stands before it is none.
+    """
+    plain = _PLAIN_BY_MISTAKE.isdisjoint(display)
+    if not _NEVER_PLAIN.isdisjoint(display) or not (plain or rest.count("<") == 1):
         raise MalformedMessage("display name needs quotes")
+    found = _bracketed(display, rest)
+    found.needs_quotes = not plain
+    return found
+
+
+def _is_inside_quotes(text: str) -> bool:
+    """Whether all brackets are in quoted parameters of a URI that stands without brackets itself."""
+    semicolon, quote_at = text.find(";"), text.find('"')
+    if not 0 < semicolon < quote_at < text.find("<"):
+        return False
+    while quote_at >= 0:
+        close = closing_quote(text, quote_at)
+        if close < 0:
+            return False
+        quote_at = text.find('"', close + 1)
+        if "<" in text[close : quote_at if quote_at >= 0 else len(text)]:
+            return False
+    return True
 
 
 def _bracketed(display: str, rest: str) -> NameAddr:
@@ -133,7 +164,18 @@ def _bracketed(display: str, rest: str) -> NameAddr:
 class Via:
     """One Via value."""
 
-    __slots__ = ("branch", "host", "params", "port", "received", "rport", "sent_by", "transport")
+    __slots__ = (
+        "branch",
+        "flaw",
+        "host",
+        "params",
+        "port",
+        "protocol",
+        "received",
+        "rport",
+        "sent_by",
+        "transport",
+    )
 
     def __init__(
         self,
@@ -143,6 +185,10 @@ class Via:
         sent_by: str,
         params: dict[str, str | None],
     ) -> None:
+        self.protocol = "SIP"
+        """As written where it is another one."""
+        self.flaw = ""
+        """What is against the grammar though it could be read (see `strict`); "" for nothing."""
         self.transport = transport
         """Upper case."""
         self.host = host
@@ -164,7 +210,8 @@ class Via:
 
     def __str__(self) -> str:
         port = "" if self.port is None else f":{self.port}"
-        return f"SIP/2.0/{self.transport} {self.host}{port}{print_params(self.params)}"
+        head = f"{self.protocol}/2.0/{self.transport} {self.host}{port}"
+        return f"{head}{print_params(self.params)}"
 
     def __repr__(self) -> str:
         return f"<Via {self}>"
@@ -178,30 +225,55 @@ def parse_via(text: str) -> Via:
     """`SIP/2.0/UDP host:port;params`, white space allowed around '/', ':' and ';' (§20.42)."""
     head, _, tail = text.partition(";")
     # All requests of a phone begin their Via alike.
-    transport, host, port, sent_by = (
+    transport, host, port, sent_by, odd = (
         _cached_head(head) if len(head) <= CACHED_LENGTH else _read_head(head)
     )
     params = _plain_params(tail)
     if params is None:
         params = parse_params(tail, "via")
-    return Via(transport, host, port, sent_by, params)
+    via = Via(transport, host, port, sent_by, params)
+    if odd is not None:
+        via.protocol, via.flaw = odd
+    return via
 
 
-def _read_head(head: str) -> tuple[str, str, int | None, str]:
+_Odd = tuple[str, str]
+"""Protocol and flaw of a Via that is not as nearly all are."""
+
+
+def _read_head(head: str) -> tuple[str, str, int | None, str, _Odd | None]:
     """Transport in upper case, host, port, and both with the default port filled in."""
     pieces = head.split("/", 2)
     if len(pieces) != 3:
         raise MalformedMessage("not protocol/version/transport", header="via")
     name, version = pieces[0].strip(BLANKS), pieces[1].strip(BLANKS)
     words = pieces[2].replace("\t", " ").strip(BLANKS).split(" ", 1)
-    if ascii_upper(name) != "SIP" or len(words) != 2:
+    if not is_token(name) or len(words) != 2:
         raise MalformedMessage("not SIP/2.0/transport and a host", header="via")
     if version != "2.0":
         raise MalformedMessage("unknown version", header="via", status=505)
     transport = ascii_upper(words[0])
-    host, port = parse_host_port(words[1].replace(" ", ""), "via")
+    protocol = "SIP" if ascii_upper(name) == "SIP" else name
+    host, port, flaw = _read_sent_by(words[1])
     filled_in = _DEFAULT_PORTS.get(transport, 5060) if port is None else port
-    return transport, host, port, f"{host}:{filled_in}"
+    odd = (protocol, flaw) if flaw or protocol != "SIP" else None
+    return transport, host, port, f"{host}:{filled_in}", odd
+
+
+def _read_sent_by(text: str) -> tuple[str, int | None, str]:
+    """Host, port and flaw of a sent-by. A host with a blank inside is no other host without it."""
+    if " " not in text:
+        host, port = parse_host_port(text, "via")
+        return host, port, flaw_of_host(host)
+    start = text.find("]") + 1
+    name, colon, after = text[start:].partition(":")
+    name = text[:start] + name
+    host, port = parse_host_port(f"{name}{colon}{after}".replace(" ", ""), "via")
+    if " " not in name.strip(BLANKS) and " " not in after.strip(BLANKS):
+        return host, port, flaw_of_host(host)
+    if " " in name.strip(BLANKS):
+        host = name.strip(BLANKS).lower()
+    return host, port, "blank inside sent-by"
 
 
 _cached_head: Final = lru_cache(maxsize=4096)(_read_head)

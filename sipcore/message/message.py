@@ -7,6 +7,7 @@ again as it went in. Typed values are kept once read, and forgotten when a row o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, cast
 
 from sipcore.errors import LocalProtocolError, MalformedMessage
@@ -289,8 +290,8 @@ class Message:
         via = self._via
         if via is None:
             row = self._value("via")
-            if "," in row:
-                row = split_top(row, ",", "via")[0]
+            if "," in row:  # one without anything before its first comma is refused by `strict`
+                row = next((piece for piece in split_top(row, ",", "via") if piece), "")
             via = self._via = parse_via(row)
         return via
 
@@ -310,16 +311,24 @@ class Message:
 
     @property
     def from_(self) -> NameAddr:
+        """The From. A display name that lacks its quotes has them in the row from now on."""
         found = self._from
         if found is None:
-            found = self._from = parse_name_addr(self._value("from"), "from")
+            found = parse_name_addr(self._value("from"), "from")
+            if found.needs_quotes:
+                self.set("From", str(found))
+            self._from = found
         return found
 
     @property
     def to(self) -> NameAddr:
+        """The To; see `from_`."""
         found = self._to
         if found is None:
-            found = self._to = parse_name_addr(self._value("to"), "to")
+            found = parse_name_addr(self._value("to"), "to")
+            if found.needs_quotes:
+                self.set("To", str(found))
+            self._to = found
         return found
 
     @property
@@ -393,16 +402,18 @@ class Message:
         found = self._contacts
         if found is None:
             values = self.values("contact")
-            if "*" in values and self.cseq_method != "REGISTER":
-                raise MalformedMessage("* is for REGISTER", header="contact")
-            found = [parse_name_addr(v, "contact") for v in values if v != "*"]
+            if has_star(values):
+                if self.cseq_method != "REGISTER":
+                    raise MalformedMessage("* is for REGISTER", header="contact")
+                values = [v for v in values if not has_star((v,))]
+            found = [parse_name_addr(v, "contact") for v in values]
             self._contacts = found
         return found
 
     @property
     def contact_is_star(self) -> bool:
         """Whether a Contact value is `*` (§10.2.2)."""
-        return "*" in self.values("contact")
+        return has_star(self.values("contact"))
 
     @property
     def routes(self) -> list[NameAddr]:
@@ -480,6 +491,13 @@ class Message:
         other._cseq_method = self._cseq_method
         other._contacts = self._contacts
         other._routes = self._routes
+
+
+def has_star(values: Sequence[str]) -> bool:
+    """Whether one of these Contact values is `*`, with parameters or without."""
+    if len(values) == 1 and values[0][:1] != "*":
+        return False  # as nearly always
+    return any(v[:1] == "*" and v[1:].lstrip(BLANKS)[:1] in ("", ";") for v in values)
 
 
 def _words(value: str) -> tuple[str, str]:

@@ -7,20 +7,27 @@ from string import ascii_letters, digits
 from typing import Final
 
 from sipcore.errors import MalformedMessage
-from sipcore.message.grammar import BLANKS, ascii_upper, unescape, uniform_escapes
+from sipcore.message.grammar import (
+    BLANKS,
+    ascii_lower,
+    ascii_upper,
+    unescape,
+    uniform_escapes,
+)
 from sipcore.message.hosts import same_host
 from sipcore.message.limits import CACHED_LENGTH
 
 _SECURE: Final = {"TCP": "TLS", "TLS": "TLS", "WS": "WSS", "WSS": "WSS"}
 _MUST_MATCH: Final = ("transport", "user", "ttl", "method", "maddr")
 """Parameters that differ when only one URI has them (RFC 3261 §19.1.4)."""
+_SCHEME_CHARS: Final = frozenset(ascii_letters + digits + "+-.")
 _FORBIDDEN: Final = frozenset(' <>"') | frozenset(map(chr, (*range(32), 127)))
 
 
 class Uri:
     """A parsed URI. `user` and `password` are as written; `params` has lower-case names."""
 
-    __slots__ = ("_text", "headers", "host", "params", "password", "port", "scheme", "user")
+    __slots__ = ("_text", "flaw", "headers", "host", "params", "password", "port", "scheme", "user")
 
     def __init__(
         self,
@@ -42,6 +49,8 @@ class Uri:
         self.port = port
         self.params: dict[str, str | None] = {} if params is None else params
         self.headers = headers
+        self.flaw = ""
+        """What is against the grammar though it could be read (see `strict`); "" for nothing."""
         self._text = text
 
     @property
@@ -98,7 +107,7 @@ class Uri:
         if self.scheme == "tel":
             return _number(self.user) == _number(other.user) and _same_tel_params(self, other)
         if self.scheme not in ("sip", "sips"):
-            return self.text.partition(":")[2] == other.text.partition(":")[2]
+            return _opaque(self) == _opaque(other)
         return (
             same_host(self.host, other.host)
             and self.port == other.port
@@ -112,6 +121,24 @@ class Uri:
 def is_sips(uri_text: str) -> bool:
     """Whether this URI may be sent to over TLS alone, told without parsing it."""
     return uri_text[:5].lower() == "sips:"
+
+
+def same_namespace(text: str) -> str:
+    """A URN, maybe in `<>`, with "urn" and its namespace in lower case: both compare so (RFC 8141 §3.1).
+
+    What follows is as it was: its namespace says how that compares. Other text comes back as it is.
+    """
+    if text.startswith("<urn:uuid:"):
+        return text  # as nearly always
+    scheme, namespace, rest = (*text.split(":", 2), "", "")[:3]
+    if scheme.lower() not in ("urn", "<urn") or not rest:
+        return text
+    return f"{ascii_lower(scheme)}:{ascii_lower(namespace)}:{rest}"
+
+
+def _opaque(uri: Uri) -> str:
+    text = uri.text.partition(":")[2]
+    return same_namespace(f"urn:{text}") if uri.scheme == "urn" else text
 
 
 _VISUAL_SEPARATORS: Final = str.maketrans("", "", "-.()")
@@ -190,15 +217,19 @@ def _parse(text: str) -> Uri:
             raise MalformedMessage("empty user part", header="uri")
         if "@" in userinfo:  # which of them ends the user part, the next hop may see otherwise
             raise MalformedMessage("more than one '@'", header="uri")
-    headers = ""
+    headers = flaw = ""
     if "?" in hostpart:
         hostpart, _, headers = hostpart.partition("?")
+        if not all("=" in header for header in headers.split("&")):
+            flaw = "URI header without '='"
     params: dict[str, str | None] = {}
     if ";" in hostpart:
         hostpart, _, tail = hostpart.partition(";")
         params = _uri_params(tail)
     host, port = parse_host_port(hostpart, "uri")
-    return Uri(scheme, user, host, port, params, password=password, headers=headers, text=text)
+    uri = Uri(scheme, user, host, port, params, password=password, headers=headers, text=text)
+    uri.flaw = flaw or flaw_of_host(host)
+    return uri
 
 
 _cached: Final = lru_cache(maxsize=4096)(_parse)
@@ -207,7 +238,10 @@ _cached: Final = lru_cache(maxsize=4096)(_parse)
 def _other_scheme(scheme: str, rest: str, text: str) -> Uri:
     user, semicolon, tail = rest.partition(";")
     params = _uri_params(tail) if semicolon and scheme == "tel" else None
-    return Uri(scheme, user if scheme == "tel" else rest, params=params, text=text)
+    uri = Uri(scheme, user if scheme == "tel" else rest, params=params, text=text)
+    if not _SCHEME_CHARS.issuperset(scheme):
+        uri.flaw = "URI scheme of other characters"
+    return uri
 
 
 def _uri_params(text: str) -> dict[str, str | None]:
@@ -245,9 +279,11 @@ def parse_host_port(text: str, header: str) -> tuple[str, int | None]:
     if port_text is None:
         return host, None
     port_text = port_text.strip(BLANKS)
-    if not (port_text.isascii() and port_text.isdigit()) or len(port_text) > 5:
+    if not (port_text.isascii() and port_text.isdigit()):
         raise MalformedMessage("bad port", header=header)
-    port = int(port_text)
+    if len(port_text) > 5:
+        port_text = port_text.lstrip("0") or "0"
+    port = int(port_text) if len(port_text) <= 5 else 65_536
     if port > 65_535:
         raise MalformedMessage("bad port", header=header)
     return host, port
@@ -260,3 +296,12 @@ _IPV6_CHARS: Final = frozenset("0123456789abcdefABCDEF:.%")
 
 def _looks_like_ipv6(text: str) -> bool:
     return ":" in text and _IPV6_CHARS.issuperset(text)
+
+
+def flaw_of_host(host: str) -> str:
+    """What is wrong with a host that `parse_host_port` could read: an IPv6 literal of nine groups."""
+    if host[:1] != "[":
+        return ""
+    groups = [group for group in host[1:-1].partition("%")[0].split(":") if group]
+    count = len(groups) + sum("." in group for group in groups) + ("::" in host)
+    return "IPv6 literal of more than eight groups" if count > 8 else ""

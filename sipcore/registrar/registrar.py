@@ -13,7 +13,7 @@ from typing import NamedTuple
 from sipcore.bindings import Binding, BindingChange
 from sipcore.directory import Account, Device
 from sipcore.errors import MalformedMessage
-from sipcore.message import Request, Response, Uri, parse_name_addr
+from sipcore.message import Request, Response, Uri, has_star, parse_name_addr, parse_params
 from sipcore.registrar.answers import answer, refuse
 from sipcore.registrar.draft import Draft, Full, OutOfOrder, Source
 from sipcore.registrar.limits import (
@@ -130,8 +130,8 @@ def _apply(
 ) -> Response | None:
     """Put every Contact of the request into the draft, or say why it is refused."""
     values = request.values("contact")
-    if "*" in values:
-        return _apply_star(request, draft, alone=len(values) == 1)
+    if has_star(values):
+        return _apply_star(request, draft, values)
     if len(values) > MOST_CONTACTS:
         return refuse(request, 403, "Too Many Contacts")
     contacts = [parse_name_addr(value, "contact") for value in values]
@@ -181,8 +181,10 @@ def _can_be_kept(wanted: Wanted) -> bool:
     return len(wanted.contact) <= MAX_CONTACT_LENGTH and all(map(is_storable, kept))
 
 
-def _apply_star(request: Request, draft: Draft, *, alone: bool) -> Response | None:
-    if not alone or read_seconds(request.first("expires") or "") != 0:
+def _apply_star(request: Request, draft: Draft, values: Sequence[str]) -> Response | None:
+    """All contacts go (RFC 3261 §10.2.2), where the star itself or Expires says 0."""
+    asked = parse_params(values[0][1:]).get("expires", request.first("expires"))
+    if len(values) != 1 or read_seconds(asked or "") != 0:
         return refuse(request, 400, "Contact * Needs Expires: 0 and No Other")
     draft.remove_all()
     return None

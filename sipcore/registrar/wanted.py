@@ -9,6 +9,7 @@ from typing import Final
 from sipcore.bindings import DEFAULT_Q
 from sipcore.message import NameAddr, Request, Uri
 from sipcore.message.grammar import BLANKS, split_top
+from sipcore.message.uri import same_namespace
 from sipcore.registrar.limits import MAX_INSTANCE_LENGTH, MAX_USER_AGENT_LENGTH
 from sipcore.registrar.policy import RegistrarPolicy
 
@@ -99,7 +100,7 @@ def read_instance(params: Mapping[str, str | None]) -> str:
     """The value of +sip.instance without its quotes; empty when missing or unusable."""
     text = params.get("+sip.instance") or ""
     usable = len(text) <= MAX_INSTANCE_LENGTH and '"' not in text and "\\" not in text
-    return text if usable else ""
+    return same_namespace(text) if usable else ""
 
 
 def read_reg_id(params: Mapping[str, str | None]) -> int:

@@ -47,6 +47,7 @@ class Query:
         "explain",
         "is_trusted",
         "method",
+        "own_hosts",
         "services",
         "trace",
         "uri",
@@ -64,6 +65,7 @@ class Query:
         explain: bool = False,
         is_trusted: bool = False,
         enum_suffix: str = "",
+        own_hosts: frozenset[str] = frozenset(),
     ) -> None:
         self.method = method
         self.uri = uri
@@ -75,7 +77,9 @@ class Query:
         self.is_trusted = is_trusted
         """Whether a trusted peer asks, whom we send on and tell who is not there."""
         self.services = services
-        """Names that our own services answer to in every domain of ours."""
+        """Names that our own services answer to in every domain of ours, in lower case."""
+        self.own_hosts = own_hosts
+        """Hosts, apart from the domains, that phones may have been told as theirs."""
         self.enum_suffix = enum_suffix
         """Below which domain the DNS may be asked for full numbers; "": it is not asked."""
         self.explain = explain
@@ -88,7 +92,7 @@ class Query:
             domain = self.caller.domain  # a number was dialled, without a domain
         uri_text = f"{self.uri.scheme if self.uri.scheme == 'sips' else 'sip'}:{user}@{domain}"
         uri = parse_uri(uri_text)
-        rest = self.services, self.explain, self.is_trusted
+        rest = self.services, self.explain, self.is_trusted, "", self.own_hosts
         return Query(self.method, uri, uri_text, domain, self.caller, *rest)
 
 
@@ -112,7 +116,11 @@ def _number_to_ask_for(query: Query, plan: Refuse) -> str:
 
     Only a caller who is known to us asks; a stranger could have us look up numbers.
     """
-    if plan.status != 404 or plan.callee is not None or is_emergency(query.uri):
+    if (
+        plan.status != 404
+        or plan.callee is not None
+        or is_emergency(query.uri, is_foreign=query.domain is None)
+    ):
         return ""
     if query.caller is None and not query.is_trusted:
         return ""
@@ -127,33 +135,39 @@ def _decide(
     user, context = _asked_for(uri)
     if uri.scheme == "tel":
         domain = directory.default_domain if query.caller is None else query.caller.domain
-    if user in EMERGENCY_NUMBERS or is_emergency(uri):
+    if (domain is not None and user in EMERGENCY_NUMBERS) or is_emergency(
+        uri, is_foreign=domain is None
+    ):
         return Refuse(404, "No Emergency Calls Here", EMERGENCY_TEXT, None, ("emergency",))
     if domain is None:
         return _foreign(query)
     if context:
-        if context not in directory.domains:
+        named = domain_of_context(directory, context, query.own_hosts)
+        if named is None or (named != domain and not _is_marked(uri)):
             return _unavailable(query, 404, None, "number of another plan")
-        domain = context
+        domain = named
     if not user:
         return Refuse(404, "", "", None, ("no user part",))
-    if user in query.services:
-        return Service(user, (f"service {user}",))
+    name = user.lower()
+    if name in query.services:
+        return Service(name, (f"service {name}",))
     return _our_user(directory, bindings, query, user, domain)
 
 
-def is_emergency(uri: Uri) -> bool:
+def is_emergency(uri: Uri, *, is_foreign: bool = False) -> bool:
     """Whether the Request-URI is the URN of an emergency service (RFC 5031 §4.2), or its number.
 
-    The number may come with a context, which makes a long one of it.
+    The number may come with a context, which makes a long one of it. At a foreign domain it is
+    somebody's name like any other.
     """
-    if uri.scheme == "tel" or "user" in uri.params:
+    if uri.scheme == "tel" or ("user" in uri.params and not is_foreign):
         number = uri.user_decoded.partition(";")[0].translate(_FOR_THE_EYE)
         return number in EMERGENCY_NUMBERS
     return uri.scheme == "urn" and uri.text.lower().startswith("urn:service:sos")
 
 
-_FOR_THE_EYE: Final = str.maketrans("", "", "-.()")
+_FOR_THE_EYE: Final = str.maketrans("", "", "-.() ")
+"""The visual separators of RFC 3966 §5.1.1, and the blanks that people type between digits."""
 _DIGITS: Final = frozenset("0123456789abcdefABCDEF*#")
 
 
@@ -165,7 +179,7 @@ def _dialled(uri: Uri, user: str) -> tuple[str, str]:
     """
     if uri.scheme == "tel":
         context = uri.params.get("phone-context") or ""
-    elif (uri.params["user"] or "").lower() == "phone":
+    elif _is_marked(uri) or _is_number_at_heart(user):
         user, _, tail = user.partition(";")
         context = _context(tail) if tail else ""
     else:
@@ -180,6 +194,24 @@ def _dialled(uri: Uri, user: str) -> tuple[str, str]:
     return number, context.lower()
 
 
+def _is_marked(uri: Uri) -> bool:
+    """Whether a URI says itself that it is a telephone number, which may be one of another domain."""
+    return uri.scheme == "tel" or (uri.params.get("user") or "").lower() == "phone"
+
+
+def _is_number_at_heart(user: str) -> bool:
+    """Whether a user part that nobody marked as a number is one, with blanks or parameters beside."""
+    number = user.partition(";")[0].replace(" ", "").removeprefix("+")
+    return bool(number) and number.isascii() and number.isdecimal()
+
+
+def domain_of_context(directory: Directory, context: str, own_hosts: frozenset[str]) -> str | None:
+    """The domain of ours that a phone-context means: a domain, or a host that phones take for theirs."""
+    if context in directory.domains:
+        return context
+    return directory.default_domain if context.removesuffix(".") in own_hosts else None
+
+
 def dialled_number(uri: Uri) -> str:
     """The number that a URI asks for, with what only helps the eye taken out; "" where it is none."""
     number, context = _asked_for(uri)
@@ -187,7 +219,12 @@ def dialled_number(uri: Uri) -> str:
 
 
 def account_named(
-    directory: Directory, uri: Uri, domain: str | None, *, has_numbers: bool = False
+    directory: Directory,
+    uri: Uri,
+    domain: str | None,
+    own_hosts: frozenset[str] = frozenset(),
+    *,
+    has_numbers: bool = False,
 ) -> Account | None:
     """The account of ours that a URI names, however it is written; `domain`: of ours, by its host.
 
@@ -195,8 +232,9 @@ def account_named(
     `has_numbers` tells that who writes it has local numbers of its own.
     """
     user, context = _asked_for(uri)
-    if context in directory.domains:
-        domain = context
+    named = domain_of_context(directory, context, own_hosts) if context else None
+    if named is not None:
+        domain = named
     elif uri.scheme == "tel" or (domain is None and _is_number(uri, user, has_numbers)):
         found = (directory.resolve(user, name) for name in directory.domains)
         return next((account for account in found if account is not None), None)
@@ -215,7 +253,7 @@ def _is_number(uri: Uri, user: str, has_numbers: bool) -> bool:
 def _asked_for(uri: Uri) -> tuple[str, str]:
     """Name or number, and the domain that is its context or ""."""
     user = uri.user_decoded
-    if uri.scheme == "tel" or "user" in uri.params:
+    if uri.scheme == "tel" or "user" in uri.params or " " in user or ";" in user:
         return _dialled(uri, user)
     return user, ""
 

@@ -50,7 +50,9 @@ def _stamp(request: Request, value: str, via: Via) -> None:
 
 def _without_received(via: Via) -> str:
     params = {name: value for name, value in via.params.items() if name != "received"}
-    return str(Via(via.transport, via.host, via.port, via.sent_by, params))
+    value = Via(via.transport, via.host, via.port, via.sent_by, params)
+    value.protocol = via.protocol
+    return str(value)
 
 
 def via_value(request: Request) -> str:

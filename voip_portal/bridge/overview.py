@@ -13,6 +13,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext
 
 from voip_portal.accounts import steadycache
+from voip_portal.bridge import service_names
 from voip_portal.calls.models import Call, Record
 from voip_portal.calls.services import in_words
 from voip_portal.changes import triggers
@@ -80,6 +81,8 @@ class Overview:
     changes: Sequence[Change]
     faults: Sequence[str]
     """What is wrong with the triggers."""
+    unloaded: Sequence[tuple[str, str]]
+    """Services that are not loaded, and whose name each has."""
     degraded: str
     """What the service does without at present, in a sentence; "" for nothing."""
 
@@ -115,6 +118,7 @@ def overview() -> Overview:
         troubles=troubles(),
         changes=list(Change.objects.order_by("-id")[:SHOWN]),
         faults=triggers.problems(),
+        unloaded=service_names.held(),
         degraded=steadycache.problem(),
     )
 

@@ -43,6 +43,11 @@ class DomainAdmin(Audited, EditedOnly, BaseAdmin):
         actions.pop("delete_selected", None)
         return actions
 
+    def save_model(self, request: HttpRequest, obj: Domain, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not change:
+            services.reserve_names(obj, services.SERVICE_NAMES)
+
     @admin.action(description=_("Make this the default domain"), permissions=["change"])
     def make_default(self, request: HttpRequest, domains: QuerySet[Domain]) -> None:
         if domains.count() != 1:

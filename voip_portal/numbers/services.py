@@ -20,8 +20,8 @@ from voip_portal.numbers.models import Address, AddressState, Domain, Kind, Numb
 
 QUARANTINE: Final = timedelta(days=180)
 """How long a released number rests, so that its next holder does not get the last one's calls."""
-SERVICE_NAMES: Final = ("echo",)
-"""Names that sipd answers itself."""
+SERVICE_NAMES: Final = ("echo", "callback", "after-hours")
+"""Names of the services that come with us: reserved in every domain, whether they are loaded or not."""
 _GUESSES: Final = 12
 """Random numbers tried before the free ones are counted out."""
 

@@ -247,7 +247,7 @@ def test_uri_need_not_be_the_request_uri_but_is_hashed_as_sent(phone: Phone) -> 
         {"uri": ""},
         {"cnonce": ""},
         {"nc": ""},
-        {"nc": "1"},
+        {"nc": "000000001"},
         {"nc": "0x000001"},
         {"nc": "-0000001"},
         {"nc": "0000000g"},

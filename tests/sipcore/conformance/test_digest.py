@@ -337,8 +337,8 @@ def test_a_count_is_good_once(client: Client) -> None:
 
 
 @pytest.mark.rfc("DIG-12")
-@pytest.mark.parametrize("nc", ["1", "0000000g", "000000001", "", "-0000001"])
-def test_a_count_is_eight_hex_digits(client: Client, nc: str) -> None:
+@pytest.mark.parametrize("nc", ["0x1", "0000000g", "000000001", "", "-0000001"])
+def test_a_count_is_of_eight_hex_digits_at_most(client: Client, nc: str) -> None:
     assert client.register(credentials(client.register(), nc=nc)).status == 401
 
 

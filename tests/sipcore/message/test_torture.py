@@ -36,7 +36,7 @@ EXPECTED: dict[int | None, str] = {
     200: "via-received-param-no-delim.dat",
     # refused for how it reads
     400: "badinv01.dat clerr.dat ncl.dat scalar02.dat quotbal.dat lwsruri.dat lwsstart.dat "
-    "trws.dat baddn.dat mismatch01.dat mismatch02.dat insuf.dat unksm2.dat multi01.dat "
+    "trws.dat mismatch01.dat mismatch02.dat insuf.dat unksm2.dat multi01.dat "
     "mcl01.dat ipv6-bad.dat",
     # REGISTER: the registrar asks for credentials
     401: "escnull.dat dblreq.dat regbadct.dat regaut01.dat cparam01.dat cparam02.dat "
@@ -45,7 +45,7 @@ EXPECTED: dict[int | None, str] = {
     407: "intmeth.dat esc01.dat esc02.dat lwsdisp.dat longreq.dat semiuri.dat transports.dat "
     "mpart01.dat ltgtruri.dat escruri.dat baddate.dat badaspec.dat badbranch.dat invut.dat "
     "sdp01.dat port-ambiguous.dat port-unambiguous.dat ipv6-in-sdp.dat mult-ip-in-sdp.dat "
-    "ipv6-bug-abnf-3-colons.dat ipv6-correct-abnf-2-colons.dat",
+    "ipv6-bug-abnf-3-colons.dat ipv6-correct-abnf-2-colons.dat baddn.dat",
     416: "unkscm.dat novelsc.dat",
     420: "bext01.dat",
     # from a stranger, to somebody with no phone
