@@ -57,8 +57,8 @@ def call_from_row(row: dict[str, Any], now: float, at: float) -> Call:
     for d in row["dialogs"]:
         call.dialogs[d[0]] = Dialog(
             callee_tag=d[0],
-            caller=Leg(d[1], d[3], d[5], _flow(d[7])),
-            callee=Leg(d[2], d[4], d[6], _flow(d[8])),
+            caller=Leg(d[1], d[3], d[5], flow_of_row(d[7])),
+            callee=Leg(d[2], d[4], d[6], flow_of_row(d[8])),
             answered_now=now - (at - d[9]),
             answered_at=d[9],
             session_until=d[10] - at + now if len(d) > 10 and d[10] else 0.0,
@@ -69,7 +69,8 @@ def call_from_row(row: dict[str, Any], now: float, at: float) -> Call:
     return call
 
 
-def _flow(value: list[Any] | None) -> Flow | None:
+def flow_of_row(value: list[Any] | None) -> Flow | None:
+    """A flow as a row has it."""
     if value is None:
         return None
     transport, local, remote, connection = value[:4]

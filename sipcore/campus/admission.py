@@ -25,6 +25,7 @@ from sipcore.campus.method_check import MethodCheck
 from sipcore.campus.method_rules import ALLOW
 from sipcore.campus.own_request import OwnTransaction
 from sipcore.campus.placed_call import PlacedCall
+from sipcore.campus.subscriptions import SUBSCRIBES, begin_subscription
 from sipcore.directory import Account, AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter, new_context
@@ -107,7 +108,10 @@ class Admissions:
             elif self.merged.has_other(request):
                 self.refuse_merged(incoming.tx, request, now)
                 return
-        plan = self.methods.checked(incoming, plan, now)
+        plan = self.methods.checked(incoming, plan)
+        if request.method in SUBSCRIBES and is_too_much_to_keep(request):
+            incoming.refuse(self.host, now, 513)
+            return
         if request.method != "INVITE":
             self._carry_out(incoming, plan, None, now)
             return
@@ -260,6 +264,8 @@ class Admissions:
         if placed is not None:
             purpose = placed
             self.control.rings(placed.call, incoming.tx)
+        elif request.method in SUBSCRIBES:
+            purpose = begin_subscription(host, incoming, plan, now) or purpose
         forward(
             host,
             incoming.tx,

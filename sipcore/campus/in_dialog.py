@@ -11,6 +11,7 @@ from sipcore.campus.agents import Agents
 from sipcore.campus.dialog_parts import contact_of, spare_flow
 from sipcore.campus.in_call import InCallSender, asker_in
 from sipcore.campus.method_rules import commands_phone
+from sipcore.campus.subscriptions import SubscriptionRouter
 from sipcore.eventlog import Counter, Side
 from sipcore.message import Request, Response
 from sipcore.proxy import (
@@ -95,12 +96,13 @@ class InDialogRelay(Purpose):
 class InDialogRouter:
     """Routes what comes inside calls. Services of ours may be the other side."""
 
-    __slots__ = ("_agents", "_host", "_sender")
+    __slots__ = ("_agents", "_host", "_sender", "subscriptions")
 
     def __init__(self, host: Host, agents: Agents, sender: InCallSender) -> None:
         self._host = host
         self._agents = agents
         self._sender = sender
+        self.subscriptions = SubscriptionRouter(host, self._next_target_of)
 
     def _token_of(self, own: OwnRoute, request: Request) -> CallToken | None:
         return self._host.tokens.check(own.token, request.call_id) if own.token else None
@@ -118,6 +120,9 @@ class InDialogRouter:
         if token is None:
             if not self._agents.offer(tx, request, flow, now):
                 host.refuse(tx, request, now, 481)
+            return
+        if token.is_subscription:
+            self.subscriptions.handle(tx, request, own, token, now)
             return
         refused = self._refusal(request, token)
         if refused is not None:
@@ -273,6 +278,10 @@ class InDialogRouter:
                 flow = self._host.bindings.flow_now(flow, self._host.at)
         return Target(request.uri_text, flow)
 
+    def _next_target_of(self, request: Request, token: CallToken, from_caller: bool) -> Target:
+        """The other side of a subscription."""
+        return self._next_target(request, token, from_caller, None)
+
     def _spare_flow(
         self, request: Request, token: CallToken, dialog: Dialog | None, flow: Flow
     ) -> Flow | None:
@@ -301,7 +310,7 @@ class InDialogRouter:
             else:
                 host.count(STRAY_ACK)
             return
-        if self._refusal(request, token) is not None:
+        if token.is_subscription or self._refusal(request, token) is not None:
             host.count(Counter.FOREIGN_ACK)
             return
         self._proved(flow)

@@ -17,7 +17,6 @@ from sipcore.campus.method_rules import (
     names_dialog,
     packages,
 )
-from sipcore.campus.subscriptions import Subscriptions
 from sipcore.directory import Account
 from sipcore.message import Request
 from sipcore.proxy import Trust
@@ -42,13 +41,12 @@ NO_SUCH_CALL: Final = Refuse(
 class MethodCheck:
     """What a plan becomes by the table."""
 
-    __slots__ = ("_host", "subscriptions")
+    __slots__ = ("_host",)
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self.subscriptions = Subscriptions()
 
-    def checked(self, incoming: Incoming, plan: Plan, now: float) -> Plan:
+    def checked(self, incoming: Incoming, plan: Plan) -> Plan:
         """The plan where the table lets the request pass, else a refusal."""
         request = incoming.request
         if request.has("replaces") or request.has("join"):
@@ -70,11 +68,7 @@ class MethodCheck:
         if isinstance(plan, Refuse):
             return plan
         refused = self._refusal(incoming, plan, rule)
-        if refused is not None:
-            return refused
-        if request.method == "SUBSCRIBE":
-            self.subscriptions.passed(incoming, plan, now)
-        return plan
+        return plan if refused is None else refused
 
     def _refusal(self, incoming: Incoming, plan: Fork | Relay, rule: Rule) -> Refuse | None:
         account = incoming.caller.account

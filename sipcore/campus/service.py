@@ -27,22 +27,21 @@ from sipcore.campus.in_call import InCallSender
 from sipcore.campus.in_dialog import InDialogRouter
 from sipcore.campus.incoming import Incoming
 from sipcore.campus.liveness import Liveness
-from sipcore.campus.method_rules import ALLOW, STRANGERS_MAY
+from sipcore.campus.method_rules import ALLOW, STRANGERS_MAY, packages
 from sipcore.campus.registrations import Lost, Registrations
 from sipcore.campus.rights import RightsSweep
+from sipcore.campus.subscriptions import InSubscriptionRelay
 from sipcore.directory import Account, AccountState
 from sipcore.eventlog import Counter
 from sipcore.message import Request, Response, is_sips
 from sipcore.proxy import (
-    JUST_FORWARD,
     OwnRoute,
     Trust,
-    forward,
     refusal,
     strip_own_maddr,
     take_own_routes,
 )
-from sipcore.routing import Group, Plan, Query, Target
+from sipcore.routing import Plan, Query, Target
 from sipcore.transaction import ClientOwner, MergedRequests, ServerTransaction
 from sipcore.transport.flow import Flow
 
@@ -172,9 +171,12 @@ class CampusService:
             Admission(self._admissions, incoming).begin(now)
 
     def _notify(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> bool:
-        """Send a NOTIFY on to the subscriber; False when it is in no subscription that passed us."""
-        found = self._admissions.methods.subscriptions.of_notify(request, now)
-        if found is None:
+        """Send a NOTIFY without our Route on to the subscriber; False when it is in no subscription."""
+        host = self._host
+        found = host.subscriptions.named(request.call_id, request.to_tag, now)
+        if found is None or packages(request) != found.packages:
+            return False
+        if found.notifiers and request.from_tag not in found.notifiers:
             return False
         caller = self._identity.caller(tx, request, flow, now)
         if caller is None:
@@ -182,19 +184,10 @@ class CampusService:
         line_id = None if caller.account is None else caller.account.id
         if line_id != found.notifier_line:
             return False
-        found.notifier_tag = request.from_tag
-        realm = self._host.directory.realm
-        forward(
-            self._host,
-            tx,
-            request,
-            (Group((found.target,)),),
-            JUST_FORWARD,
-            now,
-            own_realm=realm,
-            sender=caller.trust,
-            receiver=Trust.ACCOUNT if found.subscriber else Trust.PEER,
-        )
+        relay = InSubscriptionRelay(host, request, found, None, "")
+        ends = caller.trust, Trust.ACCOUNT if isinstance(found.subscriber, int) else Trust.PEER
+        target = Target(found.contact, found.flow)
+        self._in_dialog.subscriptions.send_on(tx, request, target, relay, ends, now)
         return True
 
     def _ends_here(self, request: Request) -> bool:
@@ -326,11 +319,15 @@ class CampusService:
 
     def _take_back(self, account_ids: Sequence[int], now: float) -> None:
         self._registrations.drop_lost_rights(account_ids, now)
-        losing = set()
+        inactive, losing = set(), set()
         for line_id in account_ids:
             account = self._host.directory.account(line_id)
-            if account is None or (account.state is not AccountState.ACTIVE and account.end_calls):
-                losing.add(line_id)
+            if account is None or account.state is not AccountState.ACTIVE:
+                inactive.add(line_id)
+                if account is None or account.end_calls:
+                    losing.add(line_id)
+        if inactive:
+            self._host.subscriptions.end_of(inactive)
         if losing:
             self.control.end_calls_of(losing, now)
 
