@@ -27,8 +27,8 @@ TAG_BYTES: Final = 4
 PARAMETER: Final = "ct"
 """Name of the URI parameter that carries the token."""
 
-_PSTN, _CALLER_FLOW, _CALLEE_FLOW, _PINNED, _CALLER_LINE, _SPARE_FLOW = 1, 2, 4, 8, 16, 32
-_SUBSCRIPTION: Final = 64
+_PSTN, _CALLER_FLOW, _CALLEE_FLOW, _PINNED = 1, 2, 4, 8
+_CALLER_LINE, _SPARE_FLOW, _SUBSCRIPTION = 16, 32, 64
 _LINE_BYTES: Final = 4
 
 
