@@ -88,7 +88,7 @@ class MethodCheck:
             return NO_SUBSCRIPTION
         if rule is Rule.OWN_LINE or account is None:
             return NOT_THE_LINE
-        calls = self._calls_named(incoming)
+        calls = self.calls_named(incoming)
         return None if any(_joins(call, account, plan) for call in calls) else NO_CALL
 
     def names(self, incoming: Incoming) -> DialogName | None:
@@ -122,7 +122,7 @@ class MethodCheck:
             return NO_SUCH_CALL
         if len(request.rows("replaces")) + len(request.rows("join")) != 1:
             return NO_SUCH_CALL
-        for call in self._calls_named(incoming):
+        for call in self.calls_named(incoming):
             if not _leads_into(call, call.parties, plan):
                 continue
             if account is None or self._is_near(incoming, account, call):
@@ -141,7 +141,7 @@ class MethodCheck:
         calls = host.calls.now_and_lately(host.now)
         return not partners_of(calls, me).isdisjoint(call.parties)
 
-    def _calls_named(self, incoming: Incoming) -> list[NamedCall]:
+    def calls_named(self, incoming: Incoming) -> list[NamedCall]:
         """The calls that a request names, by its dialog or by a call token; held here or elsewhere."""
         name, calls = self.names(incoming), self._host.calls
         found = list(incoming.calls)
