@@ -32,7 +32,15 @@ from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter, new_context
 from sipcore.locate import NO_ROOM, OWN_REQUESTS, RETRY_LATER_S, Answer
 from sipcore.message import Request, Uri, parse_uri
-from sipcore.proxy import JUST_FORWARD, Purpose, Trust, ask_for_timer, check_interval, forward
+from sipcore.proxy import (
+    JUST_FORWARD,
+    OfLine,
+    Purpose,
+    Trust,
+    ask_for_timer,
+    check_interval,
+    forward,
+)
 from sipcore.proxy.stopping import come_again
 from sipcore.routing import Ask, Fork, Group, Plan, Query, Refuse, Relay, Service, decide
 from sipcore.transaction import MergedRequests, ServerTransaction
@@ -280,6 +288,8 @@ class Admissions:
             self.control.rings(placed.call, incoming.tx)
         elif request.method in SUBSCRIBES:
             purpose = begin_subscription(host, incoming, plan, now) or purpose
+        elif incoming.caller.is_hidden and incoming.caller.account is not None:
+            purpose = OfLine(incoming.caller.account.id)
         forward(
             host,
             incoming.tx,

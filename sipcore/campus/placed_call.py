@@ -20,7 +20,7 @@ from sipcore.campus.limits import MAX_KEPT
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter
 from sipcore.message import Request, Response, is_sips, parse_name_addr
-from sipcore.proxy import Purpose, SessionRequest, session_interval
+from sipcore.proxy import ProxyHost, Purpose, SessionRequest, session_interval
 from sipcore.routing import Target
 from sipcore.transport.flow import Flow
 
@@ -148,6 +148,11 @@ class PlacedCall(Purpose):
         if interval_s:
             dialog.refresh("", "", interval_s, now)
         return dialog
+
+    def asker(self, host: ProxyHost, request: Request) -> str:
+        """The caller's share, whatever its From says."""
+        line_id = self.call.caller_line
+        return "" if line_id is None else f"line {line_id}"
 
     def ended(self, now: float) -> None:
         self._control.rings_no_more(self.call)

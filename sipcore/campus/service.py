@@ -110,7 +110,7 @@ class CampusService:
         own = host.own
         if request.to_tag or self._edge.serves(request) or self._edge.carries_token(request):
             return False
-        if own.domain_of(request.from_.uri) is not None or host.trusted_peer(back):
+        if not self._identity.is_foreign(request, back) or host.trusted_peer(back):
             return False  # asked for credentials, or believed
         if request.method == "OPTIONS":
             is_line = uri.scheme == "tel" or (own.is_ours(uri) and uri.user)

@@ -88,6 +88,10 @@ class SubscriptionRelay(Purpose):
             host.subscriptions.heard(context, response.to_tag, _granted_s(response), now, host.at)
         return True
 
+    def asker(self, host: ProxyHost, request: Request) -> str:
+        """The subscriber's share, whatever its From says."""
+        return _share_of(self._subscription)
+
 
 class InSubscriptionRelay(Purpose):
     """A SUBSCRIBE or NOTIFY inside a subscription."""
@@ -151,7 +155,7 @@ class InSubscriptionRelay(Purpose):
         """The subscriber's share: From may be anybody's here."""
         held = self._subscription
         if held is not None:
-            return f"line {held.subscriber}" if isinstance(held.subscriber, int) else ""
+            return _share_of(held)
         return "" if self._token is None or self._token.pinned else f"call {self._token.context}"
 
 
@@ -274,6 +278,11 @@ def begin_subscription(host: Host, incoming: Incoming, plan: Plan, now: float) -
     )
     host.subscriptions.begin(held, now)
     return SubscriptionRelay(host, held, pinned)
+
+
+def _share_of(held: Subscription) -> str:
+    """Whose share of the questions to the DNS the names of a subscription take."""
+    return f"line {held.subscriber}" if isinstance(held.subscriber, int) else ""
 
 
 def _subscriber(caller: Caller) -> int | str:
