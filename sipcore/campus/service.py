@@ -186,7 +186,8 @@ class CampusService:
             return False
         relay = InSubscriptionRelay(host, request, found, None, "")
         ends = caller.trust, Trust.ACCOUNT if isinstance(found.subscriber, int) else Trust.PEER
-        target = Target(found.contact, found.flow)
+        back = None if found.flow is None else host.bindings.flow_now(found.flow, host.at)
+        target = Target(found.contact, back)
         self._in_dialog.subscriptions.send_on(tx, request, target, relay, ends, now)
         return True
 

@@ -9,7 +9,7 @@ from sipcore.calls.limits import LAST_NEWS_S, LONGEST_SUBSCRIPTION_S
 from sipcore.eventlog import Kind
 from sipcore.message import Request
 from sipcore.transaction import ServerTransaction
-from tests.sipcore.conformance.peer import Header
+from tests.sipcore.conformance.peer import Header, Peer
 from tests.sipcore.simulation.phone import Outgoing, Phone, PhoneDialog
 from tests.sipcore.simulation.test_crashes import kill_all
 from tests.sipcore.simulation.test_rules import suspend
@@ -40,12 +40,16 @@ FIRST = {
 }
 
 
-def watcher(world: World, kind: str, name: str = "anna") -> Phone:
-    """A registered phone that its contact does not lead to."""
+def watcher(world: World, kind: str, name: str = "anna", before: Phone | None = None) -> Phone:
+    """A registered phone that its contact does not lead to; `before`: where it was until now."""
     transport, scheme, place = KINDS[kind]
-    phone = Phone(world, name, ANNA, transport=transport, scheme=scheme)
+    address = ("198.51.100.7", 40_500) if before else ANNA
+    phone = Phone(world, name, address, transport=transport, scheme=scheme)
+    if before is not None:
+        phone.register_call_id, phone._cseq = before.register_call_id, before._cseq
     phone.contact = f"{scheme}:{name}@{place}"
-    entry(phone, phone.build("REGISTER", f"{scheme}:{DOMAIN}"), ("To", f"<sip:{name}@{DOMAIN}>"))
+    request = phone.build("REGISTER", f"{scheme}:{DOMAIN}", call_id=phone.register_call_id)
+    entry(phone, request, ("To", f"<sip:{name}@{DOMAIN}>"))
     return phone
 
 
@@ -65,9 +69,9 @@ def entry(phone: Phone, request: Request, *headers: Header, wait_s: float = 1.0)
 class Notifier:
     """What a phone does that is subscribed to: it answers, and tells news of its own dialogs."""
 
-    def __init__(self, world: World, host: str, name: str = "bob") -> None:
+    def __init__(self, world: World, host: str, phone: Phone | None = None) -> None:
         self.world = world
-        self.phone = Phone(world, name, (host, 5060))
+        self.phone = phone or Phone(world, "bob", (host, 5060))
         self.dialogs: list[PhoneDialog] = []
         self.news_first = False
         self.news: list[Outgoing] = []
@@ -75,8 +79,9 @@ class Notifier:
         self.refuses = 0
         """With this status it refuses."""
         self.phone._request = self._asked  # type: ignore[method-assign]
-        self.phone.register()
-        world.run(1)
+        if phone is None:
+            self.phone.register()
+            world.run(1)
 
     def _asked(self, tx: ServerTransaction, request: Request, now: float) -> None:
         phone = self.phone
@@ -258,6 +263,94 @@ def test_each_phone_of_a_forked_subscription_tells_its_news_and_is_refreshed(
     assert desk.tell("terminated;reason=noresource").status == 200
     world.run(LAST_NEWS_S + 1)
     assert mobile.tell().status == 200
+
+
+@BY_SIZE
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_phone_that_is_watched_is_asked_again_where_it_is(size: Size, kind: str) -> None:
+    """Its contact leads nowhere, as it may be with the one who watches."""
+    world = new_world(kind, size)
+    bob = Notifier(world, "", watcher(world, kind, "bob"))
+    anna = Phone(world, "anna", ("10.1.0.1", 5060))
+    outgoing = subscribed(world, anna)
+    assert refresh(anna, dialog_of(outgoing)) == 200
+    assert heard(bob.phone, "SUBSCRIBE") == 2
+    assert bob.tell().status == 200
+    assert heard(anna) == 1
+
+
+@BY_SIZE
+@pytest.mark.parametrize("with_route", [True, False], ids=["by our route", "without"])
+@pytest.mark.parametrize("kind", ["UDP behind a NAT", "TCP", "TLS"])
+def test_news_follow_a_phone_that_comes_back_from_elsewhere(
+    size: Size, kind: str, with_route: bool
+) -> None:
+    world = new_world(kind, size)
+    anna, bob = watcher(world, kind), Notifier(world, "10.1.0.2")
+    subscribed(world, anna)
+    if kind != UDP:
+        world.nodes[0].cut(ANNA)
+    world.network.detach(ANNA)
+    again = watcher(world, kind, before=anna)
+    if not with_route:
+        bob.dialogs[-1].routes = []
+    assert bob.tell(at=0).status == 200
+    assert heard(again) == 1
+
+
+@BY_SIZE
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_news_from_abroad_come_back_by_us_and_nothing_else_does(size: Size, kind: str) -> None:
+    world = new_world(kind, size)
+    anna, zoe = watcher(world, kind), Peer(world, ("192.0.2.80", 5060))
+    entry(anna, anna.build("SUBSCRIBE", "sip:zoe@192.0.2.80"), *FIRST["SUBSCRIBE"])
+    [asked] = zoe.requests("SUBSCRIBE")
+    routes = [("Route", value) for value in asked.record_routes]
+    ids = [
+        ("To", asked.first("from") or ""),
+        ("From", "<sip:zoe@zoe.example>;tag=zoe"),
+        ("Call-ID", asked.call_id),
+    ]
+    contact = asked.contacts[0].uri_text
+    for event, status in (("presence", 200), ("dialog", 481), ("talk", 481)):
+        zoe.send(zoe.build("NOTIFY", contact, *routes, *ids, ("Event", event)))
+        world.run(1)
+        assert zoe.statuses[-1] == status
+    assert heard(anna) == 1
+    # Not even with the token does anything go to somewhere else.
+    other = Peer(world, ("192.0.2.90", 5060))
+    zoe.send(zoe.build("NOTIFY", "sip:x@192.0.2.90", *routes, *ids, ("Event", "presence")))
+    world.run(1)
+    assert other.requests() == []
+    assert heard(anna) == 2
+
+
+@pytest.mark.parametrize("size", [ONE, SEVERAL_WORKERS], ids=["one worker", "three"])
+def test_news_for_a_sips_address_stay_on_tls(size: Size) -> None:
+    world = World(1, size, ["anna", "bob"], tls=True)
+    phones = []
+    for name, host in (("anna", ANNA[0]), ("bob", "203.0.113.10")):
+        phone = Phone(world, name, (host, 40_123), transport="TLS", scheme="sips")
+        phone.register()
+        phones.append(phone)
+    world.run(1)
+    anna, bob = phones
+    outgoing = subscribed(world, anna)
+    [asked] = bob.received
+    assert [value[:6] for value in asked.record_routes] == ["<sips:"]
+    dialog = PhoneDialog(
+        asked.call_id,
+        outgoing.finals[0].first("to") or "",
+        asked.first("from") or "",
+        asked.contacts[0].uri_text,
+        list(asked.record_routes),
+        0,
+    )
+    news = entry(bob, bob.in_dialog(dialog, "NOTIFY"), ("Event", "presence"))
+    assert news.status == 200
+    [told] = anna.received
+    assert [value[:6] for value in told.record_routes] == ["<sips:"]
+    assert refresh(anna, dialog_of(outgoing)) == 200
 
 
 def dialog_of_news(outgoing: Outgoing, news: Request) -> PhoneDialog:
