@@ -1,6 +1,6 @@
 """What an application may ask of the worker it runs in.
 
-Read: `config`, `now`, `at`, `random`, `own` (who we are), `directory`, `bindings`, `calls`, `tokens`,
+Read: `config`, `now`, `at`, `random`, `own` (who we are), `directory`, `bindings`, `calls`, `subscriptions`, `tokens`,
 `authenticator`, `keep_alives`, `transactions`, `next_hops`. Ask for: `send`, `record`, `note`, `write`,
 `ask`, `wake` and `sleep`, `count`. What is asked for is left in `Outputs`, which the node takes after
 each turn.
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from sipcore.apps.config import WorkerConfig
 from sipcore.auth import Authenticator, Nonces
 from sipcore.bindings import BindingChange, BindingTable, SilentDevices
-from sipcore.calls import Call, CallTable, TokenMaker
+from sipcore.calls import Call, CallTable, SubscriptionTable, TokenMaker
 from sipcore.directory import Account, Directory
 from sipcore.eventlog import Record, new_context
 from sipcore.locate import Question
@@ -76,6 +76,7 @@ class Host(ProxyHost):
         self.calls = CallTable(
             self.record, self._journal, self.wakes, config.probe_s, config.max_call_s
         )
+        self.subscriptions = SubscriptionTable(self._journal)
         self.keep_alives = KeepAlives(config.keep_alive_s)
         self.silent_devices = SilentDevices(self.record)
         self._peers: dict[Flow, tuple[str, ...]] = {}

@@ -15,6 +15,7 @@ from sys import intern
 
 from sipcore.bindings.binding import Binding, BindingChange
 from sipcore.bindings.limits import DEFAULT_EXPIRE_LIMIT, MAX_LEFT_FLOWS
+from sipcore.bindings.sources import Sources
 from sipcore.transport.flow import Flow
 
 
@@ -33,7 +34,7 @@ class _Line:
 class BindingTable:
     """Bindings by line id, each line at a version of the store."""
 
-    __slots__ = ("_calendar", "_count", "_left", "_lines", "_next_second")
+    __slots__ = ("_calendar", "_count", "_left", "_lines", "_next_second", "_sources")
 
     def __init__(self) -> None:
         self._lines: dict[int, _Line] = {}
@@ -43,6 +44,7 @@ class BindingTable:
         self._count = 0
         self._left: dict[Flow, Binding] = {}
         """By flows that phones have left: the last binding that had it."""
+        self._sources = Sources()
 
     def __repr__(self) -> str:
         return f"<BindingTable bindings={self._count} lines={len(self._lines)}>"
@@ -69,6 +71,10 @@ class BindingTable:
             return self.bindings(line_id, at)
 
         return of_line
+
+    def is_source(self, host: str) -> bool:
+        """Whether a phone with a binding sends from this address."""
+        return host in self._sources
 
     def flow_now(self, flow: Flow, at: float) -> Flow:
         """Where the phone that had this flow is reached now; the same flow where none is known.
@@ -152,6 +158,7 @@ class BindingTable:
             return ()
         gone = _rows(line.held)
         self._count -= len(gone)
+        self._sources.changed(gone, ())
         return gone
 
     def expire(self, at: float, limit: int = DEFAULT_EXPIRE_LIMIT) -> list[Binding]:
@@ -194,7 +201,10 @@ class BindingTable:
     ) -> None:
         if line is None:
             line = self._lines[line_id] = _Line()
-        self._count += len(held) - len(_rows(line.held))
+        before = _rows(line.held)
+        self._count += len(held) - len(before)
+        if not _are_as_before(before, held):
+            self._sources.changed(before, held)
         line.version = version
         line.held = held[0] if len(held) == 1 else held
         if held:
@@ -237,6 +247,14 @@ def _sharing_texts(binding: Binding) -> Binding:
         params=intern(binding.params),
         node=intern(binding.node),
     )
+
+
+def _are_as_before(before: tuple[Binding, ...], after: tuple[Binding, ...]) -> bool:
+    """Whether a line's only phone has but refreshed its binding, as nearly always."""
+    if len(before) != 1 or len(after) != 1:
+        return False
+    one, other = before[0], after[0]
+    return one.flow is other.flow and one.contact is other.contact and one.path is other.path
 
 
 def _rows(held: Binding | tuple[Binding, ...]) -> tuple[Binding, ...]:

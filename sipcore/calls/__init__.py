@@ -4,6 +4,7 @@ from sipcore.calls.call import Call, Dialog, EndedCall
 from sipcore.calls.ending import ack_request, bye_request, bye_requests, probe_request
 from sipcore.calls.journal import journal_row
 from sipcore.calls.leg import Leg
+from sipcore.calls.subscriptions import Subscription, SubscriptionTable
 from sipcore.calls.table import CallTable
 from sipcore.calls.token import CallToken, TokenMaker
 
@@ -14,6 +15,8 @@ __all__ = [
     "Dialog",
     "EndedCall",
     "Leg",
+    "Subscription",
+    "SubscriptionTable",
     "TokenMaker",
     "ack_request",
     "bye_request",

@@ -28,3 +28,16 @@ MAX_PLACES: Final = 50
 """places: contacts and addresses of one call that are told: two for each answer and two more."""
 MAX_PARTNERS: Final = 200
 """parties: parties that are told of one line: a switchboard may have 100 calls."""
+MAX_SUBSCRIPTIONS: Final = 10_000
+"""subscriptions: subscriptions remembered at a time, the oldest go first: some 800 bytes each, 8 MB in all."""
+MAX_OF_ONE_SUBSCRIBER: Final = 50
+"""subscriptions: of these, those of one line or of one trusted peer, its oldest go first: a phone with two expansion modules
+has as many lamps, and nobody pushes out the others' with his own."""
+MAX_NOTIFIERS: Final = 20
+"""phones: of one forked subscription whose tags are remembered; as many as may answer a call."""
+USUAL_SUBSCRIPTION_S: Final = 3_600.0
+"""How long one lasts where nobody says: the default of most packages (RFC 3856 §6.4, RFC 4235 §3.4)."""
+LONGEST_SUBSCRIPTION_S: Final = 86_400.0
+"""A day: one that nobody refreshes for so long is over for us, whatever its notifier has granted."""
+LAST_NEWS_S: Final = 32.0
+"""64*T1: how long the last NOTIFY of a subscription that is over may take."""

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from sipcore.calls.call import Call, EndedCall
+from sipcore.calls.journal import flow_of_row
 from sipcore.calls.limits import MAX_PARTNERS, MAX_PLACES
 from sipcore.directory import Account
+from sipcore.transport.flow import Flow
 
 
 class DialogName(NamedTuple):
@@ -20,6 +22,16 @@ class DialogName(NamedTuple):
     tags: tuple[str, str]
 
 
+class LineLeg(NamedTuple):
+    """A phone of ours in a call."""
+
+    contact: str
+    """As it has told it inside the call."""
+    line_id: int
+    flow: Flow | None
+    """How it is reached, where its contact does not lead there."""
+
+
 class NamedCall(NamedTuple):
     """What must be known of a call that is named: who is in it, and where they are reached."""
 
@@ -27,6 +39,8 @@ class NamedCall(NamedTuple):
     """The two parties: `party_of` an account of ours, or the URI that the INVITE had."""
     places: tuple[str, ...]
     """Their URIs and contacts."""
+    legs: tuple[LineLeg, ...]
+    """Those of them that are phones of ours."""
 
 
 def party_of(account: Account) -> str:
@@ -36,8 +50,18 @@ def party_of(account: Account) -> str:
 
 def named_call(call: Call) -> NamedCall:
     """What must be known of this call."""
-    contacts = [leg.contact for d in call.dialogs.values() for leg in (d.caller, d.callee)]
-    return NamedCall(_parties_of(call), (*call.parties, *contacts)[:MAX_PLACES])
+    lines = call.caller_line, call.callee_line
+    pairs = [
+        (leg, line_id)
+        for d in call.dialogs.values()
+        for leg, line_id in zip((d.caller, d.callee), lines, strict=True)
+    ]
+    contacts = [leg.contact for leg, _ in pairs]
+    legs = [
+        LineLeg(leg.contact, line_id, leg.flow) for leg, line_id in pairs if line_id is not None
+    ]
+    places = (*call.parties, *contacts)[:MAX_PLACES]
+    return NamedCall(_parties_of(call), places, tuple(legs[:MAX_PLACES]))
 
 
 def _parties_of(call: Call | EndedCall) -> tuple[str, ...]:
@@ -67,17 +91,28 @@ def told_note(
     note: Mapping[str, Any], calls: Iterable[NamedCall], partners: Iterable[str]
 ) -> dict[str, Any]:
     """The answer to such a note."""
-    found = [[list(call.parties), list(call.places)] for call in calls]
+    found = [
+        [list(call.parties), list(call.places), [list(leg) for leg in call.legs]] for call in calls
+    ]
     return {"op": "told", "n": note["n"], "calls": found, "partners": sorted(partners)}
 
 
 def calls_told(note: Mapping[str, Any]) -> list[NamedCall]:
     """The calls in an answer."""
-    return [NamedCall(tuple(parties), tuple(places)) for parties, places in note["calls"]]
+    return [
+        NamedCall(tuple(parties), tuple(places), tuple([_leg(leg) for leg in legs]))
+        for parties, places, legs in note["calls"]
+    ]
+
+
+def _leg(value: list[Any]) -> LineLeg:
+    contact, line_id, flow = value
+    return LineLeg(contact, line_id, flow_of_row(flow))
 
 
 __all__ = [
     "DialogName",
+    "LineLeg",
     "NamedCall",
     "asked_note",
     "calls_told",

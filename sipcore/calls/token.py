@@ -27,7 +27,8 @@ TAG_BYTES: Final = 4
 PARAMETER: Final = "ct"
 """Name of the URI parameter that carries the token."""
 
-_PSTN, _CALLER_FLOW, _CALLEE_FLOW, _PINNED, _CALLER_LINE, _SPARE_FLOW = 1, 2, 4, 8, 16, 32
+_PSTN, _CALLER_FLOW, _CALLEE_FLOW, _PINNED = 1, 2, 4, 8
+_CALLER_LINE, _SPARE_FLOW, _SUBSCRIPTION = 16, 32, 64
 _LINE_BYTES: Final = 4
 
 
@@ -42,6 +43,7 @@ class CallToken:
         "context",
         "home",
         "is_spare",
+        "is_subscription",
         "pinned",
         "pstn",
     )
@@ -57,6 +59,7 @@ class CallToken:
         pinned: bool,
         caller_line: int | None,
         is_spare: bool = False,
+        is_subscription: bool = False,
     ) -> None:
         self.context = context
         self.caller_tag_hash = caller_tag_hash
@@ -72,6 +75,8 @@ class CallToken:
         """The account that placed the call, where the call left for a foreign domain."""
         self.is_spare = is_spare
         """Whether the callee's flow is for when its Contact turns out to be of no use."""
+        self.is_subscription = is_subscription
+        """Whether it is that of a subscription, whose subscriber is the caller; it opens no call."""
 
     def from_caller(self, from_tag: str) -> bool:
         """Whether a request with this From tag was sent by the party that placed the call."""
@@ -108,6 +113,7 @@ class TokenMaker:
         pinned: bool = False,
         caller_line: int | None = None,
         is_spare: bool = False,
+        is_subscription: bool = False,
     ) -> str:
         """The token as text for a URI parameter."""
         flags = (
@@ -117,6 +123,7 @@ class TokenMaker:
             | (_PINNED if pinned else 0)
             | (_CALLER_LINE if caller_line is not None else 0)
             | (_SPARE_FLOW if is_spare else 0)
+            | (_SUBSCRIPTION if is_subscription else 0)
         )
         caller_tag_hash = tag_hash(caller_tag)
         payload = bytes((flags,)) + context_to_bytes(context) + caller_tag_hash + bytes(self._home)
@@ -137,6 +144,7 @@ class TokenMaker:
             pinned,
             caller_line,
             is_spare,
+            is_subscription,
         )
         self._learn(text, call_id, token)
         return text
@@ -208,4 +216,5 @@ def _read(payload: bytes) -> CallToken | None:
         bool(flags & _PINNED),
         caller_line,
         bool(flags & _SPARE_FLOW),
+        bool(flags & _SUBSCRIPTION),
     )

@@ -15,6 +15,7 @@ from sipcore.calls import Call
 from sipcore.calls.named import NamedCall
 from sipcore.campus.agents import Agents
 from sipcore.campus.assertions import asserted_identities, leads_to_peer
+from sipcore.campus.by_contact import plan_by_contact
 from sipcore.campus.call_control import CallControl
 from sipcore.campus.causes import end_unanswered
 from sipcore.campus.dialog_parts import flow_behind_contact, is_too_much_to_keep
@@ -26,12 +27,21 @@ from sipcore.campus.method_rules import allow_besides
 from sipcore.campus.own_line import for_the_others
 from sipcore.campus.own_request import OwnTransaction
 from sipcore.campus.placed_call import PlacedCall
+from sipcore.campus.subscriptions import SUBSCRIBES, begin_subscription
 from sipcore.directory import Account, AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter, new_context
 from sipcore.locate import NO_ROOM, OWN_REQUESTS, RETRY_LATER_S, Answer
-from sipcore.message import Request, Uri
-from sipcore.proxy import JUST_FORWARD, Purpose, Trust, ask_for_timer, check_interval, forward
+from sipcore.message import Request, Uri, parse_uri
+from sipcore.proxy import (
+    JUST_FORWARD,
+    OfLine,
+    Purpose,
+    Trust,
+    ask_for_timer,
+    check_interval,
+    forward,
+)
 from sipcore.proxy.stopping import come_again
 from sipcore.routing import Ask, Fork, Group, Plan, Query, Refuse, Relay, Service, decide
 from sipcore.transaction import MergedRequests, ServerTransaction
@@ -95,6 +105,19 @@ class Admissions:
         """The plan for a query for which nothing is asked outside, as the services want it."""
         return self.agents.plan(query, plan_at_once(self.decide(query)))
 
+    def plan_naming_a_call(self, incoming: Incoming, plan: Plan) -> Plan:
+        """The plan of a request that names a call; its URI may be the contact of one of its phones."""
+        request, host = incoming.request, self.host
+        if request.uri.scheme not in ("sip", "sips") or host.own.is_ours(request.uri):
+            return plan
+        calls = self.methods.calls_named(incoming)
+
+        def plan_of(account: Account) -> Plan:
+            text = f"{request.uri.scheme}:{account.aor}"
+            return self.plan(self.query(request, parse_uri(text), text, incoming.caller))
+
+        return plan_by_contact(host, calls, request.uri, plan_of) or plan
+
     # --- limits --------------------------------------------------------------------------------
     def refuse_merged(self, tx: ServerTransaction, request: Request, now: float) -> None:
         """A request that somebody has forked came here twice (RFC 3261 §8.2.2.2)."""
@@ -110,7 +133,10 @@ class Admissions:
                 self.refuse_merged(incoming.tx, request, now)
                 return
         plan = for_the_others(self.host, incoming, plan)
-        plan = self.methods.checked(incoming, plan, now)
+        plan = self.methods.checked(incoming, plan)
+        if request.method in SUBSCRIBES and is_too_much_to_keep(request):
+            incoming.refuse(self.host, now, 513)
+            return
         if request.method != "INVITE":
             self._carry_out(incoming, plan, None, now)
             return
@@ -263,6 +289,10 @@ class Admissions:
         if placed is not None:
             purpose = placed
             self.control.rings(placed.call, incoming.tx)
+        elif request.method in SUBSCRIBES:
+            purpose = begin_subscription(host, incoming, plan, now) or purpose
+        elif incoming.caller.is_hidden and incoming.caller.account is not None:
+            purpose = OfLine(incoming.caller.account.id)
         forward(
             host,
             incoming.tx,
@@ -357,6 +387,7 @@ class Admission:
                 self._is_over = False
                 incoming.tx.owner = self
                 return
+            plan = shared.plan_naming_a_call(incoming, plan)
         shared.follow(incoming, plan, now)
 
     def heard(self, calls: list[NamedCall], partners: set[str], now: float) -> None:
@@ -367,6 +398,8 @@ class Admission:
         incoming.calls, incoming.partners = calls, partners
         if self._is_suspended():
             plan = Refuse(403, trace=("suspended meanwhile",))
+        else:
+            plan = self._shared.plan_naming_a_call(incoming, plan)
         self._finish(lambda: self._shared.follow(incoming, plan, now), now)
 
     def _wait_for(self, ask: Ask, now: float) -> None:

@@ -20,7 +20,7 @@ def asserted_identities(
     to our own phones. Nothing where any kind of privacy was asked for.
     """
     caller, request = incoming.caller, incoming.request
-    if request.wants_privacy:
+    if request.wants_privacy or caller.is_hidden:
         return []
     if caller.account is None:
         is_said = caller.peer and isinstance(plan, Fork)

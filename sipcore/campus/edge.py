@@ -145,6 +145,8 @@ class Edge:
             return True
         is_new = not request.to_tag and request.method in DIALOG_METHODS
         stays = is_new and ("ob" in own.uri.params or flow == token.flow)
+        # A NOTIFY that overtakes the 2xx makes the dialog (RFC 6665 §4.3).
+        stays = stays or (request.method == "NOTIFY" and bool(request.to_tag))
         trust = self._trust_in(flow, token)
         refused = _refusal(request, trust)
         if refused is not None:

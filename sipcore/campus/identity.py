@@ -28,6 +28,10 @@ ONLY_MD5_AGENTS: Final = ("baresip v0", "baresip v1", "baresip v2")
 man in the middle who could use this could as well take the other challenges out."""
 
 
+ANONYMOUS: Final = "anonymous"
+"""The user part of who does not want to be known (RFC 3323 §4.1.1.3)."""
+
+
 class Identity:
     """Challenges and verifies; records refusals, throttled per source and username."""
 
@@ -40,7 +44,8 @@ class Identity:
     ) -> Caller | None:
         """The caller, or None when the request was answered with a challenge or a refusal.
 
-        A From in one of our domains must belong to the authenticated account: 407, then 403.
+        A From in one of our domains must belong to the authenticated account: 407, then 403. One that
+        hides who is calling is an account's where a phone of ours sends from there, else a stranger's.
         """
         host = self._host
         from_uri = request.from_.uri
@@ -53,10 +58,17 @@ class Identity:
                 if self.names_one_of_us(from_uri) or self._has_our_address(from_uri):
                     host.refuse(tx, request, now, 403, "From Not Yours")
                     return None
-                return STRANGER
+                domain = self._hidden_domain(from_uri, flow)
+                if domain is None:
+                    return STRANGER
+                return self._hidden_caller(tx, request, flow, domain, now)
             # A number without a domain would look like one of ours on the phone that rings.
             host.refuse(tx, request, now, 403, "From Names No Domain")
             return None
+        if self._is_hidden(from_uri, domain):
+            if self._hidden_domain(from_uri, flow) is None:
+                return STRANGER
+            return self._hidden_caller(tx, request, flow, domain, now)
         verdict = self.verify(request, flow, proxy=True, bound_to=request.call_id, domain=domain)
         if verdict.kind is not VerdictKind.OK:
             token = self._came_back(request, domain) if peer else None
@@ -70,6 +82,51 @@ class Identity:
             tx.respond(request.respond(403, "From Not Yours", to_tag=host.new_tag()), now)
             return None
         return Caller(account, verdict.device, aor=account.aor)
+
+    def _hidden_caller(
+        self, tx: ServerTransaction, request: Request, flow: Flow, domain: str, now: float
+    ) -> Caller | None:
+        """The account that does not want to be known; None when it was challenged or refused."""
+        host = self._host
+        verdict = self.verify(request, flow, proxy=True, bound_to=request.call_id, domain=domain)
+        if verdict.kind is not VerdictKind.OK:
+            self.challenge(tx, request, verdict, request.call_id, domain, now, proxy=True)
+            return None
+        account = host.directory.account_by_name(verdict.username)
+        if account is None:
+            host.refuse(tx, request, now, 403, "From Not Yours")
+            return None
+        return Caller(account, verdict.device, aor=account.aor, is_hidden=True)
+
+    def _is_hidden(self, uri: Uri, domain: str | None) -> bool:
+        """Whether a From hides who is calling: `anonymous@` here, or a host that nobody can have.
+
+        RFC 3323 §4.1.1.3 has `anonymous@anonymous.invalid`; `domain`: of ours, by the host.
+        """
+        if domain is None:
+            return uri.host.endswith(".invalid")
+        if len(uri.user) != len(ANONYMOUS) or uri.user.lower() != ANONYMOUS:
+            return False
+        return self._host.directory.resolve(ANONYMOUS, domain) is None
+
+    def _hidden_domain(self, uri: Uri, source: Flow) -> str | None:
+        """Whose phones are asked who they are, where a From hides it; None where nobody is.
+
+        Only a phone of ours can answer: from an address without one it is a stranger's.
+        """
+        host = self._host
+        domain = host.own.domain_of(uri)
+        if not self._is_hidden(uri, domain) or not host.bindings.is_source(source.remote[0]):
+            return None
+        return domain or host.directory.default_domain
+
+    def is_foreign(self, request: Request, source: Flow) -> bool:
+        """Whether nobody is asked who has sent a request, told by its From and its source."""
+        uri = request.from_.uri
+        domain = self._host.own.domain_of(uri)
+        if domain is not None and not self._is_hidden(uri, domain):
+            return False
+        return self._hidden_domain(uri, source) is None
 
     def names_one_of_us(self, uri: Uri, *, has_numbers: bool = False) -> bool:
         """Whether a From is that of an account of ours, which nobody but its devices may say.
@@ -194,8 +251,13 @@ class Identity:
             if domain is None or not host.own.is_ours(request.uri):
                 return None
             return self._challenge_response(request, False, host.own.aor_of(uri), domain, False)
-        domain = host.own.domain_of(request.from_.uri)
-        if domain is None or request.max_forwards == 0:
+        uri = request.from_.uri
+        domain = host.own.domain_of(uri)
+        if domain is None or len(uri.user) == len(ANONYMOUS):
+            if self.is_foreign(request, flow):
+                return None
+            domain = domain or host.directory.default_domain
+        if request.max_forwards == 0:
             return None
         if host.trusted_peer(flow) and not self.names_one_of_us(
             request.from_.uri, has_numbers=True

@@ -14,6 +14,7 @@ from sipcore.campus.identity import Identity
 from sipcore.campus.in_call import InCallSender, asker_in
 from sipcore.campus.method_rules import commands_phone
 from sipcore.campus.moving import Moving, party_of
+from sipcore.campus.subscriptions import SubscriptionRouter
 from sipcore.eventlog import Counter, Side
 from sipcore.message import Request, Response
 from sipcore.proxy import (
@@ -114,7 +115,7 @@ class InDialogRelay(Purpose):
 class InDialogRouter:
     """Routes what comes inside calls. Services of ours may be the other side."""
 
-    __slots__ = ("_agents", "_host", "_sender", "moving")
+    __slots__ = ("_agents", "_host", "_sender", "moving", "subscriptions")
 
     def __init__(
         self, host: Host, agents: Agents, sender: InCallSender, identity: Identity
@@ -123,6 +124,7 @@ class InDialogRouter:
         self._agents = agents
         self._sender = sender
         self.moving = Moving(host, identity, self)
+        self.subscriptions = SubscriptionRouter(host, self._next_target_of)
 
     def _token_of(self, own: OwnRoute, request: Request) -> CallToken | None:
         return self._host.tokens.check(own.token, request.call_id) if own.token else None
@@ -140,6 +142,9 @@ class InDialogRouter:
         if token is None:
             if not self._agents.offer(tx, request, flow, now):
                 host.refuse(tx, request, now, 481)
+            return
+        if token.is_subscription:
+            self.subscriptions.handle(tx, request, own, token, now)
             return
         refused = self._refusal(request, token)
         if refused is not None:
@@ -322,6 +327,10 @@ class InDialogRouter:
                 flow = self._host.bindings.flow_now(flow, self._host.at)
         return Target(request.uri_text, flow)
 
+    def _next_target_of(self, request: Request, token: CallToken, from_caller: bool) -> Target:
+        """The other side of a subscription."""
+        return self._next_target(request, token, from_caller, None)
+
     def _spare_flow(
         self, request: Request, token: CallToken, dialog: Dialog | None, flow: Flow
     ) -> Flow | None:
@@ -350,7 +359,7 @@ class InDialogRouter:
             else:
                 host.count(STRAY_ACK)
             return
-        if self._refusal(request, token) is not None:
+        if token.is_subscription or self._refusal(request, token) is not None:
             host.count(Counter.FOREIGN_ACK)
             return
         self._proved(flow)

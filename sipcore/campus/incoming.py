@@ -17,7 +17,7 @@ from sipcore.transport.flow import Flow
 class Caller:
     """The party that sent a request; `account` is None for a stranger and for a trusted peer."""
 
-    __slots__ = ("account", "aor", "device", "has_come_back", "peer", "trust")
+    __slots__ = ("account", "aor", "device", "has_come_back", "is_hidden", "peer", "trust")
 
     def __init__(
         self,
@@ -28,6 +28,7 @@ class Caller:
         aor: str = "",
         is_own: bool = False,
         has_come_back: bool = False,
+        is_hidden: bool = False,
     ) -> None:
         self.account = account
         self.aor = aor
@@ -35,6 +36,8 @@ class Caller:
         self.device = device
         self.has_come_back = has_come_back
         """Whether it is a call of ours that a trusted peer has sent back: with a stranger's rights."""
+        self.is_hidden = is_hidden
+        """Whether the account does not want the other side to know who it is."""
         self.peer = peer
         """The domain of the trusted peer it is, or ""."""
         if is_own:

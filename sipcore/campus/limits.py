@@ -36,14 +36,6 @@ INQUIRY_WAIT_S: Final = 0.5
 """Seconds to wait for the others: a note takes milliseconds, and the caller hears nothing so long."""
 MAX_INQUIRIES: Final = 100
 """requests: requests that wait at a time; more are decided by what this worker knows. Transfers are rare."""
-MAX_SUBSCRIPTIONS: Final = 10_000
-"""subscriptions: subscriptions remembered at a time, the oldest go first: some 500 bytes each, 5 MB in all."""
-MAX_OF_ONE_SUBSCRIBER: Final = 50
-"""subscriptions: of these, those of one line or of one trusted peer, its oldest go first: a phone with two expansion modules
-has as many lamps, and nobody pushes out the others' with his own."""
-LONGEST_SUBSCRIPTION_S: Final = 3_600.0
-"""Seconds that one is remembered at most, and where its Expires says nothing (the default of most
-packages); a refresh that does not pass us cannot prolong it."""
 
 STOP_WITHIN_S: Final = 2.5
 """Seconds that phones and callers have to answer what a server that stops tells them: four

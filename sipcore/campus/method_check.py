@@ -17,7 +17,6 @@ from sipcore.campus.method_rules import (
     names_dialog,
     packages,
 )
-from sipcore.campus.subscriptions import Subscriptions
 from sipcore.directory import Account
 from sipcore.message import Request
 from sipcore.proxy import Trust
@@ -42,13 +41,12 @@ NO_SUCH_CALL: Final = Refuse(
 class MethodCheck:
     """What a plan becomes by the table."""
 
-    __slots__ = ("_host", "subscriptions")
+    __slots__ = ("_host",)
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self.subscriptions = Subscriptions()
 
-    def checked(self, incoming: Incoming, plan: Plan, now: float) -> Plan:
+    def checked(self, incoming: Incoming, plan: Plan) -> Plan:
         """The plan where the table lets the request pass, else a refusal."""
         request = incoming.request
         if request.has("replaces") or request.has("join"):
@@ -70,11 +68,7 @@ class MethodCheck:
         if isinstance(plan, Refuse):
             return plan
         refused = self._refusal(incoming, plan, rule)
-        if refused is not None:
-            return refused
-        if request.method == "SUBSCRIBE":
-            self.subscriptions.passed(incoming, plan, now)
-        return plan
+        return plan if refused is None else refused
 
     def _refusal(self, incoming: Incoming, plan: Fork | Relay, rule: Rule) -> Refuse | None:
         account = incoming.caller.account
@@ -94,7 +88,7 @@ class MethodCheck:
             return NO_SUBSCRIPTION
         if rule is Rule.OWN_LINE or account is None:
             return NOT_THE_LINE
-        calls = self._calls_named(incoming)
+        calls = self.calls_named(incoming)
         return None if any(_joins(call, account, plan) for call in calls) else NO_CALL
 
     def names(self, incoming: Incoming) -> DialogName | None:
@@ -128,7 +122,7 @@ class MethodCheck:
             return NO_SUCH_CALL
         if len(request.rows("replaces")) + len(request.rows("join")) != 1:
             return NO_SUCH_CALL
-        for call in self._calls_named(incoming):
+        for call in self.calls_named(incoming):
             if not _leads_into(call, call.parties, plan):
                 continue
             if account is None or self._is_near(incoming, account, call):
@@ -147,7 +141,7 @@ class MethodCheck:
         calls = host.calls.now_and_lately(host.now)
         return not partners_of(calls, me).isdisjoint(call.parties)
 
-    def _calls_named(self, incoming: Incoming) -> list[NamedCall]:
+    def calls_named(self, incoming: Incoming) -> list[NamedCall]:
         """The calls that a request names, by its dialog or by a call token; held here or elsewhere."""
         name, calls = self.names(incoming), self._host.calls
         found = list(incoming.calls)

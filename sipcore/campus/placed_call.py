@@ -21,8 +21,8 @@ from sipcore.campus.incoming import Incoming
 from sipcore.campus.limits import MAX_KEPT
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter, Kind, Record
-from sipcore.message import Response, is_sips, parse_name_addr
-from sipcore.proxy import Purpose, SessionRequest, session_interval
+from sipcore.message import Request, Response, is_sips, parse_name_addr
+from sipcore.proxy import ProxyHost, Purpose, SessionRequest, session_interval
 from sipcore.routing import Target
 from sipcore.transport.flow import Flow
 
@@ -198,6 +198,11 @@ class PlacedCall(Purpose):
             event = "answer"
         fields = {"event": event, "callee_line": target.line_id}
         host.record(Record(Kind.CALL_LATE, call.context, host.at, fields))
+
+    def asker(self, host: ProxyHost, request: Request) -> str:
+        """The caller's share, whatever its From says."""
+        line_id = self.call.caller_line
+        return "" if line_id is None else f"line {line_id}"
 
     def ended(self, now: float) -> None:
         self._control.rings_no_more(self.call)

@@ -27,23 +27,22 @@ from sipcore.campus.in_call import InCallSender
 from sipcore.campus.in_dialog import InDialogRouter
 from sipcore.campus.incoming import Incoming
 from sipcore.campus.liveness import Liveness
-from sipcore.campus.method_rules import ALLOW, STRANGERS_MAY, allow_besides
+from sipcore.campus.method_rules import ALLOW, STRANGERS_MAY, allow_besides, packages
 from sipcore.campus.registrations import Lost, Registrations
 from sipcore.campus.rights import RightsSweep
+from sipcore.campus.subscriptions import InSubscriptionRelay
 from sipcore.directory import Account, AccountState
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter
 from sipcore.message import Request, Response, check_outside_call, is_sips
 from sipcore.proxy import (
-    JUST_FORWARD,
     OwnRoute,
     Trust,
-    forward,
     refusal,
     strip_own_maddr,
     take_own_routes,
 )
-from sipcore.routing import Group, Plan, Query, Target
+from sipcore.routing import Plan, Query, Target
 from sipcore.transaction import ClientOwner, MergedRequests, ServerTransaction
 from sipcore.transport.flow import Flow
 
@@ -121,7 +120,7 @@ class CampusService:
         own = host.own
         if request.to_tag or self._edge.serves(request) or self._edge.carries_token(request):
             return False
-        if own.domain_of(request.from_.uri) is not None or host.trusted_peer(back):
+        if not self._identity.is_foreign(request, back) or host.trusted_peer(back):
             return False  # asked for credentials, or believed
         if request.method == "OPTIONS":
             is_line = uri.scheme == "tel" or (own.is_ours(uri) and uri.user)
@@ -182,9 +181,12 @@ class CampusService:
             Admission(self._admissions, incoming).begin(now)
 
     def _notify(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> bool:
-        """Send a NOTIFY on to the subscriber; False when it is in no subscription that passed us."""
-        found = self._admissions.methods.subscriptions.of_notify(request, now)
-        if found is None:
+        """Send a NOTIFY without our Route on to the subscriber; False when it is in no subscription."""
+        host = self._host
+        found = host.subscriptions.named(request.call_id, request.to_tag, now)
+        if found is None or packages(request) != found.packages:
+            return False
+        if found.notifiers and request.from_tag not in found.notifiers:
             return False
         caller = self._identity.caller(tx, request, flow, now)
         if caller is None:
@@ -192,19 +194,11 @@ class CampusService:
         line_id = None if caller.account is None else caller.account.id
         if line_id != found.notifier_line:
             return False
-        found.notifier_tag = request.from_tag
-        realm = self._host.directory.realm
-        forward(
-            self._host,
-            tx,
-            request,
-            (Group((found.target,)),),
-            JUST_FORWARD,
-            now,
-            own_realm=realm,
-            sender=caller.trust,
-            receiver=Trust.ACCOUNT if found.subscriber else Trust.PEER,
-        )
+        relay = InSubscriptionRelay(host, request, found, None, "")
+        ends = caller.trust, Trust.ACCOUNT if isinstance(found.subscriber, int) else Trust.PEER
+        back = None if found.flow is None else host.bindings.flow_now(found.flow, host.at)
+        target = Target(found.contact, back)
+        self._in_dialog.subscriptions.send_on(tx, request, target, relay, ends, now)
         return True
 
     def _ends_here(self, request: Request) -> bool:
@@ -340,11 +334,15 @@ class CampusService:
 
     def _take_back(self, account_ids: Sequence[int], now: float) -> None:
         self._registrations.drop_lost_rights(account_ids, now)
-        losing = set()
+        inactive, losing = set(), set()
         for line_id in account_ids:
             account = self._host.directory.account(line_id)
-            if account is None or (account.state is not AccountState.ACTIVE and account.end_calls):
-                losing.add(line_id)
+            if account is None or account.state is not AccountState.ACTIVE:
+                inactive.add(line_id)
+                if account is None or account.end_calls:
+                    losing.add(line_id)
+        if inactive:
+            self._host.subscriptions.end_of(inactive)
         if losing:
             self.control.end_calls_of(losing, now)
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sipcore.bindings import BindingChange, StoreResult
-from sipcore.calls import journal_row
 from sipcore.directory import Directory
 from sipcore.errors import LocalProtocolError
 from sipcore.eventlog import Counter
@@ -125,7 +124,7 @@ class Node:
         """Take over what the journal has of our last life."""
         self._spool.begin()
         rows = self._journal.read()
-        adopted = self.worker.calls.adopt(rows, self._clock(), self._wall())
+        adopted = self.worker.adopt(rows, self._clock(), self._wall())
         if rows:
             log.info("adopted %d calls from the journal", adopted)
         lost = self.worker.take().records
@@ -256,7 +255,7 @@ class Node:
 
     def _rewrite_journal(self) -> None:
         try:
-            self._journal.rewrite(journal_row(c) for c in self.worker.calls)
+            self._journal.rewrite(self.worker.journal_rows(self._clock(), self._wall()))
         except OSError as error:
             log.error("the journal of calls cannot be written: %s", error)
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from sipcore.apps.config import WorkerConfig
 from sipcore.apps.host import Host, Outputs
 from sipcore.bindings import BindingChange, BindingTable, StoreResult
-from sipcore.calls import Call
+from sipcore.calls import Call, journal_row
 from sipcore.directory import Directory
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter
@@ -158,6 +158,7 @@ class Worker(Host):
         if now - self._calls_swept >= SWEEP_CALLS_S:
             self._calls_swept = now
             self.calls.forget_over(now)
+            self.subscriptions.forget_over(now)
             self.application.end_old_calls(now - self.config.max_call_s, now)
         self.counts.total[Counter.TOO_BUSY] = self.transactions.refused
         counted = self.counts.advance(now, at)
@@ -271,8 +272,21 @@ class Worker(Host):
             self.calls.refreshed_elsewhere(note, now)
         elif op == "moved":
             self.calls.moved_elsewhere(note, now)
+        elif op == "news":
+            self.subscriptions.heard(note["c"], note["tag"], note["lasts_s"], now, at)
         elif op in ("asked", "told", "leg asked", "leg told"):
             self.application.noted(note, now)
+
+    def adopt(self, rows: Sequence[dict[str, Any]], now: float, at: float) -> int:
+        """Take over what the journal has of our last life; returns how many calls."""
+        self.now, self.at = now, at
+        self.subscriptions.adopt(rows, now, at)
+        return self.calls.adopt(rows, now, at)
+
+    def journal_rows(self, now: float, at: float) -> list[dict[str, Any]]:
+        """The journal as it has to be, with nothing that is over."""
+        rows = [journal_row(call) for call in self.calls]
+        return rows + self.subscriptions.journal_rows(now, at)
 
     @property
     def idle(self) -> bool:

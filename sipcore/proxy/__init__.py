@@ -4,7 +4,7 @@ from sipcore.proxy.best_response import best_response, merge_challenges
 from sipcore.proxy.forward import forwarded_request
 from sipcore.proxy.header_rules import take_out
 from sipcore.proxy.host import ProxyHost
-from sipcore.proxy.purpose import JUST_FORWARD, Purpose
+from sipcore.proxy.purpose import JUST_FORWARD, OfLine, Purpose
 from sipcore.proxy.response_context import ResponseContext, forward
 from sipcore.proxy.rules import OwnRoute, loop_hash, refusal, strip_own_maddr, take_own_routes
 from sipcore.proxy.session_timer import (
@@ -21,6 +21,7 @@ from sipcore.proxy.trust import Trust
 __all__ = [
     "JUST_FORWARD",
     "REFRESH_METHODS",
+    "OfLine",
     "OwnRoute",
     "ProxyHost",
     "Purpose",

@@ -53,5 +53,18 @@ class Purpose:
         """Nothing more is started for the request; further 2xx of a fork may still pass."""
 
 
+class OfLine(Purpose):
+    """A request outside of any call, of an account that its From does not name."""
+
+    __slots__ = ("_line_id",)
+
+    def __init__(self, line_id: int) -> None:
+        self._line_id = line_id
+
+    def asker(self, host: ProxyHost, request: Request) -> str:
+        """The share of the account that has shown credentials."""
+        return f"line {self._line_id}"
+
+
 JUST_FORWARD = Purpose()
 """For a request outside of any call."""

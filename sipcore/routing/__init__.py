@@ -1,7 +1,14 @@
 """`decide(directory, bindings, query) -> Plan`: where a request goes, and why."""
 
 from sipcore.routing.ask import Ask
-from sipcore.routing.decide import Query, account_named, decide, dialled_number, is_emergency
+from sipcore.routing.decide import (
+    Query,
+    account_named,
+    decide,
+    dialled_number,
+    groups_by_q,
+    is_emergency,
+)
 from sipcore.routing.plan import Fork, Group, Plan, Refuse, Relay, Service, Target
 
 __all__ = [
@@ -17,5 +24,6 @@ __all__ = [
     "account_named",
     "decide",
     "dialled_number",
+    "groups_by_q",
     "is_emergency",
 ]

@@ -383,3 +383,14 @@ def test_pjsua2_calls_over_tls(campus: Campus, host: str) -> None:
         lambda: next((r for r in campus.records() if r["k"] == "call.end" and r["c"] == call["c"]), None),
     )
     assert (ended["cause"], ended["by"]) == ("completed", "caller")
+
+
+@pytest.mark.interop
+@pytest.mark.skipif(not pjsua.is_installed(), reason="pjsua2 has no wheel for this Python")
+def test_pjsua2_hides_who_is_calling(campus: Campus) -> None:
+    line = campus.line()
+    server, hidden = ("127.0.0.1", campus.tls_port), '"Anonymous" <sip:anonymous@anonymous.invalid>'
+    done = pjsua.call(server, line.username, line.secret, "echo", campus.authority, hidden)
+    assert done["states"][-2:] == ["CONFIRMED", "DISCONNECTED"], done
+    call = next(r for r in campus.records() if r.get("caller_line") == line.id)
+    assert (call["from"], call["dialled"]) == ("sip:anonymous@anonymous.invalid", "echo")

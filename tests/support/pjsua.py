@@ -1,7 +1,8 @@
 """A pjsua2 phone as a program: it registers over TLS, calls somebody, and hangs up.
 
-`python -m tests.support.pjsua HOST PORT USER SECRET CALLEE AUTHORITY` writes one JSON object: what
-became of the registration and of the call. It ends with 1 when anything took too long.
+`python -m tests.support.pjsua HOST PORT USER SECRET CALLEE AUTHORITY [IDENTITY]` writes one JSON object:
+what became of the registration and of the call, which is from IDENTITY where one is given. It ends
+with 1 when anything took too long.
 """
 
 from __future__ import annotations
@@ -26,11 +27,17 @@ def is_installed() -> bool:
 
 
 def call(
-    server: tuple[str, int], user: str, secret: str, callee: str, authority: Path
+    server: tuple[str, int],
+    user: str,
+    secret: str,
+    callee: str,
+    authority: Path,
+    identity: str = "",
 ) -> dict[str, Any]:
-    """Have the phone do what it does; what it wrote."""
+    """Have the phone do what it does; what it wrote. `identity`: whom the call says to be from."""
+    arguments = [server[0], str(server[1]), user, secret, callee, str(authority), identity]
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", __name__, server[0], str(server[1]), user, secret, callee, str(authority)],
+        [sys.executable, "-m", __name__, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -41,7 +48,9 @@ def call(
     return written
 
 
-def main(host: str, port: str, user: str, secret: str, callee: str, authority: str) -> int:
+def main(
+    host: str, port: str, user: str, secret: str, callee: str, authority: str, identity: str = ""
+) -> int:
     import pjsua2 as pj
 
     server = f"{bracketed(host)}:{port}"
@@ -91,7 +100,13 @@ def main(host: str, port: str, user: str, secret: str, callee: str, authority: s
     account = Account()
     account.create(account_config)
     wait(lambda: said["registered"])
-    phone_call = Call(account)
+    calling = account
+    if identity:
+        calling = Account()
+        account_config.idUri = identity
+        account_config.regConfig.registerOnAdd = False
+        calling.create(account_config)
+    phone_call = Call(calling)
     phone_call.makeCall(f"sip:{callee}@{server};transport=tls", pj.CallOpParam(True))
     wait(lambda: "CONFIRMED" in said["states"] or "DISCONNECTED" in said["states"])
     wait(lambda: False, TALK_S)

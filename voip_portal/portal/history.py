@@ -172,8 +172,18 @@ def _in_call(calls: Sequence[Call]) -> frozenset[int]:
 
 
 def _other(call: Call, mine: set[int]) -> int | None:
-    other: int | None = call.callee_line if call.caller_line in mine else call.caller_line
-    return other
+    """The line at the other side; None where nobody here is to know it."""
+    if call.caller_line in mine:
+        callee: int | None = call.callee_line
+        return callee
+    caller: int | None = None if _is_hidden(call.from_uri) else call.caller_line
+    return caller
+
+
+def _is_hidden(uri: str) -> bool:
+    """Whether a caller did not want to be known, as the SIP server reads it (RFC 3323)."""
+    user, _at, host = plain_address(uri).lower().rpartition("@")
+    return host.partition(":")[0].endswith(".invalid") or user == "anonymous"
 
 
 def _entry(call: Call, mine: set[int], facts: Facts) -> Entry:
@@ -182,6 +192,7 @@ def _entry(call: Call, mine: set[int], facts: Facts) -> Entry:
     other = _other(call, mine)
     known = names.get(other, "") if other is not None else ""
     uri = call.dialled or call.to_uri if outgoing else call.from_uri
+    hidden = not outgoing and _is_hidden(uri)
     sentence, tone = outcome(
         outgoing=outgoing,
         cause=call.cause or "",
@@ -200,7 +211,7 @@ def _entry(call: Call, mine: set[int], facts: Facts) -> Entry:
         id=call.pk,
         context=call.context,
         outgoing=outgoing,
-        party=known or _stranger(uri, facts.home),
+        party=_("Hidden number") if hidden else known or _stranger(uri, facts.home),
         party_number=numbers.get(other, "") if other is not None else "",
         dial=known,
         at=call.started_at,

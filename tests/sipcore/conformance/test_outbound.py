@@ -730,6 +730,29 @@ def test_two_phones_of_one_edge_talk_through_a_registrar_that_keeps_off_the_path
     assert not arrived.has("route")
 
 
+@BY
+@pytest.mark.rfc("EVT-13")
+def test_every_notify_through_the_edge_tells_the_way_back(size: Size, by: str) -> None:
+    """One that overtakes the 2xx makes the dialog: its route must be that of the SUBSCRIBE."""
+    edged = Edged(size, by)
+    arrived = edged.registered(("Event", "presence"), method="SUBSCRIBE")
+    route = arrived.record_routes[0]
+    subscriber = ("To", arrived.first("from") or ""), ("Call-ID", arrived.call_id)
+    edged.back("NOTIFY", route, *subscriber, ("Event", "presence"))
+    [news] = edged.phone.requests("NOTIFY")
+    user = route.partition("@")[0]
+    assert news.record_routes
+    assert {value.partition("@")[0] for value in news.record_routes} == {user}
+    # And the phone's own, where it was subscribed to.
+    notify = edged.phone.build(
+        "NOTIFY", f"sip:dora@{FOREIGN}", ("Route", route), ("To", f"<sip:dora@{FOREIGN}>;tag=d")
+    )
+    edged.phone.send(notify, edged.node)
+    edged.world.run(0.2)
+    [news] = edged.registrar.requests("NOTIFY")
+    assert {value.partition("@")[0] for value in news.record_routes} == {user}
+
+
 JUDGED = [
     # method, headers; and what becomes of it from somebody who has the token, from the registrar
     ("INVITE", [], 0, 0),

@@ -1533,23 +1533,29 @@ def test_any_method_passes_inside_a_call_untouched(
 
 
 @pytest.mark.rfc("EVT-13", "EVT-31")
-def test_we_are_not_on_the_way_of_a_subscription(size: Size) -> None:
-    """Its first SUBSCRIBE is not record-routed, so nothing of it is; it is never cancelled."""
+def test_we_stay_on_the_way_of_a_subscription_and_of_nothing_else(size: Size) -> None:
+    """What makes a dialog is record-routed, and it is never cancelled; a tag alone opens nothing."""
     world = new_world(size)
     bob, caller = peer_of(world, "bob", "10.1.0.2"), Peer(world, ("192.0.2.66", 5060))
     headers = [("Event", "presence"), ("Suppress-If-Match", '"x"')]
     desk = Phone(world, "bob", ("10.1.0.9", 5060))  # of the same line, which may send all of them
-    for method in ("SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER"):
+    for method in ("SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER", "MESSAGE", "OPTIONS"):
         request = desk.build(method, BOB)
         for header in headers:
             request.append(*header)
         desk.start(request, world.nodes[0].address)
     world.run(40)
     received = {r.method: r for r in bob.requests()}
-    assert sorted(received) == ["NOTIFY", "PUBLISH", "REFER", "SUBSCRIBE"]  # and no CANCEL
-    for request in received.values():
-        assert not request.has("record-route")
-        assert request.rows("suppress-if-match") == ['"x"']
+    routed = {method: len(r.record_routes) for method, r in received.items()}
+    assert routed == {
+        "SUBSCRIBE": 1,
+        "REFER": 1,
+        "NOTIFY": 0,
+        "PUBLISH": 0,
+        "MESSAGE": 0,
+        "OPTIONS": 0,
+    }  # and no CANCEL
+    assert all(r.rows("suppress-if-match") == ['"x"'] for r in received.values())
     within = caller.build("NOTIFY", BOB, ("Event", "presence"))
     within.set("To", f"<{BOB}>;tag=watcher")
     before = len(bob.requests())

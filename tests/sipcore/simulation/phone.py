@@ -171,7 +171,7 @@ class Phone:
     ) -> None:
         """Answer a request with our Contact and the Record-Route copied."""
         headers = [("X-Trace", trace) for trace in request.rows("x-trace")]
-        if request.method == "INVITE" and status < 300:
+        if request.method in ("INVITE", "SUBSCRIBE", "REFER") and status < 300:
             headers += [("Record-Route", v) for v in request.rows("record-route")]
             # Who was asked for by a sip URI makes nobody use a sips URI (RFC 5630 §5.1.2).
             contact = self.contact if request.uri.scheme == self.scheme else f"sip{self.contact[4:]}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sipcore.campus.limits import LONGEST_SUBSCRIPTION_S
+from sipcore.calls import SubscriptionTable
+from sipcore.calls.limits import LAST_NEWS_S, LONGEST_SUBSCRIPTION_S, USUAL_SUBSCRIPTION_S
 from sipcore.campus.method_rules import METHODS
-from sipcore.campus.subscriptions import Subscriptions
 from sipcore.eventlog import Counter
 from sipcore.message import Request
 from sipcore.proxy import Trust
@@ -294,9 +294,10 @@ def subscribed(
     given = headers or (("Event", "presence"),)
     outgoing = sent(watcher, request_of(watcher, "SUBSCRIBE", uri, *given))
     request = outgoing.request
+    tag = outgoing.finals[0].to_tag
     dialog = PhoneDialog(
         request.call_id,
-        f"<{uri}>;tag=notifier",
+        f"<{uri}>;tag={tag}",
         request.first("from") or "",
         watcher.contact,
         [],
@@ -324,12 +325,13 @@ def test_news_of_a_subscription_that_passed_us_go_to_the_subscriber(size: Size) 
     assert not clara.received
     assert notify(world, bob, dialog, "dialog") == 481
     assert notify(world, bob, dialog, "check-sync") == 481
-    dialog.local_value = f"<sip:clara@{DOMAIN}>;tag=notifier"
+    told = dialog.local_value
+    dialog.local_value = told.replace("bob", "clara")
     assert notify(world, clara, dialog) == 481
     dialog.local_value = f"<{BOB}>;tag=other"
     assert notify(world, bob, dialog) == 481
-    dialog.local_value = f"<{BOB}>;tag=notifier"
-    world.run(LONGEST_SUBSCRIPTION_S + 40)
+    dialog.local_value = told
+    world.run(USUAL_SUBSCRIPTION_S + LAST_NEWS_S + 1)
     assert notify(world, bob, dialog) == 481
     assert len(anna.received) == 2
 
@@ -344,13 +346,12 @@ def test_no_subscription_no_news(size: Size) -> None:
     assert not bob.received
 
 
-def _remember_at_most(world: World, most: int, most_of_one: int) -> list[Subscriptions]:
+def _remember_at_most(world: World, most: int, most_of_one: int) -> list[SubscriptionTable]:
     """The memory of every worker, made anew with these bounds."""
     made = []
     for worker in world.workers:
-        kept = Subscriptions(most, most_of_one)
-        worker.application._admissions.methods.subscriptions = kept  # type: ignore[attr-defined]
-        made.append(kept)
+        worker.subscriptions = SubscriptionTable(lambda row: None, most, most_of_one)
+        made.append(worker.subscriptions)
     return made
 
 

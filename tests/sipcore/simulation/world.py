@@ -21,7 +21,6 @@ from sipcore.apps.config import Listener, WorkerConfig
 from sipcore.apps.echo import Echo
 from sipcore.apps.user_agent import UserAgent
 from sipcore.bindings import BindingChange, BindingTable, MemoryBindingStore
-from sipcore.calls import journal_row
 from sipcore.campus import CampusService
 from sipcore.directory import Account, Device, Directory, Domain, DomainAddress
 from sipcore.eventlog import Kind, Record, encode_line
@@ -258,10 +257,11 @@ class Node:
         def keep_row(row: dict[str, Any]) -> None:
             place.journal.append(json.loads(json.dumps(row)))
 
-        worker.calls.adopt(place.journal, world.network.now, world.network.at)
+        worker.adopt(place.journal, world.network.now, world.network.at)
         for lost in worker.take().records:
             keep_record(lost)
-        place.journal[:] = [journal_row(c) for c in worker.calls]
+        rows = worker.journal_rows(world.network.now, world.network.at)
+        place.journal[:] = json.loads(json.dumps(rows))
         host = Host(self, slot, worker)
         place.worker = worker
         place.turn = Turn(worker, Log(host, keep_record), Log(host, keep_row), host)

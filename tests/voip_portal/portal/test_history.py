@@ -47,6 +47,38 @@ def test_both_sides_see_the_call_each_in_its_own_words(
     assert mine.duration_s == theirs.duration_s == 61.0
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sip:anonymous@anonymous.invalid",
+        "sip:Anonymous@campus.example:5060;transport=tcp",
+        "sips:unknown@Unknown.INVALID",
+    ],
+)
+def test_who_hid_their_number_is_not_named_to_the_other_side(
+    anna: User,
+    annas_line: Line,
+    boris: User,
+    boriss_line: Line,
+    as_user: AsUser,
+    call: NewCall,
+    uri: str,
+) -> None:
+    call(caller_line=annas_line.pk, callee_line=boriss_line.pk, from_uri=uri)
+    [theirs] = history([boriss_line.pk]).entries
+    assert (theirs.party, theirs.party_number, theirs.dial) == ("Hidden number", "", "")
+    [mine] = history([annas_line.pk]).entries
+    assert (mine.party, mine.party_number) == ("boris", number_of(boriss_line))
+    number = number_of(annas_line)
+    for path in ("/calls/", "/", "/api/v1/calls/"):
+        page = as_user(boris).get(path).content.decode()
+        assert "Hidden number" in page, path
+        assert "anna" not in page, path
+        assert number not in page, path
+    page = as_user(anna).get("/calls/").content.decode()
+    assert "boris" in page
+
+
 def test_clara_sees_no_call_of_anna_and_boris(
     annas_line: Line,
     boriss_line: Line,
