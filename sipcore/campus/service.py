@@ -87,7 +87,9 @@ class CampusService:
             return True
         if method == "REGISTER":
             if request.has("authorization"):
-                return False
+                if self._edge.serves(request):
+                    return False
+                return self._registrations.refuse_at_sight(request, back)
         elif method not in STRANGERS_MAY and self._answer_stranger(request, back):
             return True
         elif method == "OPTIONS" or request.has("proxy-authorization") or request.to_tag:
