@@ -17,7 +17,14 @@ from typing import Final
 from sipcore.apps.host import Host
 from sipcore.bindings import FlowToken, FlowTokens
 from sipcore.campus.limits import MAX_REGISTRAR_HOSTS
-from sipcore.campus.method_rules import ALLOW, METHODS, OTHERS, Rule, commands_phone
+from sipcore.campus.method_rules import (
+    ALLOW,
+    METHODS,
+    OTHERS,
+    Rule,
+    asks_for_the_lines_own,
+    commands_phone,
+)
 from sipcore.errors import MalformedMessage
 from sipcore.locate import destination
 from sipcore.message import Request, Response, is_sips, parse_uri
@@ -221,7 +228,8 @@ def _refusal(request: Request, trust: Trust) -> tuple[int, str, list[tuple[str, 
     rule = METHODS.get(request.method, OTHERS)[trust]
     if not request.to_tag and rule not in (Rule.PASS, Rule.NOT_COMMAND):
         return 405, "", [("Allow", ALLOW)]
-    if request.has("event") and commands_phone(request):
+    bars = commands_phone if trust is Trust.PEER else asks_for_the_lines_own
+    if request.has("event") and bars(request):
         return 403, "Forbidden: Only The Line's Own Phones", []
     if request.has("replaces") or request.has("join"):
         return 403, "Forbidden: No Call To Take Over", []

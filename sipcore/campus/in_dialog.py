@@ -10,7 +10,7 @@ from sipcore.calls.notes import ended_note, refreshed_note, seen_note
 from sipcore.campus.agents import Agents
 from sipcore.campus.dialog_parts import contact_of, spare_flow
 from sipcore.campus.in_call import InCallSender, asker_in
-from sipcore.campus.method_rules import commands_phone
+from sipcore.campus.method_rules import asks_for_the_lines_own
 from sipcore.eventlog import Counter, Side
 from sipcore.message import Request, Response
 from sipcore.proxy import (
@@ -119,7 +119,7 @@ class InDialogRouter:
             if not self._agents.offer(tx, request, flow, now):
                 host.refuse(tx, request, now, 481)
             return
-        refused = self._refusal(request, token)
+        refused = self._refusal(request, token, flow)
         if refused is not None:
             tx.respond(refused, now)
             return
@@ -128,7 +128,7 @@ class InDialogRouter:
             if refused is not None:
                 tx.respond(refused, now)
                 return
-        self._proved(flow)
+        self._proved(token, flow)
         relay = self._account(token, request, now)
         dialog, from_caller = relay.dialog, relay.from_caller
         if dialog is not None and not (dialog.callee if from_caller else dialog.caller).contact:
@@ -176,7 +176,7 @@ class InDialogRouter:
         is_peer = flow is not None and self._host.trusted_peer(flow)
         return Trust.PEER if is_peer else Trust.STRANGER
 
-    def _refusal(self, request: Request, token: CallToken) -> Response | None:
+    def _refusal(self, request: Request, token: CallToken, flow: Flow) -> Response | None:
         """Why a request with a valid token is none of its call.
 
         Who was in a call keeps its token for ever. It opens that call alone, while it goes on and a
@@ -192,13 +192,15 @@ class InDialogRouter:
             is_elsewhere = token.home != host.home and (
                 token.from_caller(request.from_tag) or token.from_caller(request.to_tag)
             )
-            if is_elsewhere and request.has("event") and commands_phone(request):
+            if is_elsewhere and request.has("event") and asks_for_the_lines_own(request):
                 return request.respond(403, FOR_THE_LINE)
+            if is_elsewhere and not self._may_be_from(request, token, flow):
+                return request.respond(403, "From Not Yours")
             return None if is_elsewhere else request.respond(481)
         if call.caller_tag not in (request.from_tag, request.to_tag):
             return request.respond(481)
         own_line = call.caller_line is not None and call.caller_line == call.callee_line
-        if not own_line and request.has("event") and commands_phone(request):
+        if not own_line and request.has("event") and asks_for_the_lines_own(request):
             return request.respond(403, FOR_THE_LINE)
         uri = request.from_.uri
         domain = host.own.domain_of(uri)
@@ -212,11 +214,49 @@ class InDialogRouter:
             return None
         return request.respond(403, "From Not Yours")
 
-    def _proved(self, flow: Flow) -> None:
-        """Whoever has the token has received it, and so sends from an address of their own."""
+    def _may_be_from(self, request: Request, token: CallToken, flow: Flow) -> bool:
+        """Whether the sender may be whom From names, where another worker holds the call.
+
+        Of a call with a stranger the token says which side that is: nobody writes as one of us there.
+        """
+        host, uri = self._host, request.from_.uri
+        domain = host.own.domain_of(uri)
+        if domain is None or not token.pinned or host.trusted_peer(flow):
+            return True
+        if not token.from_caller(request.from_tag):
+            return token.caller_line is None
+        account = host.directory.resolve(uri.user_decoded, domain)
+        return account is not None and account.id == token.caller_line
+
+    def is_proved(self, own: OwnRoute, request: Request, flow: Flow) -> bool:
+        """Whether a request with a token of ours comes from where something of ours has arrived.
+
+        A token alone does not prove that: whoever has it may write another's address.
+        """
+        host, source = self._host, flow.remote[0]
+        if flow.reliable or source in host.transactions.known_sources:
+            return True
+        network = network_of(source)
+        token = self._token_of(own, request)
+        if token is not None and _leads_to(token, network):
+            return True
+        return host.calls.strangers.has_proved(network)
+
+    def _proved(self, token: CallToken, flow: Flow) -> None:
+        """A token that names a sender's address has arrived there."""
         strangers = self._host.calls.strangers
         if strangers:
-            strangers.proved(network_of(flow.remote[0]))
+            network = network_of(flow.remote[0])
+            if _leads_to(token, network):
+                strangers.proved(network)
+
+    def _proved_to_service(self, request: Request, flow: Flow) -> None:
+        """Likewise what a service has answered, where the call came from the same network."""
+        host = self._host
+        if host.calls.strangers:
+            network = network_of(flow.remote[0])
+            for call in host.calls.named(request.call_id, (request.from_tag, request.to_tag)):
+                host.calls.strangers.proved_in(call.context, network)
 
     def _account(self, token: CallToken, request: Request, now: float) -> InDialogRelay:
         """A request with a valid token passes: note CSeq and the end of the call."""
@@ -297,15 +337,21 @@ class InDialogRouter:
         token = None if own is None else self._token_of(own, request)
         if token is None:
             if self._agents.offer_ack(request, now):
-                self._proved(flow)
+                self._proved_to_service(request, flow)
             else:
                 host.count(STRAY_ACK)
             return
-        if self._refusal(request, token) is not None:
+        if self._refusal(request, token, flow) is not None:
             host.count(Counter.FOREIGN_ACK)
             return
-        self._proved(flow)
+        self._proved(token, flow)
         from_caller = token.from_caller(request.from_tag)
         take_out(request, *self._ends(token, flow, from_caller))
         target = self._next_target(request, token, from_caller, None)
         self._sender.forward_ack(request, target, token, now, host.directory.realm)
+
+
+def _leads_to(token: CallToken, network: str) -> bool:
+    """Whether a token names a flow to this network."""
+    flows = (token.caller_flow, token.callee_flow)
+    return any(flow is not None and network_of(flow.remote[0]) == network for flow in flows)

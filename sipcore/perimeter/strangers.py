@@ -98,6 +98,15 @@ class StrangerCalls:
             del self._lines[line_id]
         _count_down(self._networks, network)
 
+    def proved_in(self, context: str, network: str) -> None:
+        """It came in this call; from another network than the call, it proves nothing."""
+        pair = self._calls.get(context)
+        if pair is not None and pair[1] == network:
+            self.proved(network)
+
+    def has_proved(self, network: str) -> bool:
+        return network in self._proved
+
     def proved(self, network: str) -> None:
         """Something came from there that only a receiver of our answers could send."""
         if network not in self._proved:

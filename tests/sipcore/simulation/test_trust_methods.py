@@ -270,6 +270,23 @@ def test_nobody_commands_the_other_phone_inside_a_call(size: Size, event: str, m
     assert sent(anna, news).status == 200
 
 
+@pytest.mark.parametrize("event", ["dialog", "Dialog;sla", "call-info", "line-seize", "ua-profile"])
+def test_nobody_spies_on_the_other_phone_inside_a_call(size: Size, event: str) -> None:
+    """What it would tell is of all calls of that phone."""
+    world = new_world(size)
+    anna, bob = phone(world, "anna", "10.1.0.1"), phone(world, "bob", "10.1.0.2")
+    call = anna.call("bob")
+    world.run(1)
+    [dialog] = call.dialogs.values()
+    for node in world.nodes:
+        request = anna.in_dialog(dialog, "SUBSCRIBE")
+        request.append("Event", event)
+        outgoing = anna.start(request, node.address)
+        world.run(1)
+        assert outgoing.status == 403
+    assert [r.method for r in bob.received] == ["INVITE"]
+
+
 def test_the_phones_of_a_line_command_one_another_inside_a_call(size: Size) -> None:
     world = new_world(size)
     anna, desk = phone(world, "anna", "10.1.0.1"), phone(world, "anna", "10.1.0.11")
