@@ -27,6 +27,8 @@ class NamedCall(NamedTuple):
     """The two parties: `party_of` an account of ours, or the URI that the INVITE had."""
     places: tuple[str, ...]
     """Their URIs and contacts."""
+    answered: bool = True
+    """Whether somebody has taken it: whom a phone only rings for is in no call with it."""
 
 
 def party_of(account: Account) -> str:
@@ -37,7 +39,8 @@ def party_of(account: Account) -> str:
 def named_call(call: Call) -> NamedCall:
     """What must be known of this call."""
     contacts = [leg.contact for d in call.dialogs.values() for leg in (d.caller, d.callee)]
-    return NamedCall(_parties_of(call), (*call.parties, *contacts)[:MAX_PLACES])
+    places = (*call.parties, *contacts)[:MAX_PLACES]
+    return NamedCall(_parties_of(call), places, call.answered_now is not None)
 
 
 def _parties_of(call: Call | EndedCall) -> tuple[str, ...]:
@@ -67,13 +70,16 @@ def told_note(
     note: Mapping[str, Any], calls: Iterable[NamedCall], partners: Iterable[str]
 ) -> dict[str, Any]:
     """The answer to such a note."""
-    found = [[list(call.parties), list(call.places)] for call in calls]
+    found = [[list(call.parties), list(call.places), call.answered] for call in calls]
     return {"op": "told", "n": note["n"], "calls": found, "partners": sorted(partners)}
 
 
 def calls_told(note: Mapping[str, Any]) -> list[NamedCall]:
     """The calls in an answer."""
-    return [NamedCall(tuple(parties), tuple(places)) for parties, places in note["calls"]]
+    return [
+        NamedCall(tuple(parties), tuple(places), all(rest))  # nodes of before do not say
+        for parties, places, *rest in note["calls"]
+    ]
 
 
 __all__ = [

@@ -10,7 +10,7 @@ from sipcore.calls.notes import ended_note, refreshed_note, seen_note
 from sipcore.campus.agents import Agents
 from sipcore.campus.dialog_parts import contact_of, spare_flow
 from sipcore.campus.in_call import InCallSender, asker_in
-from sipcore.campus.method_rules import asks_for_the_lines_own
+from sipcore.campus.method_rules import BEFORE_THE_ANSWER, asks_for_the_lines_own
 from sipcore.eventlog import Counter, Side
 from sipcore.message import Request, Response
 from sipcore.proxy import (
@@ -28,6 +28,7 @@ from sipcore.proxy import (
 )
 from sipcore.routing import Group, Target
 from sipcore.transaction import ServerTransaction
+from sipcore.transaction.limits import RETRY_AFTER_S
 from sipcore.transport.flow import Flow, same_host
 from sipcore.transport.networks import network_of
 
@@ -136,9 +137,15 @@ class InDialogRouter:
             if not self._agents.offer(tx, request, flow, now):
                 tx.respond(request.respond(481), now)
             return
+        sender, receiver = self._ends(token, flow, from_caller)
+        counts = sender is Trust.STRANGER and request.method != "BYE"
+        if counts and not host.calls.strangers.asks_in(token.context, now):
+            host.count(Counter.STRANGER_MESSAGE_LIMITED)
+            headers = [("Retry-After", str(RETRY_AFTER_S))]
+            tx.respond(request.respond(503, headers=headers), now)
+            return
         groups = (Group((self._next_target(request, token, from_caller, dialog),)),)
         realm = host.directory.realm
-        sender, receiver = self._ends(token, flow, from_caller)
         forward(
             host,
             tx,
@@ -200,6 +207,9 @@ class InDialogRouter:
         if call.caller_tag not in (request.from_tag, request.to_tag):
             return request.respond(481)
         own_line = call.caller_line is not None and call.caller_line == call.callee_line
+        rings = isinstance(call, Call) and call.answered_now is None
+        if rings and not own_line and request.method not in BEFORE_THE_ANSWER:
+            return request.respond(403, "Forbidden: The Call Is Not Answered")
         if not own_line and request.has("event") and asks_for_the_lines_own(request):
             return request.respond(403, FOR_THE_LINE)
         uri = request.from_.uri

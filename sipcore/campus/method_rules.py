@@ -68,6 +68,11 @@ METHODS: Final[dict[str, tuple[Rule, Rule, Rule, Rule]]] = {
 OTHERS: Final = (Rule.REFUSE, Rule.REFUSE, Rule.REFUSE, Rule.PASS)
 """Methods that nobody knows. Inside a call they pass like all others."""
 
+BEFORE_THE_ANSWER: Final = frozenset(
+    ["INVITE", "ACK", "BYE", "PRACK", "UPDATE", "INFO", "MESSAGE", "OPTIONS"]
+)
+"""Methods that pass inside a call that nobody has answered yet. A call that rings is no consent: anybody
+may have a phone ring, and send by the dialog of its 180 what the table bars outside."""
 COMMANDS: Final = frozenset(
     [
         *("check-sync", "resync", "reboot", "restart", "report", "talk", "hold"),
@@ -137,6 +142,7 @@ def names_dialog(value: str) -> DialogName | None:
 
 __all__ = [
     "ALLOW",
+    "BEFORE_THE_ANSWER",
     "COMMANDS",
     "METHODS",
     "OTHERS",

@@ -43,6 +43,11 @@ MESSAGES_IN_ALL: Final = 4_000
 NEW_MESSAGES_IN_ALL: Final = 2_000
 """messages: of those, of networks that never talked with the line: some 12 MB of memory."""
 
+INSIDE_A_CALL: Final = 320
+"""requests: of a stranger inside one call in that time, BYE apart; keys pressed quickly are ten a second."""
+INSIDE_IN_ALL: Final = 10_000
+"""requests: of strangers inside calls in that time, of a worker."""
+
 MAX_NETWORKS: Final = 20_000
 """networks: remembered that have proved their address, and pairs of a line and a network that have
 talked; the last ones."""

@@ -6,13 +6,18 @@ our answers could send.
 
 from __future__ import annotations
 
+from typing import Final
+
 from sipcore.perimeter.lately import Lately
 from sipcore.perimeter.limits import (
     CALLS_IN_ALL,
     CALLS_PER_LINE,
     CALLS_PER_NETWORK,
     CALLS_S,
+    INSIDE_A_CALL,
+    INSIDE_IN_ALL,
     MAX_NETWORKS,
+    MESSAGES_S,
     NEW_CALLS_IN_ALL,
     NEW_CALLS_PER_LINE,
     NEW_STRANGERS_PER_LINE,
@@ -22,11 +27,14 @@ from sipcore.perimeter.limits import (
 )
 from sipcore.perimeter.talked import Talked
 
+SERVICES: Final = 0
+"""Stands for the line where there is none."""
+
 
 class StrangerCalls:
     """Counts by line and network (`transport.networks`), for as long as each call rings or goes on."""
 
-    __slots__ = ("_calls", "_lately", "_lines", "_networks", "_proved", "talked")
+    __slots__ = ("_calls", "_inside", "_lately", "_lines", "_networks", "_proved", "talked")
 
     def __init__(self) -> None:
         self._calls: dict[str, tuple[int, str]] = {}
@@ -36,6 +44,8 @@ class StrangerCalls:
         self._networks: dict[str, int] = {}
         self._proved: dict[str, None] = {}
         self._lately = Lately(CALLS_S)
+        self._inside = Lately(MESSAGES_S)
+        """Requests inside calls, by call context in place of a network."""
         self.talked = Talked()
 
     def __len__(self) -> int:
@@ -76,6 +86,15 @@ class StrangerCalls:
         held = self._lines.setdefault(line_id, {})
         held[network] = held.get(network, 0) + 1
         self._networks[network] = self._networks.get(network, 0) + 1
+
+    def asks_in(self, context: str, now: float) -> bool:
+        """Whether a stranger may send one more request inside this call; it is counted then."""
+        inside = self._inside
+        inside.forget(now)
+        if len(inside) >= INSIDE_IN_ALL or inside.of(context) >= INSIDE_A_CALL:
+            return False
+        inside.count(SERVICES, context, now)
+        return True
 
     def answered(self, context: str) -> None:
         """Somebody has taken the call: its network is known to the line from now on.

@@ -8,6 +8,7 @@ import pytest
 
 from sipcore.apps.echo import Echo
 from sipcore.perimeter.limits import (
+    INSIDE_A_CALL,
     MESSAGES_PER_NETWORK,
     MESSAGES_S,
     NEW_MESSAGES_IN_ALL,
@@ -15,7 +16,7 @@ from sipcore.perimeter.limits import (
 )
 from tests.sipcore.simulation.phone import Phone
 from tests.sipcore.simulation.sprayer import Sprayer
-from tests.sipcore.simulation.world import ONE, SIZES, Size, World
+from tests.sipcore.simulation.world import DOMAIN, ONE, SIZES, Size, World
 
 NETWORKS = [f"192.{n // 250}.{n % 250}.7" for n in range(300)]
 """Of each one host."""
@@ -143,3 +144,22 @@ def test_a_message_that_a_service_does_not_understand_leaves_nothing() -> None:
     world.run(1)
     assert [response.status for response in spray.heard[source]] == [415]
     assert len(world.workers[0].transactions) == 0
+
+
+def test_a_stranger_in_a_call_sends_so_many_requests_and_hangs_up_all_the_same() -> None:
+    world, bob, _ = make_world()
+    mallory = Phone(world, "mallory", FRIEND)
+    invite = mallory.build("INVITE", f"sip:bob@{DOMAIN}", body=b"v=0\r\n")
+    invite.set("From", "<sip:m@elsewhere.example>;tag=mm")
+    call = mallory.start(invite, world.nodes[0].address)
+    world.run(2)
+    [dialog] = call.dialogs.values()
+    messages = [mallory.in_dialog(dialog, "MESSAGE") for _ in range(INSIDE_A_CALL + 50)]
+    outgoing = [mallory.start(message, world.nodes[0].address) for message in messages]
+    world.run(4)
+    assert Counter(o.status for o in outgoing) == {200: INSIDE_A_CALL, 503: 50}
+    bye = mallory.hang_up(dialog)
+    world.run(2)
+    assert bye is not None
+    assert bye.status == 200
+    assert len(bob.messages) == INSIDE_A_CALL
