@@ -176,20 +176,19 @@ class UserAgent:
         """Another request for this service, or one inside a dialog; False when not ours."""
         if request.to_tag:
             return self._in_dialog(tx, request, now)
-        tag = self.worker.new_tag()
+        refuse = self.worker.refuse
         if request.require:
             headers = [("Unsupported", ", ".join(request.require))]
-            tx.respond(request.respond(420, to_tag=tag, headers=headers), now)
+            refuse(tx, request, now, 420, headers=headers)
         elif request.method == "MESSAGE" and not self._understands(request):
             headers = [("Accept", ", ".join(self.message_types)), NO_ENCODING]
-            tx.respond(request.respond(415, to_tag=tag, headers=headers), now)
+            refuse(tx, request, now, 415, headers=headers)
         elif request.method == "MESSAGE":
-            tx.respond(request.respond(200, to_tag=tag), now)
+            tx.respond(request.respond(200, to_tag=self.worker.new_tag()), now)
             self.on_message(IncomingMessage(self, request, flow, sender))
-        elif request.method == "OPTIONS":
-            tx.respond(request.respond(200, to_tag=tag, headers=[("Allow", ALLOW)]), now)
         else:
-            tx.respond(request.respond(405, to_tag=tag, headers=[("Allow", ALLOW)]), now)
+            status = 200 if request.method == "OPTIONS" else 405
+            refuse(tx, request, now, status, headers=[("Allow", ALLOW)])
         return True
 
     def _understands(self, request: Request) -> bool:

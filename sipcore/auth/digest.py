@@ -121,6 +121,10 @@ class Authenticator:
         tail = ', qop="auth", stale=true' if stale else ', qop="auth"'
         return [(name, f"{head}, algorithm={algorithm}{tail}") for algorithm in algorithms]
 
+    def may_accept(self, row: str) -> bool:
+        """Whether these credentials may be OK here; False: their nonce is none of this worker's."""
+        return self._nonces.may_be_in(row)
+
     def verify(
         self,
         request: Request,

@@ -107,6 +107,10 @@ class Nonces:
         text = f"{int(at + self._lifetime_s):08x}{self._serial:08x}{self._worker}"
         return text + self._mac_of(text, bound_to)
 
+    def may_be_in(self, row: str) -> bool:
+        """Whether a row may hold a nonce that this worker has minted: False is certain."""
+        return self._worker in row or "\\" in row
+
     def check(self, nonce: str, bound_to: str, at: float) -> NonceState:
         """Whether this nonce was minted here for this use and may still be used, counts apart."""
         if len(nonce) != NONCE_LENGTH or not nonce.isascii() or nonce[16:24] != self._worker:

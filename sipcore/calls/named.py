@@ -41,6 +41,8 @@ class NamedCall(NamedTuple):
     """Their URIs and contacts."""
     legs: tuple[LineLeg, ...]
     """Those of them that are phones of ours."""
+    answered: bool = True
+    """Whether somebody has taken it: whom a phone only rings for is in no call with it."""
 
 
 def party_of(account: Account) -> str:
@@ -61,7 +63,8 @@ def named_call(call: Call) -> NamedCall:
         LineLeg(leg.contact, line_id, leg.flow) for leg, line_id in pairs if line_id is not None
     ]
     places = (*call.parties, *contacts)[:MAX_PLACES]
-    return NamedCall(_parties_of(call), places, tuple(legs[:MAX_PLACES]))
+    is_answered = call.answered_now is not None
+    return NamedCall(_parties_of(call), places, tuple(legs[:MAX_PLACES]), is_answered)
 
 
 def _parties_of(call: Call | EndedCall) -> tuple[str, ...]:
@@ -92,7 +95,13 @@ def told_note(
 ) -> dict[str, Any]:
     """The answer to such a note."""
     found = [
-        [list(call.parties), list(call.places), [list(leg) for leg in call.legs]] for call in calls
+        [
+            list(call.parties),
+            list(call.places),
+            [list(leg) for leg in call.legs],
+            call.answered,
+        ]
+        for call in calls
     ]
     return {"op": "told", "n": note["n"], "calls": found, "partners": sorted(partners)}
 
@@ -100,8 +109,8 @@ def told_note(
 def calls_told(note: Mapping[str, Any]) -> list[NamedCall]:
     """The calls in an answer."""
     return [
-        NamedCall(tuple(parties), tuple(places), tuple([_leg(leg) for leg in legs]))
-        for parties, places, legs in note["calls"]
+        NamedCall(tuple(parties), tuple(places), tuple([_leg(leg) for leg in legs]), answered)
+        for parties, places, legs, answered in note["calls"]
     ]
 
 

@@ -43,6 +43,8 @@ class CallTable:
         self._calls: dict[str, Call] = {}
         self._over: dict[str, EndedCall] = {}
         """Those that have ended here, the oldest first."""
+        self._ended_not_held: dict[str, None] = {}
+        """Calls of other workers whose end was seen here, the last ones."""
         self._named: dict[tuple[str, str], tuple[Call, ...]] = {}
         """By Call-ID and caller's tag."""
         self._placed: dict[int, int] = {}
@@ -296,7 +298,15 @@ class CallTable:
         return call.dialogs.get(note["tag"]) if call is not None else None
 
     def end_not_held(self, context: str, by: Side, at: float) -> None:
-        """A BYE with our token ended a call that this worker does not hold."""
+        """A BYE with our token ended a call that this worker does not hold.
+
+        Sent again, with the same token, it has no record: nobody here knows whether the call is over.
+        """
+        if context in self._ended_not_held:
+            return
+        if len(self._ended_not_held) >= MAX_OVER:
+            del self._ended_not_held[next(iter(self._ended_not_held))]
+        self._ended_not_held[context] = None
         fields = {
             "cause": Cause.COMPLETED,
             "by": by,

@@ -22,6 +22,7 @@ from sipcore.campus.dialog_parts import flow_behind_contact, is_too_much_to_keep
 from sipcore.campus.identity import Identity
 from sipcore.campus.incoming import Caller, Incoming
 from sipcore.campus.inquiries import Inquiries
+from sipcore.campus.message_out import MessageOut
 from sipcore.campus.method_check import MethodCheck
 from sipcore.campus.method_rules import allow_besides
 from sipcore.campus.own_line import for_the_others
@@ -33,6 +34,7 @@ from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter, new_context
 from sipcore.locate import NO_ROOM, OWN_REQUESTS, RETRY_LATER_S, Answer
 from sipcore.message import Request, Uri, parse_uri
+from sipcore.perimeter import StrangerMessages
 from sipcore.proxy import (
     JUST_FORWARD,
     OfLine,
@@ -77,6 +79,7 @@ class Admissions:
         self.control = control
         self.methods = MethodCheck(host)
         self.inquiries = Inquiries(host)
+        self.messages = StrangerMessages(host.calls.strangers.talked)
 
     # --- deciding ------------------------------------------------------------------------------
     def query(
@@ -138,7 +141,8 @@ class Admissions:
             incoming.refuse(self.host, now, 513)
             return
         if request.method != "INVITE":
-            self._carry_out(incoming, plan, None, now)
+            if caller.is_known or isinstance(plan, Refuse) or self._has_room(incoming, plan, now):
+                self._carry_out(incoming, plan, None, now)
             return
         host = self.host
         refused = check_interval(request, host.config.sessions, host.stateless_tag)
@@ -148,6 +152,18 @@ class Admissions:
         if self._has_too_many_calls(caller):
             plan = TOO_MANY_CALLS
         self.place_call(incoming, plan, now)
+
+    def _has_room(self, incoming: Incoming, plan: Plan, now: float) -> bool:
+        """Whether one more message of a stranger may pass; else it is refused, keeping nothing."""
+        if incoming.request.method != "MESSAGE":
+            return True  # a service answers the rest, keeping nothing
+        line_id = plan.callee.id if isinstance(plan, Fork) else SERVICE
+        network = network_of(incoming.flow.remote[0])
+        if self.messages.admits(line_id, network, now):
+            return True
+        self.host.count(Counter.STRANGER_MESSAGE_LIMITED)
+        incoming.refuse(self.host, now, 480)
+        return False
 
     def _has_too_many_calls(self, caller: Caller) -> bool:
         account, host = caller.account, self.host
@@ -176,7 +192,7 @@ class Admissions:
             network = network_of(incoming.flow.remote[0])
             line_id = callee.id if callee else SERVICE
             is_proved = incoming.flow.reliable
-            if not host.calls.strangers.admits(line_id, network, is_proved=is_proved):
+            if not host.calls.strangers.admits(line_id, network, now, is_proved=is_proved):
                 host.count(Counter.STRANGER_LIMITED)
                 incoming.refuse(host, now, 480)
                 return
@@ -199,7 +215,8 @@ class Admissions:
             caller_flow = flow if pinned else flow_behind_contact(request, flow)
         host.calls.begin(call, self._begin_fields(incoming, call))
         if network:
-            host.calls.strangers.began(call.context, call.callee_line or SERVICE, network)
+            line_id = call.callee_line or SERVICE
+            host.calls.strangers.began(call.context, line_id, network, now)
         if own is not None:
             own.call = call
         placed = PlacedCall(
@@ -285,7 +302,10 @@ class Admissions:
         if placed is not None:
             placed.session = ask_for_timer(request, host.config.sessions)
         identities = asserted_identities(host, self.identity, incoming, plan)
+        account = incoming.caller.account
         purpose: Purpose = JUST_FORWARD
+        if account is not None and isinstance(plan, Relay) and request.method == "MESSAGE":
+            purpose = MessageOut(account.id, host.calls.strangers.talked)
         if placed is not None:
             purpose = placed
             self.control.rings(placed.call, incoming.tx)

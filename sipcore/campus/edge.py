@@ -22,6 +22,7 @@ from sipcore.campus.method_rules import (
     OTHERS,
     Rule,
     allow_besides,
+    asks_for_the_lines_own,
     commands_phone,
 )
 from sipcore.errors import MalformedMessage
@@ -229,7 +230,8 @@ def _refusal(request: Request, trust: Trust) -> tuple[int, str, list[tuple[str, 
     rule = METHODS.get(request.method, OTHERS)[trust]
     if not request.to_tag and rule not in (Rule.PASS, Rule.NOT_COMMAND):
         return 405, "", [("Allow", allow_besides(request.method))]
-    if request.has("event") and commands_phone(request):
+    bars = commands_phone if trust is Trust.PEER else asks_for_the_lines_own
+    if request.has("event") and bars(request):
         return 403, "Forbidden: Only The Line's Own Phones", []
     if request.has("replaces") or request.has("join"):
         return 403, "Forbidden: No Call To Take Over", []

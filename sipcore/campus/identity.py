@@ -242,6 +242,13 @@ class Identity:
         stale = verdict.kind is VerdictKind.STALE
         tx.respond_once(self._challenge_response(request, proxy, bound_to, domain, stale), now)
 
+    def refusal(self, request: Request, flow: Flow, domain: str) -> Response:
+        """The challenge for a REGISTER whose credentials are no good, as `challenge` has it."""
+        bound_to = self._host.own.aor_of(request.to.uri)
+        verdict = self.verify(request, flow, proxy=False, bound_to=bound_to, domain=domain)
+        stale = verdict.kind is VerdictKind.STALE
+        return self._challenge_response(request, False, bound_to, domain, stale)
+
     def plain_challenge(self, request: Request, flow: Flow) -> Response | None:
         """The challenge for a request without credentials; None where none is due."""
         host = self._host

@@ -12,7 +12,7 @@ from sipcore.campus.agents import Agents
 from sipcore.campus.dialog_parts import contact_of, spare_flow
 from sipcore.campus.identity import Identity
 from sipcore.campus.in_call import InCallSender, asker_in
-from sipcore.campus.method_rules import commands_phone
+from sipcore.campus.method_rules import BEFORE_THE_ANSWER, asks_for_the_lines_own
 from sipcore.campus.moving import Moving, party_of
 from sipcore.campus.subscriptions import SubscriptionRouter
 from sipcore.eventlog import Counter, Side
@@ -32,6 +32,7 @@ from sipcore.proxy import (
 )
 from sipcore.routing import Group, Target
 from sipcore.transaction import ServerTransaction
+from sipcore.transaction.limits import RETRY_AFTER_S
 from sipcore.transport.flow import Flow, same_host
 from sipcore.transport.networks import network_of
 
@@ -146,7 +147,7 @@ class InDialogRouter:
         if token.is_subscription:
             self.subscriptions.handle(tx, request, own, token, now)
             return
-        refused = self._refusal(request, token)
+        refused = self._refusal(request, token, flow)
         if refused is not None:
             tx.respond(refused, now)
             return
@@ -155,10 +156,10 @@ class InDialogRouter:
             if refused is not None:
                 tx.respond(refused, now)
                 return
-            self._proved(flow)
+            self._proved(token, flow)
             self.moving.judge(tx, request, flow, token, now)
             return
-        self._proved(flow)
+        self._proved(token, flow)
         self.pass_on(tx, request, flow, token, None, now)
 
     def pass_on(
@@ -182,9 +183,15 @@ class InDialogRouter:
             elif place is not None and 200 <= tx.last_status < 300:
                 self.moving.moved(token, request, place, now)
             return
+        sender, receiver = self._ends(token, flow, from_caller)
+        counts = sender is Trust.STRANGER and request.method != "BYE"
+        if counts and not host.calls.strangers.asks_in(token.context, now):
+            host.count(Counter.STRANGER_MESSAGE_LIMITED)
+            headers = [("Retry-After", str(RETRY_AFTER_S))]
+            tx.respond(request.respond(503, headers=headers), now)
+            return
         groups = (Group((self._next_target(request, token, from_caller, dialog),)),)
         realm = host.directory.realm
-        sender, receiver = self._ends(token, flow, from_caller)
         forward(
             host,
             tx,
@@ -222,7 +229,7 @@ class InDialogRouter:
         is_peer = flow is not None and self._host.trusted_peer(flow)
         return Trust.PEER if is_peer else Trust.STRANGER
 
-    def _refusal(self, request: Request, token: CallToken) -> Response | None:
+    def _refusal(self, request: Request, token: CallToken, flow: Flow) -> Response | None:
         """Why a request with a valid token is none of its call.
 
         Who was in a call keeps its token for ever. It opens that call alone, while it goes on and a
@@ -238,13 +245,18 @@ class InDialogRouter:
             is_elsewhere = token.home != host.home and (
                 token.from_caller(request.from_tag) or token.from_caller(request.to_tag)
             )
-            if is_elsewhere and request.has("event") and commands_phone(request):
+            if is_elsewhere and request.has("event") and asks_for_the_lines_own(request):
                 return request.respond(403, FOR_THE_LINE)
+            if is_elsewhere and not self._may_be_from(request, token, flow):
+                return request.respond(403, "From Not Yours")
             return None if is_elsewhere else request.respond(481)
         if call.caller_tag not in (request.from_tag, request.to_tag):
             return request.respond(481)
         own_line = call.caller_line is not None and call.caller_line == call.callee_line
-        if not own_line and request.has("event") and commands_phone(request):
+        rings = isinstance(call, Call) and call.answered_now is None
+        if rings and not own_line and request.method not in BEFORE_THE_ANSWER:
+            return request.respond(403, "Forbidden: The Call Is Not Answered")
+        if not own_line and request.has("event") and asks_for_the_lines_own(request):
             return request.respond(403, FOR_THE_LINE)
         uri = request.from_.uri
         domain = host.own.domain_of(uri)
@@ -258,11 +270,49 @@ class InDialogRouter:
             return None
         return request.respond(403, "From Not Yours")
 
-    def _proved(self, flow: Flow) -> None:
-        """Whoever has the token has received it, and so sends from an address of their own."""
+    def _may_be_from(self, request: Request, token: CallToken, flow: Flow) -> bool:
+        """Whether the sender may be whom From names, where another worker holds the call.
+
+        Of a call with a stranger the token says which side that is: nobody writes as one of us there.
+        """
+        host, uri = self._host, request.from_.uri
+        domain = host.own.domain_of(uri)
+        if domain is None or not token.pinned or host.trusted_peer(flow):
+            return True
+        if not token.from_caller(request.from_tag):
+            return token.caller_line is None
+        account = host.directory.resolve(uri.user_decoded, domain)
+        return account is not None and account.id == token.caller_line
+
+    def is_proved(self, own: OwnRoute, request: Request, flow: Flow) -> bool:
+        """Whether a request with a token of ours comes from where something of ours has arrived.
+
+        A token alone does not prove that: whoever has it may write another's address.
+        """
+        host, source = self._host, flow.remote[0]
+        if flow.reliable or source in host.transactions.known_sources:
+            return True
+        network = network_of(source)
+        token = self._token_of(own, request)
+        if token is not None and _leads_to(token, network):
+            return True
+        return host.calls.strangers.has_proved(network)
+
+    def _proved(self, token: CallToken, flow: Flow) -> None:
+        """A token that names a sender's address has arrived there."""
         strangers = self._host.calls.strangers
         if strangers:
-            strangers.proved(network_of(flow.remote[0]))
+            network = network_of(flow.remote[0])
+            if _leads_to(token, network):
+                strangers.proved(network)
+
+    def _proved_to_service(self, request: Request, flow: Flow) -> None:
+        """Likewise what a service has answered, where the call came from the same network."""
+        host = self._host
+        if host.calls.strangers:
+            network = network_of(flow.remote[0])
+            for call in host.calls.named(request.call_id, (request.from_tag, request.to_tag)):
+                host.calls.strangers.proved_in(call.context, network)
 
     def _account(self, token: CallToken, request: Request, now: float) -> InDialogRelay:
         """A request with a valid token passes: note CSeq and the end of the call."""
@@ -355,15 +405,21 @@ class InDialogRouter:
         token = None if own is None else self._token_of(own, request)
         if token is None:
             if self._agents.offer_ack(request, now):
-                self._proved(flow)
+                self._proved_to_service(request, flow)
             else:
                 host.count(STRAY_ACK)
             return
-        if token.is_subscription or self._refusal(request, token) is not None:
+        if token.is_subscription or self._refusal(request, token, flow) is not None:
             host.count(Counter.FOREIGN_ACK)
             return
-        self._proved(flow)
+        self._proved(token, flow)
         from_caller = token.from_caller(request.from_tag)
         take_out(request, *self._ends(token, flow, from_caller))
         target = self._next_target(request, token, from_caller, None)
         self._sender.forward_ack(request, target, token, now, host.directory.realm)
+
+
+def _leads_to(token: CallToken, network: str) -> bool:
+    """Whether a token names a flow to this network."""
+    flows = (token.caller_flow, token.callee_flow)
+    return any(flow is not None and network_of(flow.remote[0]) == network for flow in flows)

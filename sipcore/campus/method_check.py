@@ -170,9 +170,9 @@ def _refusal_of_package(incoming: Incoming, rule: Rule, own_line: bool) -> Refus
 
 
 def _joins(call: NamedCall, account: Account, plan: Fork | Relay) -> bool:
-    """Whether both are in this call: the account, and whom the plan leads to."""
+    """Whether both are in this call, which is answered: the account, and whom the plan leads to."""
     parties = list(call.parties)
-    if party_of(account) not in parties:
+    if not call.answered or party_of(account) not in parties:
         return False
     parties.remove(party_of(account))
     return _leads_into(call, parties, plan)

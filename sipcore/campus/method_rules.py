@@ -73,9 +73,20 @@ METHODS: Final[dict[str, tuple[Rule, Rule, Rule, Rule]]] = {
 OTHERS: Final = (Rule.REFUSE, Rule.REFUSE, Rule.REFUSE, Rule.PASS)
 """Methods that nobody knows. Inside a call they pass like all others."""
 
-COMMANDS: Final = frozenset({"check-sync", "resync", "reboot", "talk", "hold", "as-feature-event"})
-"""Event packages, none of them registered, by which desk phones are started again, picked up, put on
-hold, or have their settings changed."""
+BEFORE_THE_ANSWER: Final = frozenset(
+    ["INVITE", "ACK", "BYE", "PRACK", "UPDATE", "INFO", "MESSAGE", "OPTIONS"]
+)
+"""Methods that pass inside a call that nobody has answered yet. A call that rings is no consent: anybody
+may have a phone ring, and send by the dialog of its 180 what the table bars outside."""
+COMMANDS: Final = frozenset(
+    [
+        *("check-sync", "resync", "reboot", "restart", "report", "talk", "hold"),
+        *("as-feature-event", "action-uri", "service-control", "sys-control", "ua-profile"),
+        *("xml", "aastra-xml", "yealink-xml"),
+    ]
+)
+"""Event packages by which desk phones are started again, picked up, put on hold, shown something, or
+have their settings changed; `ua-profile` (RFC 6080) is the one that is registered."""
 PRIVATE_PACKAGES: Final = COMMANDS | {"dialog", "call-info", "line-seize"}
 """Packages for the phones of one line: those tell who talks with whom (RFC 4235, and what vendors
 have for shared lines), or command."""
@@ -109,6 +120,17 @@ def commands_phone(request: Request) -> bool:
     return found is None or not COMMANDS.isdisjoint(found)
 
 
+def asks_for_the_lines_own(request: Request) -> bool:
+    """Whether a request inside a call is for the phones of one line: commands, or spies.
+
+    Who subscribes to `dialog` inside a call hears of all calls of the other phone, not of this one.
+    """
+    if request.method in ("SUBSCRIBE", "PUBLISH"):
+        found = packages(request)
+        return found is None or not PRIVATE_PACKAGES.isdisjoint(found)
+    return commands_phone(request)
+
+
 def names_dialog(value: str) -> DialogName | None:
     """Call-ID and both tags of a Target-Dialog, Replaces or Join value; None where it has not all.
 
@@ -125,6 +147,7 @@ def names_dialog(value: str) -> DialogName | None:
 
 __all__ = [
     "ALLOW",
+    "BEFORE_THE_ANSWER",
     "COMMANDS",
     "METHODS",
     "OTHERS",
@@ -132,6 +155,7 @@ __all__ = [
     "STRANGERS_MAY",
     "Rule",
     "allow_besides",
+    "asks_for_the_lines_own",
     "commands_phone",
     "names_dialog",
     "packages",

@@ -25,6 +25,7 @@ from sipcore.message import Request, Response, is_sips, parse_name_addr
 from sipcore.proxy import ProxyHost, Purpose, SessionRequest, session_interval
 from sipcore.routing import Target
 from sipcore.transport.flow import Flow
+from sipcore.transport.networks import network_of
 
 TOKEN: Final = f";{PARAMETER}="
 
@@ -116,6 +117,9 @@ class PlacedCall(Purpose):
                 return False
             is_late = call.is_late(tag)
             host.calls.answer(call, self._dialog(target, flow, response, now), target.line_id)
+            if self.pinned and call.caller_line is not None and flow is not None:
+                strangers = host.calls.strangers
+                strangers.talked.add(call.caller_line, network_of(flow.remote[0]))
         else:
             if status == 487 and not cancelled:
                 status = 408  # it was our CANCEL, of what rang too long: the caller gave nothing up

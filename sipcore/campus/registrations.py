@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sipcore.apps.bodies import NO_ENCODING, is_required
 from sipcore.apps.host import Host
@@ -33,6 +33,14 @@ from sipcore.transaction import MergedRequests, ServerTransaction
 from sipcore.transport.flow import Flow
 
 log = logging.getLogger(__name__)
+
+PLAIN: Final = frozenset(
+    [
+        *("via", "max-forwards", "from", "to", "call-id", "cseq", "contact", "expires"),
+        *("authorization", "allow", "user-agent", "content-length"),
+    ]
+)
+"""Headers of a REGISTER of which none has it refused in another way than by a challenge."""
 
 
 class Lost(NamedTuple):
@@ -84,6 +92,32 @@ class Registrations:
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    def refuse_at_sight(self, request: Request, back: Flow) -> bool:
+        """Challenge a REGISTER whose credentials cannot be good here, without a transaction.
+
+        That is as `handle` would, of plain ones alone: their nonce is none of this worker's, so nothing
+        can be accepted. A flood of them is to cost little.
+        """
+        host, keys = self._host, request.keys
+        if host.authenticator.may_accept(request.first("authorization") or ""):
+            return False
+        if not PLAIN.issuperset(keys) or len(set(keys)) != len(keys):
+            return False
+        to, uri = request.to.uri, request.uri
+        domain = host.own.domain_of(to)
+        if domain is None or to.scheme != "sip" or uri.scheme != "sip" or uri.params:
+            return False
+        if not host.own.is_ours(uri) or (uri.host != domain and uri.host in host.directory.domains):
+            return False
+        if "," in (request.first("via") or "") or "maddr" in request.via.params:
+            return False
+        if request.max_forwards == 0 or request.to_tag or request.body:
+            return False
+        if self._merged.has_other(request):
+            return False
+        host.send(back, self._identity.refusal(request, back, domain).to_bytes())
+        return True
 
     def handle(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
         """A REGISTER (RFC 3261 §10.3)."""

@@ -89,7 +89,9 @@ class CampusService:
             return True
         if method == "REGISTER":
             if request.has("authorization"):
-                return False
+                if self._edge.serves(request):
+                    return False
+                return self._registrations.refuse_at_sight(request, back)
         elif method not in STRANGERS_MAY and self._answer_stranger(request, back):
             return True
         elif method == "OPTIONS" or request.has("proxy-authorization") or request.to_tag:
@@ -144,6 +146,7 @@ class CampusService:
         own = self._take_own_routes(request)
         if own.found and request.method == "INVITE":
             tx.keeps = self._edge.is_on_the_way(own) or self._in_dialog.opens_a_call(own, request)
+            tx.quiet = tx.keeps and not self._in_dialog.is_proved(own, request, flow)
         if "maddr" in request.uri.params:
             strip_own_maddr(request, host.own.listens_at)
         # As it will be sent on, or a loop through a Route of ours would never be seen.

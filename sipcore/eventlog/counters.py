@@ -48,7 +48,11 @@ class Counter(StrEnum):
     STRANGER_REFUSED = "stranger_refused"
     """A call of a stranger that was refused."""
     STRANGER_LIMITED = "stranger_limited"
-    """A call of a stranger beyond what a line, or a network, may have at once: answered 480."""
+    """A call of a stranger beyond what a line, or a network, may have at once or in a minute:
+    answered 480."""
+    STRANGER_MESSAGE_LIMITED = "stranger_message_limited"
+    """A message of a stranger, or a request inside a call, beyond what a line, a network or a call may
+    have lately: answered 480 or 503."""
     METHOD_REFUSED = "method_refused"
     """A request of a method that strangers may not send to a line, answered 405."""
     LOOKUP_LIMITED = "lookup_limited"

@@ -7,7 +7,14 @@ from hashlib import blake2b
 from typing import Final
 
 from sipcore.errors import MalformedMessage
-from sipcore.message import Message, Request, parse_auth_params, parse_name_addr, parse_uri
+from sipcore.message import (
+    Message,
+    Request,
+    Response,
+    parse_auth_params,
+    parse_name_addr,
+    parse_uri,
+)
 from sipcore.message.grammar import parse_uint, unescape
 from sipcore.proxy.limits import MAX_BREADTH
 from sipcore.transaction.key import MAGIC_COOKIE
@@ -40,8 +47,10 @@ def forwarded_request(
     copy.uri_text = _as_request_uri(uri_text)
     hops = request.max_forwards
     copy.set("Max-Forwards", str(DEFAULT_MAX_FORWARDS if hops is None else hops - 1))
-    if own_realm and copy.has("proxy-authorization"):
-        _remove_credentials(copy, own_realm)
+    if own_realm:
+        for key, name in _CREDENTIALS:
+            if copy.has(key):
+                _remove_for_realm(copy, key, name, own_realm)
     if record_route is not None:
         copy.push("Record-Route", record_route)
     for value in reversed(path):
@@ -66,23 +75,43 @@ def _as_request_uri(target: str) -> str:
     return userinfo + at + ";".join([host, *kept])
 
 
-def _remove_credentials(copy: Request, realm: str) -> None:
-    """Take out the credentials that are meant for us, and nobody else's (RFC 3261 §22.3).
+def remove_challenges(response: Response, realm: str) -> None:
+    """Take challenges in our name out of a response that others made.
 
-    Whoever got them could place calls with them, for as long as their nonce is good.
+    A phone would answer them, to whoever asks, with what its secret can be guessed from.
     """
-    rows = copy.rows("proxy-authorization")
-    copy.remove("Proxy-Authorization")
+    for key, name in _CHALLENGES:
+        if response.has(key):
+            _remove_for_realm(response, key, name, realm)
+
+
+def _remove_for_realm(message: Message, key: str, name: str, realm: str) -> None:
+    """Take out the rows of one name that are of this realm, and of no other (RFC 3261 §22.3).
+
+    Whoever got credentials for it could place calls with them, for as long as their nonce is good.
+    """
+    rows = message.rows(key)
+    message.remove(name)
     for row in rows:
         if not _is_for(row, realm):
-            copy.append("Proxy-Authorization", row)
+            message.append(name, row)
 
 
-def _is_for(credentials: str, realm: str) -> bool:
-    if f'realm="{realm}"' in credentials:
+_CREDENTIALS: Final = (
+    ("proxy-authorization", "Proxy-Authorization"),
+    ("authorization", "Authorization"),
+)
+_CHALLENGES: Final = (
+    ("proxy-authenticate", "Proxy-Authenticate"),
+    ("www-authenticate", "WWW-Authenticate"),
+)
+
+
+def _is_for(row: str, realm: str) -> bool:
+    if f'realm="{realm}"' in row:
         return True  # no quoted value can have that in it: its quotes would be escaped
     try:
-        return parse_auth_params(credentials).get("realm") == realm
+        return parse_auth_params(row).get("realm") == realm
     except MalformedMessage:
         return False
 

@@ -15,7 +15,7 @@ from sipcore.locate import OWN_REQUESTS
 from sipcore.message import Request, Response
 from sipcore.proxy.best_response import best_response, merge_challenges
 from sipcore.proxy.branch import FLOW_FAILED, Branch, Forking
-from sipcore.proxy.forward import read_max_breadth, remove_assertions
+from sipcore.proxy.forward import read_max_breadth, remove_assertions, remove_challenges
 from sipcore.proxy.header_rules import take_out
 from sipcore.proxy.host import ProxyHost
 from sipcore.proxy.limits import TIMER_C_S
@@ -275,6 +275,8 @@ class ResponseContext(Forking):
         take_out(response, self.receiver, self.sender)
         if response.status >= 200:
             self.final_sent = response.status
+            if self.own_realm and response.status in (401, 407):
+                remove_challenges(response, self.own_realm)
         self.tx.respond(response, now)
 
     def _finish(self, now: float) -> None:

@@ -22,6 +22,9 @@ UNCOUNTED_PART: Final = 4
 """parts: of so many of the table one is taken before anybody is counted."""
 SHARE_OF_THE_REST: Final = 8
 """parts: of so many of what is left one is a network's (/24, /64)."""
+SHARE_OF_KNOWN: Final = 2
+"""parts: of so many of all that is left one is the network's where such a source is: a third of an empty
+table for the phones behind one address, and room for others whatever one account sends."""
 KEPT_FOR_KNOWN: Final = 4
 """parts: of so many of the table one is kept for sources that have shown credentials or are peers."""
 MAX_KNOWN_SOURCES: Final = 50_000

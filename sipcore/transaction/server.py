@@ -31,7 +31,7 @@ class ServerTransaction(Transaction):
     request again, and gets the response again.
     """
 
-    __slots__ = ("is_known", "keeps", "owner", "size")
+    __slots__ = ("is_known", "keeps", "owner", "quiet", "size")
 
     size: int
     """Bytes that it holds: of its request as it came, then of its answer."""
@@ -42,6 +42,10 @@ class ServerTransaction(Transaction):
     keeps: bool
     """Whether a failure is kept though its sender has proved nothing: the ACK of an INVITE that names a
     dialog or a flow of ours must find it, or it would pass for that of a 2xx and go on."""
+
+    quiet: bool
+    """Whether a failure is repeated only when the INVITE is: its source may be forged, though it shows
+    what a party of a call of ours knows, and whoever is there would get it eleven times."""
 
     def let_go(self) -> None:
         self.owner = None
@@ -136,7 +140,8 @@ def _send_until_ack(tx: InviteServerTransaction, response: Response, now: float)
     _let_go_of_request(tx, len(tx.wire))
     waits = tx.waits
     tx.interval = waits.first_resend
-    tx.resend_at = now + tx.interval  # timer G
+    if not tx.quiet:
+        tx.resend_at = now + tx.interval  # timer G
     tx.end_at = now + waits.timeout  # timer H
 
 
@@ -199,6 +204,7 @@ class InviteServerTransaction(ServerTransaction):
         self.owner = None
         self.is_known = False
         self.keeps = False
+        self.quiet = False
         self.size = 0
         self.to_tag = ""
         """Of the failure response; kept only where an ACK is matched by it (§17.2.3)."""
@@ -263,6 +269,7 @@ class NonInviteServerTransaction(ServerTransaction):
         self.owner = None
         self.is_known = False
         self.keeps = False
+        self.quiet = False
         self.size = 0
         self.resend_at = now + self.waits.other_trying
         self.end_at = now + self.waits.abandon

@@ -7,7 +7,7 @@ nor from many, keeps the phones of an account out. It holds for transactions, an
 
 from __future__ import annotations
 
-from sipcore.transaction.limits import KEPT_FOR_KNOWN, SHARE_OF_THE_REST
+from sipcore.transaction.limits import KEPT_FOR_KNOWN, SHARE_OF_KNOWN, SHARE_OF_THE_REST
 from sipcore.transport.networks import network_of
 
 
@@ -24,9 +24,10 @@ class Shares:
     def admits(self, address: str, held: int, is_known: bool, amount: int = 1) -> bool:
         """Whether this source may have so much more, where the table holds so much."""
         if is_known:
-            return held + amount <= self._most
-        left = self._most - self._most // KEPT_FOR_KNOWN - held
-        return self._counts.get(network_of(address), 0) + amount <= left // SHARE_OF_THE_REST
+            most = (self._most - held) // SHARE_OF_KNOWN
+        else:
+            most = (self._most - self._most // KEPT_FOR_KNOWN - held) // SHARE_OF_THE_REST
+        return self._counts.get(network_of(address), 0) + amount <= most
 
     def began(self, address: str, amount: int = 1) -> None:
         """A transaction of this source was opened."""

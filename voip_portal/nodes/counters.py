@@ -28,6 +28,7 @@ REASONS: Final = {
     "message_too_large": _("Text messages too large for UDP, not sent"),
     "stranger_refused": _("Calls from strangers, refused: search for numbers, toll fraud"),
     "stranger_limited": _("Calls from strangers beyond what a line or network may have at once"),
+    "stranger_message_limited": _("Messages from strangers beyond what a line or network may have"),
     "method_refused": _("Requests from strangers that could make a phone act, refused"),
     "lookup_limited": _("Requests answered 503 because too many names were being looked up"),
     "extra_answer": _("Answers of more phones than one call can have, not passed on"),

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from sipcore.apps.echo import Echo
 from sipcore.eventlog import Kind
-from sipcore.message import Request, Response, parse_message
-from sipcore.perimeter.limits import REFUSAL_RECORDS_PER_INTERVAL
-from sipcore.transport.flow import Address
-from tests.sipcore.simulation.phone import Phone, ring_forever
+from sipcore.message import Request
+from sipcore.perimeter.limits import (
+    CALLS_S,
+    NEW_CALLS_IN_ALL,
+    NEW_CALLS_PER_LINE,
+    REFUSAL_RECORDS_PER_INTERVAL,
+)
+from tests.sipcore.simulation.phone import Phone, refuse_with, ring_forever
+from tests.sipcore.simulation.sprayer import Sprayer
 from tests.sipcore.simulation.world import DOMAIN, ONE, SIZES, Size, World
 
 LINES = ("anna", "bob", "clara", "dora", "emil")
@@ -26,47 +32,6 @@ def registered(world: World, name: str, number: int) -> Phone:
     phone.register()
     world.run(1)
     return phone
-
-
-class Sprayer:
-    """Sends INVITEs from any address, and keeps what comes back."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.heard: dict[Address, list[Response]] = {}
-        self.number = 0
-
-    def invite(self, name: str, host: str) -> Address:
-        self.number += 1
-        source = (host, 20_000 + self.number)
-        heard = self.heard[source] = []
-
-        def receive(data: bytes, _: Address, now: float) -> None:
-            message = parse_message(data)
-            if isinstance(message, Response):
-                heard.append(message)
-
-        self.world.network.attach(source, receive)
-        request = Request.build(
-            "INVITE",
-            f"sip:{name}@{DOMAIN}",
-            [
-                ("Via", f"SIP/2.0/UDP {host}:{source[1]};branch=z9hG4bK{self.number};rport"),
-                ("Max-Forwards", "70"),
-                ("From", f"<sip:m@elsewhere.example>;tag={self.number}"),
-                ("To", f"<sip:{name}@{DOMAIN}>"),
-                ("Call-ID", f"spray-{self.number}"),
-                ("CSeq", "1 INVITE"),
-                ("Contact", f"<sip:m@{host}:{source[1]}>"),
-            ],
-        )
-        self.world.network.send(request.to_bytes(), source, self.world.nodes[0].address)
-        self.world.run(0.5)
-        return source
-
-    def outcome(self, name: str, host: str) -> int:
-        """The last status, so far."""
-        return self.heard[self.invite(name, host)][-1].status
 
 
 def test_of_a_flood_of_invites_from_everywhere_four_ring_at_a_line() -> None:
@@ -166,3 +131,47 @@ def test_a_flood_of_wrong_credentials_writes_a_bounded_number_of_records() -> No
     told = sum(int(str(record.fields["count"])) for record in records)
     assert told > 0.99 * 3_000  # names that share a hash are told with the next of that hash
     world.check_nothing_left()
+
+
+NETWORKS = [f"192.{n // 250}.{n % 250}.7" for n in range(300)]
+
+
+def test_a_flood_of_calls_that_are_given_up_at_once_rings_a_line_a_few_times() -> None:
+    world = make_world()
+    spray = Sprayer(world)
+    for host in NETWORKS:
+        spray.invite_and_cancel("bob", host)
+    assert len(world.records_of(Kind.CALL_BEGIN)) == NEW_CALLS_PER_LINE
+    world.run(CALLS_S)
+    assert spray.outcome("bob", "198.51.100.7") == 180
+
+
+def test_a_flood_of_calls_that_a_phone_declines_writes_records_of_a_few() -> None:
+    world = World(1, ONE, ["bob"])
+    registered(world, "bob", 1).on_invite = refuse_with(486)
+    spray = Sprayer(world)
+    for host in NETWORKS:
+        spray.send("INVITE", "bob", host)
+        world.run(0.1)
+    assert len(world.records_of(Kind.CALL_BEGIN)) == NEW_CALLS_PER_LINE
+
+
+def test_a_flood_of_calls_that_a_service_refuses_writes_records_of_a_few() -> None:
+    world = World(1, ONE, ["bob"], services=[Echo])
+    spray = Sprayer(world)
+    for n in range(600):
+        spray.send("INVITE", "echo", f"192.{n // 250}.{n % 250}.7", [("Require", "nothing-we-know")])
+        world.run(0.05)
+    assert len(world.records_of(Kind.CALL_BEGIN)) == NEW_CALLS_IN_ALL
+
+
+def test_a_flood_of_calls_to_all_lines_writes_records_of_some() -> None:
+    names = [f"line{n}" for n in range(60)]
+    world = World(1, ONE, names)
+    for number, name in enumerate(names):
+        registered(world, name, number + 1)
+    spray = Sprayer(world)
+    for n in range(10 * len(names)):
+        spray.send("INVITE", names[n % len(names)], f"192.{n // 250}.{n % 250}.7")
+    world.run(1)
+    assert len(world.records_of(Kind.CALL_BEGIN)) == NEW_CALLS_IN_ALL

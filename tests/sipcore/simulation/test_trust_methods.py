@@ -12,7 +12,7 @@ from sipcore.message import Request
 from sipcore.proxy import Trust
 from sipcore.transport.flow import Address
 from tests.sipcore.conformance.peer import Header, Peer, come_to_rest, new_world, peer_of, phone
-from tests.sipcore.simulation.phone import Outgoing, Phone, PhoneDialog
+from tests.sipcore.simulation.phone import Outgoing, Phone, PhoneDialog, ring_forever
 from tests.sipcore.simulation.world import DOMAIN, ONE, SIZES, Size, World, tls_address
 
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
@@ -270,6 +270,23 @@ def test_nobody_commands_the_other_phone_inside_a_call(size: Size, event: str, m
     assert sent(anna, news).status == 200
 
 
+@pytest.mark.parametrize("event", ["dialog", "Dialog;sla", "call-info", "line-seize", "ua-profile"])
+def test_nobody_spies_on_the_other_phone_inside_a_call(size: Size, event: str) -> None:
+    """What it would tell is of all calls of that phone."""
+    world = new_world(size)
+    anna, bob = phone(world, "anna", "10.1.0.1"), phone(world, "bob", "10.1.0.2")
+    call = anna.call("bob")
+    world.run(1)
+    [dialog] = call.dialogs.values()
+    for node in world.nodes:
+        request = anna.in_dialog(dialog, "SUBSCRIBE")
+        request.append("Event", event)
+        outgoing = anna.start(request, node.address)
+        world.run(1)
+        assert outgoing.status == 403
+    assert [r.method for r in bob.received] == ["INVITE"]
+
+
 def test_the_phones_of_a_line_command_one_another_inside_a_call(size: Size) -> None:
     world = new_world(size)
     anna, desk = phone(world, "anna", "10.1.0.1"), phone(world, "anna", "10.1.0.11")
@@ -442,3 +459,55 @@ def test_a_trusted_peer_sends_what_it_did_but_no_commands(
 def test_the_table_has_a_row_for_each_method_and_a_cell_for_each_trust(size: Size) -> None:
     assert {len(row) for row in METHODS.values()} == {len(Trust)}
     assert {method for method, _ in NUISANCES} - {"JUGGLE"} <= set(METHODS)
+
+
+# --- calls that nobody has answered ---------------------------------------------------------------
+BARRED_BEFORE_THE_ANSWER: list[tuple[str, list[Header]]] = [
+    ("REFER", [("Refer-To", "<sip:+4690012345@pstn.example>")]),
+    ("NOTIFY", [("Event", "refer")]),
+    ("SUBSCRIBE", [("Event", "presence")]),
+    ("PUBLISH", [("Event", "presence")]),
+    ("JUGGLE", []),
+]
+
+
+@pytest.mark.parametrize("caller", ["stranger", "account"])
+@pytest.mark.parametrize(("method", "headers"), BARRED_BEFORE_THE_ANSWER)
+def test_who_has_a_phone_ring_may_not_command_it_by_the_dialog_of_its_180(
+    size: Size, method: str, headers: list[Header], caller: str
+) -> None:
+    world = new_world(size)
+    anna, bob = phone(world, "anna", "10.1.0.1"), phone(world, "bob", "10.1.0.2")
+    bob.on_invite = ring_forever
+    invite = anna.build("INVITE", BOB)
+    if caller == "stranger":
+        invite.set("From", "<sip:m@elsewhere.example>;tag=mm")
+    call = sent(anna, invite)
+    ringing = call.responses[-1]
+    assert ringing.status == 180
+    dialog = PhoneDialog(
+        invite.call_id,
+        invite.first("from") or "",
+        ringing.first("to") or "",
+        BOB,
+        list(reversed(ringing.record_routes)),
+        1,
+    )
+    for barred in (True, False):
+        request = anna.in_dialog(dialog, method if barred else "INFO")
+        for header in headers if barred else []:
+            request.append(*header)
+        assert sent(anna, request).status == (403 if barred else 200)
+    assert [r.method for r in bob.received] == ["INVITE", "INFO"]
+
+
+def test_who_has_a_phone_ring_may_not_refer_it_outside_of_the_dialog(size: Size) -> None:
+    world = new_world(size)
+    anna, bob = phone(world, "anna", "10.1.0.1"), phone(world, "bob", "10.1.0.2")
+    bob.on_invite = ring_forever
+    call = anna.call("bob")
+    world.run(1)
+    named = f"{call.request.call_id};local-tag={call.request.from_tag};remote-tag=early"
+    headers = [("Refer-To", f"<sip:clara@{DOMAIN}>"), ("Target-Dialog", named)]
+    assert sent(anna, request_of(anna, "REFER", BOB, *headers), 2).status == 403
+    assert [r.method for r in bob.received] == ["INVITE"]

@@ -20,7 +20,9 @@ MOST = 1_000
         (62, 250, False, False),
         (0, 741, False, True),
         (0, 743, False, False),  # the rest is for those who are known
-        (500, 999, True, True),
+        (249, 500, True, True),
+        (250, 500, True, False),  # a half for known ones, (1,000 - 500) / 2
+        (0, 998, True, True),
         (0, 1_000, True, False),
     ],
 )
@@ -61,9 +63,9 @@ def test_a_flood_from_one_address_leaves_room_for_others_and_those_known_have_th
     user = User(max_servers=400)
     assert opened(user, "192.0.2.66", 1_000) == 100  # the part in which nobody is counted
     assert opened(user, "192.0.3.7", 10) == 10
-    user.table.knows(from_host("198.51.100.7"))
-    assert opened(user, "198.51.100.7", 1_000) == 290
-    assert len(user.table) == 400
+    for host, its_own in (("198.51.100.7", 97), ("203.0.113.7", 64), ("203.0.114.7", 43)):
+        user.table.knows(from_host(host))
+        assert opened(user, host, 1_000) == its_own  # each a half of what is left
     user.until(100)
     assert len(user.table) == 0
     assert opened(user, "192.0.2.66", 1_000, 5_000) == 100  # and all is as before
@@ -75,7 +77,7 @@ def test_a_flood_from_everywhere_leaves_a_part_for_those_who_are_known() -> None
         opened(user, f"10.{n}.0.1", 50)
     assert len(user.table) <= 300
     user.table.knows(from_host("198.51.100.7"))
-    assert opened(user, "198.51.100.7", 50) == 50
+    assert opened(user, "198.51.100.7", 30) == 30
 
 
 # --- bytes ----------------------------------------------------------------------------------------
@@ -102,8 +104,7 @@ def test_large_requests_from_one_address_leave_room_for_others_and_for_those_kno
     assert opened_large(user, "192.0.2.66", 1_000) == 100  # the part in which nobody is counted
     assert opened_large(user, "192.0.3.7", 10) == 10
     user.table.knows(from_host("198.51.100.7"))
-    assert opened_large(user, "198.51.100.7", 1_000) == 290
-    assert user.table.held_bytes == 400 * LARGE
+    assert opened_large(user, "198.51.100.7", 1_000) == 97
     user.until(100)
     assert (len(user.table), user.table.held_bytes) == (0, 0)
     assert opened_large(user, "192.0.2.66", 1_000, 5_000) == 100  # and all is as before
