@@ -49,7 +49,9 @@ def test_a_network_that_proved_its_address_has_as_many_as_the_lines_allow() -> N
     assert strangers.admits(LINE, A, is_proved=True)  # came by a connection
     strangers.proved(A)
     assert strangers.admits(LINE, A)
-    assert not strangers.admits(1, A) or strangers.admits(1, B)
+    strangers.began("again", 1, A)
+    assert not strangers.admits(1, A)  # two of one network at one line, whatever it has proved
+    assert strangers.admits(1, B)
 
 
 def test_who_has_talked_with_a_line_finds_room_that_is_kept_free() -> None:
