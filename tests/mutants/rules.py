@@ -330,9 +330,9 @@ RULES: Final = (
     Rule(
         "An outbound binding is known by instance and reg-id alone",
         "bindings",
-        "find_contact",
-        "equal is None and not binding.reg_id and _equals(uri, binding.contact)",
-        "equal is None and _equals(uri, binding.contact)",
+        "equal_contacts",
+        "not binding.reg_id and _equals(uri, binding.contact)",
+        "_equals(uri, binding.contact)",
     ),
     # --- routing -----------------------------------------------------
     Rule(
@@ -353,13 +353,6 @@ RULES: Final = (
         "A stranger is not told who is unknown and who is away",
         "routing",
         "_unavailable",
-        "query.caller is None and not query.is_trusted",
-        "False",
-    ),
-    Rule(
-        "A stranger has no numbers looked up",
-        "routing",
-        "_number_to_ask_for",
         "query.caller is None and not query.is_trusted",
         "False",
     ),
@@ -482,8 +475,22 @@ RULES: Final = (
         "A REGISTER that was overtaken changes nothing",
         "registrar",
         "Draft._check_order",
-        "not ours and binding.call_id == source.call_id and binding.cseq >= source.cseq",
+        "binding.cseq >= source.cseq and not has_restarted",
         "False",
+    ),
+    Rule(
+        "Only a nonce that is younger than a binding takes a lower CSeq",
+        "registrar",
+        "Draft._check_order",
+        "source.nonce_at >= binding.written_at + RESTARTED_S",
+        "True",
+    ),
+    Rule(
+        "A phone of another home is not pushed out while it is there",
+        "registrar",
+        "Draft._is_same_phone",
+        "not source.is_alive(before)",
+        "True",
     ),
     Rule(
         "A binding is of the device that has registered it last",
