@@ -6,7 +6,7 @@ PEERS ?= 1
 BIN := .venv/bin
 export PYTHON PEERS
 
-.PHONY: help run test test-long lint types cover bench bench-parse attack instructions fuzz compile conformance programs requirements
+.PHONY: help run test test-long lint types cover mutants bench bench-parse attack instructions fuzz compile conformance programs requirements
 
 help:
 	@echo "make run        start the whole service here (LAN=1: for the local network)"
@@ -15,6 +15,7 @@ help:
 	@echo "make lint       style, imports, Django's checks, missing migrations"
 	@echo "make types      the type checker"
 	@echo "make cover      branch coverage with its floors"
+	@echo "make mutants    break some sixty rules, one at a time: does a test notice each? (ONLY=auth)"
 	@echo "make compile    the SIP server's core as C: a quarter less CPU (needs gcc and python3-dev)"
 	@echo "make conformance  which lines of the RFC checklist are proven, and by which tests"
 	@echo "make fuzz       look for input that breaks the parser (SECONDS=60)"
@@ -44,6 +45,10 @@ cover: programs .venv/.tests
 	@sh scripts/with_var.sh $(BIN)/pytest -q -n 2 -m "not bench and not long" --cov --cov-report=
 	@$(BIN)/coverage report --fail-under=90
 	@$(BIN)/coverage report --include="sipcore/message/*,sipcore/transaction/*" --fail-under=100
+
+# Twenty minutes on two cores where each is noticed by the tests of its own package.
+mutants: .venv/.tests
+	@$(BIN)/python -m tests.mutants $(ONLY)
 
 # The tests that name lines of the checklist; their outcome is written to docs/conformance.md.
 conformance: programs .venv/.tests

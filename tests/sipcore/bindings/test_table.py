@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import random
 import tracemalloc
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -251,6 +253,54 @@ def test_thirty_thousand_lines_cost_less_than_a_kilobyte_each() -> None:
     tracemalloc.stop()
     assert table.count == lines
     assert held / lines < 1024
+
+
+# --- where a phone is that has left its flow -----------------------------------------------------
+def a_flow(number: int) -> Flow:
+    return Flow("TCP", ("192.0.2.250", 5060), ("198.51.100.7", 40_000 + number), number)
+
+
+PHONE, OTHER = "<urn:uuid:1>", "<urn:uuid:2>"
+
+
+@pytest.mark.rfc("REG-26")
+@pytest.mark.parametrize(
+    ("before", "after", "number"),
+    [
+        ({"instance": PHONE}, [{"instance": PHONE, "flow": a_flow(2)}], 2),
+        ({"device_id": 7}, [{"device_id": 7, "flow": a_flow(2)}], 2),
+        ({"instance": PHONE}, [], 1),
+        # Another phone, or another device.
+        ({"instance": PHONE}, [{"instance": OTHER, "flow": a_flow(2)}], 1),
+        ({"device_id": 7}, [{"device_id": 8, "flow": a_flow(2)}], 1),
+        ({"device_id": 7}, [{"device_id": 7, "instance": PHONE, "flow": a_flow(2)}], 1),
+        # Which of two phones of one device it was nobody knows; two flows of one instance are its own.
+        ({"device_id": 7}, [{"device_id": 7, "flow": a_flow(n)} for n in (2, 3)], 1),
+        (
+            {"instance": PHONE},
+            [{"instance": PHONE, "flow": a_flow(n), "expires_s": 100 * n} for n in (3, 2)],
+            3,
+        ),
+        # It is not where the proxy is that it has registered through, nor where no flow leads to it.
+        ({"instance": PHONE}, [{"instance": PHONE, "flow": a_flow(2), "path": ("<sip:p;lr>",)}], 1),
+        ({"instance": PHONE}, [{"instance": PHONE}], 1),
+        # It has come back by the flow that it had left, or is no longer registered.
+        ({"instance": PHONE}, [{"instance": PHONE, "flow": a_flow(n)} for n in (1, 2)], 1),
+        ({"instance": PHONE}, [{"instance": PHONE, "flow": a_flow(2), "expires_s": -1}], 1),
+    ],
+)
+def test_where_a_phone_is_that_has_left_its_flow(
+    before: dict[str, Any], after: list[dict[str, Any]], number: int
+) -> None:
+    table = BindingTable()
+    old = a_binding("old", flow=a_flow(1), **before)
+    table.apply(add(0, old))
+    assert table.flow_now(a_flow(1), AT) == a_flow(1)
+    table.apply(BindingChange(1, 1, 2, deletes=(old.key,)))
+    fresh = [a_binding(f"new{i}", **fields) for i, fields in enumerate(after)]
+    table.apply(BindingChange(1, 2, 3, upserts=tuple(fresh)))
+    assert table.flow_now(a_flow(1), AT) == a_flow(number)
+    assert table.flow_now(a_flow(9), AT) == a_flow(9)  # nobody has ever had it
 
 
 def test_repr_says_how_much_is_held() -> None:

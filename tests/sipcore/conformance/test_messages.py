@@ -9,7 +9,7 @@ from sipcore.message import Request
 from sipcore.transport.flow import Address
 from tests.sipcore.conformance.peer import come_to_rest, new_world, peer_of, phone, sent
 from tests.sipcore.simulation.phone import Phone
-from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World
+from tests.sipcore.simulation.world import AT_ONCE_S, DOMAIN, SIZES, Size, World
 
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
 
@@ -29,7 +29,7 @@ def test_a_message_to_a_service_is_answered_at_once_with_nothing_in_it(size: Siz
     anna = phone(world, "anna", "10.1.0.1")
     request = anna.build("MESSAGE", ECHO, body=b"hello")
     request.append("Content-Type", "text/plain;charset=utf-8")
-    outgoing = sent(anna, request, 0.2)
+    outgoing = sent(anna, request, AT_ONCE_S)
     [final] = outgoing.finals
     assert (final.status, final.body) == (200, b"")
     assert not final.has("contact")

@@ -28,6 +28,7 @@ from tests.sipcore.simulation.phone import (
     ring_forever,
 )
 from tests.sipcore.simulation.world import (
+    AT_ONCE_S,
     DOMAIN,
     SIZES,
     Size,
@@ -140,7 +141,7 @@ def test_where_a_request_cannot_go_is_said_at_once(
     """485 is never given: the directory holds each name once, so none is ambiguous."""
     world = new_world(size)
     anna = phone(world, "anna", "10.1.0.1")
-    assert sent(anna, anna.build(method, uri)).status == status
+    assert sent(anna, anna.build(method, uri), AT_ONCE_S).status == status
     come_to_rest(world)
 
 
@@ -334,7 +335,7 @@ def test_a_maddr_that_is_ours_stays_where_the_transport_is_not(size: Size) -> No
     world = new_world(size)
     anna, foreign = phone(world, "anna", "10.1.0.1"), Peer(world, ("203.0.113.5", 5060))
     uri = "sip:x@203.0.113.5;transport=tcp;maddr=10.0.0.1"
-    assert sent(anna, anna.build("MESSAGE", uri), 0.3).status >= 400
+    assert sent(anna, anna.build("MESSAGE", uri), 0.3).status == 500
     assert foreign.requests() == []
 
 
@@ -1077,7 +1078,7 @@ def test_a_cancel_of_nothing_is_481_at_once_and_reaches_nobody(size: Size) -> No
     foreign = Peer(world, ("203.0.113.5", 5060))
     for uri in (BOB, "sip:x@203.0.113.5"):
         caller.send(caller.build("CANCEL", uri))
-    world.run(1)
+    world.run(AT_ONCE_S)
     assert caller.statuses == [481, 481]
     assert bob.requests() == []
     assert foreign.requests() == []
@@ -1233,7 +1234,7 @@ def test_a_fork_that_comes_back_unchanged_is_a_loop(
     world.run(0.4)
     for peer in peers:
         assert len(peer.requests(method)) == 1
-        assert 482 in peer.statuses
+        assert peer.statuses == [482]
 
 
 @pytest.mark.rfc("PRX-39")
@@ -1247,28 +1248,28 @@ def test_what_comes_back_for_somebody_else_is_a_spiral(size: Size) -> None:
     [message] = clara.requests()
     assert len(message.values("via")) == 4
     assert message.max_forwards == 67
-    assert 482 not in bob.statuses
+    assert bob.statuses == []
 
 
 @pytest.mark.rfc("PRX-39")
 @pytest.mark.parametrize(
-    ("change", "looped"),
+    ("change", "statuses"),
     [
-        ({}, True),
-        ({"Subject": "another"}, True),  # nothing here depends on it
-        ({"Route": f"<sip:{node_address(0)[0]};lr>"}, True),  # ours: taken off before
-        ({"From": "<sip:mallory@elsewhere.example>;tag=other"}, False),
-        ({"Route": "<sip:10.9.9.9;lr>"}, False),
-        ({"To": f"<{BOB}>;tag=other"}, False),
-        ({"Call-ID": "another"}, False),
-        ({"CSeq": "9 MESSAGE"}, False),
-        ({"Proxy-Require": "teleport"}, False),
-        ({"Proxy-Authorization": 'Digest realm="elsewhere"'}, False),
-        ({"Request-URI": "sip:1000@" + DOMAIN}, False),  # the same account by its number
+        ({}, [482]),
+        ({"Subject": "another"}, [482]),  # nothing here depends on it
+        ({"Route": f"<sip:{node_address(0)[0]};lr>"}, [482]),  # ours: taken off before
+        ({"From": "<sip:mallory@elsewhere.example>;tag=other"}, []),
+        ({"Route": "<sip:10.9.9.9;lr>"}, [403]),
+        ({"To": f"<{BOB}>;tag=other"}, [481]),
+        ({"Call-ID": "another"}, []),
+        ({"CSeq": "9 MESSAGE"}, []),
+        ({"Proxy-Require": "teleport"}, [420]),
+        ({"Proxy-Authorization": 'Digest realm="elsewhere"'}, []),
+        ({"Request-URI": "sip:1000@" + DOMAIN}, [480]),  # a number: of anna, who has no phone
     ],
 )
 def test_a_loop_is_what_would_be_decided_as_before(
-    size: Size, change: dict[str, str], looped: bool
+    size: Size, change: dict[str, str], statuses: list[int]
 ) -> None:
     world = new_world(size)
     bob = peer_of(world, "bob", "10.1.0.2")
@@ -1286,7 +1287,7 @@ def test_a_loop_is_what_would_be_decided_as_before(
             back.set(name, value)
     bob.send(back)
     world.run(0.3)
-    assert (482 in bob.statuses) == looped
+    assert bob.statuses == statuses
 
 
 @pytest.mark.rfc("PRX-39")

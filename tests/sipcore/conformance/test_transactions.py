@@ -287,7 +287,7 @@ def test_a_challenge_made_without_state_has_the_same_tag_for_the_same_request(
         for _ in range(3):
             caller.send(request)
             world.run(0.1)
-        assert set(caller.statuses) <= {401, 407}
+        assert set(caller.statuses) == {401 if method == "REGISTER" else 407}
         tags.append({r.to_tag for r in caller.responses if r.branch == request.branch})
     first, second = tags
     assert (len(first), len(second)) == (1, 1)
@@ -468,5 +468,4 @@ def test_a_user_agent_answers_one_of_two_copies_and_the_proxy_passes_both(
     world.run(0.3)
     passed = 0 if method == "OPTIONS" else 2
     assert len(bob.requests(method)) == passed
-    assert max(caller.statuses) == 482
-    assert len(caller.statuses) == 4 - passed
+    assert sorted(caller.statuses) == [200, 482] if passed else [200, 200, 200, 482]

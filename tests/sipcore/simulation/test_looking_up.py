@@ -73,10 +73,11 @@ def test_what_finds_no_room_is_told_to_come_later() -> None:
     assert {outgoing.status for outgoing in refused} == {503}
     assert {outgoing.finals[0].first("retry-after") for outgoing in refused} == {"5"}
     world.run(60)
-    assert {outgoing.status for outgoing in sent} == {500, 503}  # nobody answered, or no room
-    assert 20 < [outgoing.status for outgoing in sent].count(503) < len(sent)
+    statuses = [outgoing.status for outgoing in sent]
+    # Eight were asked for at once, some more when those had no answer; no turn came to the others.
+    assert (statuses.count(500), statuses.count(503)) == (17, len(sent) - 17)
     [worker] = world.workers
-    assert worker.counts.total[Counter.LOOKUP_LIMITED] == [o.status for o in sent].count(503)
+    assert worker.counts.total[Counter.LOOKUP_LIMITED] == len(sent) - 17
     world.check_nothing_left()
 
 

@@ -13,7 +13,7 @@ from sipcore.transaction import ServerTransaction
 from tests.sipcore.simulation.phone import Answer, Phone
 from tests.sipcore.simulation.test_calls import end_of, make_world, registered
 from tests.sipcore.simulation.test_rules import sent, stranger
-from tests.sipcore.simulation.world import DOMAIN, SIZES, Size
+from tests.sipcore.simulation.world import AT_ONCE_S, DOMAIN, SIZES, Size
 
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two node
 def test_what_we_cannot_send_to_is_refused_at_once(size: Size, target: str) -> None:
     world = make_world(size)
     anna = registered(world, "anna", "10.1.0.1")
-    call = sent(anna, anna.build("INVITE", target))
+    call = sent(anna, anna.build("INVITE", target), AT_ONCE_S)
     assert call.status == 500
     assert end_of(world)["cause"] == "failed"
 

@@ -204,7 +204,7 @@ def test_a_timer_turned_off_by_a_response_is_replaced_by_probes(size: Size) -> N
     refresh(anna, call)
     world.run(4 * PROBE_S)
     assert not ends(world)
-    assert len(probes(bob)) >= 3
+    assert len(probes(bob)) == 4
 
 
 def test_a_session_outlives_a_crash_and_lapses_in_its_time(size: Size) -> None:

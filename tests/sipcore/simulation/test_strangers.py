@@ -101,35 +101,60 @@ def test_whoever_has_talked_with_a_line_finds_room_in_a_flood() -> None:
     assert spray.outcome("bob", "192.0.99.7") == 480
 
 
+def guess(world: World, name: str, number: int, host: str = "192.0.2.66") -> None:
+    """A REGISTER from there with wrong credentials of this name."""
+    source = (host, 5060)
+    world.network.attach(source, lambda data, source, now: None)
+    request = Request.build(
+        "REGISTER",
+        f"sip:{DOMAIN}",
+        [
+            ("Via", f"SIP/2.0/UDP {host};branch=z9hG4bK{number}"),
+            ("From", f"<sip:{name}@{DOMAIN}>;tag={number}"),
+            ("To", f"<sip:{name}@{DOMAIN}>"),
+            ("Call-ID", f"flood-{number}"),
+            ("CSeq", "1 REGISTER"),
+            (
+                "Authorization",
+                f'Digest username="{name}", realm="campus", nonce="n", uri="sip:{DOMAIN}",'
+                ' response="00000000000000000000000000000000", algorithm=MD5,'
+                ' qop=auth, nc=00000001, cnonce="c"',
+            ),
+        ],
+    )
+    world.network.send(request.to_bytes(), source, world.nodes[0].address)
+
+
+@pytest.mark.parametrize("name", ["anna", "nobody"])
+def test_whoever_guesses_on_and_on_gets_one_record_in_two_seconds_with_the_number(
+    name: str,
+) -> None:
+    world = World(1, ONE, ["anna"])
+    for number in range(35):  # ten a second
+        guess(world, name, number)
+        world.run(0.1)
+    guess(world, name, 100, host="192.0.2.67")  # another source is told by itself
+    world.run(0.1)
+    told = [
+        (record.fields["source"], record.fields["username"], record.fields["count"])
+        for record in world.records_of(Kind.AUTH_REFUSED)
+    ]
+    assert told == [("192.0.2.66", name, 1), ("192.0.2.66", name, 20), ("192.0.2.67", name, 1)]
+    known = {record.fields["known"] for record in world.records_of(Kind.AUTH_REFUSED)}
+    assert known == {name == "anna"}
+
+
 def test_a_flood_of_wrong_credentials_writes_a_bounded_number_of_records() -> None:
     world = World(1, ONE, ["anna"])
-    stranger = ("192.0.2.66", 5060)
-    world.network.attach(stranger, lambda data, source, now: None)
     for n in range(3_000):
-        request = Request.build(
-            "REGISTER",
-            f"sip:{DOMAIN}",
-            [
-                ("Via", f"SIP/2.0/UDP 192.0.2.66;branch=z9hG4bK{n}"),
-                ("From", f"<sip:x{n}@{DOMAIN}>;tag={n}"),
-                ("To", f"<sip:x{n}@{DOMAIN}>"),
-                ("Call-ID", f"flood-{n}"),
-                ("CSeq", "1 REGISTER"),
-                (
-                    "Authorization",
-                    f'Digest username="x{n}", realm="campus", nonce="n", uri="sip:{DOMAIN}",'
-                    ' response="00000000000000000000000000000000", algorithm=MD5,'
-                    ' qop=auth, nc=00000001, cnonce="c"',
-                ),
-            ],
-        )
-        world.network.send(request.to_bytes(), stranger, world.nodes[0].address)
+        guess(world, f"x{n}", n)
         world.run(0.01)
     world.run(120)
     records = world.records_of(Kind.AUTH_REFUSED)
-    assert len(records) <= REFUSAL_RECORDS_PER_INTERVAL + 1
-    told = sum(int(str(record.fields["count"])) for record in records)
-    assert told > 0.99 * 3_000  # names that share a hash are told with the next of that hash
+    assert len(records) == REFUSAL_RECORDS_PER_INTERVAL + 1
+    counts = [record.fields["count"] for record in records]
+    # Ten names share the hash of another: they are told with the next of that hash.
+    assert (counts[:-1].count(1), counts[-1]) == (REFUSAL_RECORDS_PER_INTERVAL, 2_690)
     world.check_nothing_left()
 
 

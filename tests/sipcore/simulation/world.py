@@ -38,6 +38,8 @@ BUS_DELAY_S = 0.002
 STORE_DELAY_S = 0.005
 DNS_DELAY_S = 0.010
 DNS_TIMEOUT_S = 4.0
+AT_ONCE_S = 0.1
+"""What happens at once has happened after so much virtual time: nothing has been waited for."""
 
 
 @dataclass(slots=True, frozen=True)

@@ -36,11 +36,14 @@ def test_a_network_has_a_share_of_what_is_left(
 
 
 def test_what_has_ended_counts_no_more() -> None:
-    shares = Shares(8)
-    shares.began("192.0.2.1")
-    assert not shares.admits("192.0.2.9", 0, False) or shares.admits("192.0.3.9", 0, False)
+    shares = Shares(MOST)
+    shares.began("192.0.2.1", 62)
+    assert not shares.admits("192.0.2.9", 250, False)
+    assert shares.admits("192.0.3.9", 250, False)
     shares.ended("192.0.2.200")
-    shares.ended("192.0.2.200")
+    assert shares.admits("192.0.2.9", 250, False)
+    shares.ended("192.0.2.200", 61)
+    shares.ended("192.0.2.200")  # once more than it began
     shares.began("192.0.2.1")
     shares.ended("192.0.2.1")
     assert Shares(64).admits("192.0.2.1", 0, False)
