@@ -28,6 +28,7 @@ app.conf.beat_schedule = {
     "retention": {"task": "calls.forget_old", "schedule": 3600.0},
     "refold": {"task": "calls.refold_open", "schedule": 1800.0},
     "changes": {"task": "portal.forget_changes", "schedule": 86_400.0},
+    "domain": {"task": "portal.look_up_domain", "schedule": 600.0},
     "names": {"task": "accounts.fold_names", "schedule": 3600.0},
     "sessions": {"task": "accounts.clear_sessions", "schedule": 86_400.0},
 }

@@ -18,6 +18,7 @@ from voip_portal.calls.models import Call, Record
 from voip_portal.calls.services import in_words
 from voip_portal.changes import triggers
 from voip_portal.changes.models import Change
+from voip_portal.nodes import domain_records
 from voip_portal.nodes.models import Node
 from voip_portal.nodes.services import SILENT_AFTER
 from voip_portal.numbers import services as numbers
@@ -83,6 +84,8 @@ class Overview:
     """What is wrong with the triggers."""
     unloaded: Sequence[tuple[str, str]]
     """Services that are not loaded, and whose name each has."""
+    records: domain_records.Found | None
+    """What the DNS lacks for our domain; None where it leads here, or nobody has looked."""
     degraded: str
     """What the service does without at present, in a sentence; "" for nothing."""
 
@@ -119,8 +122,16 @@ def overview() -> Overview:
         changes=list(Change.objects.order_by("-id")[:SHOWN]),
         faults=triggers.problems(),
         unloaded=service_names.held(),
+        records=missing_records(),
         degraded=steadycache.problem(),
     )
+
+
+def missing_records() -> domain_records.Found | None:
+    """What was found lately of the default domain, where it does not lead here."""
+    domain = Domain.objects.filter(is_default=True).first()
+    found = domain_records.last_found(domain.name) if domain is not None else None
+    return None if found is None or found.leads_here else found
 
 
 def nodes() -> list[NodeState]:

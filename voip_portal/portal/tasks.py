@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from voip_portal.nodes import domain_records
 from voip_portal.portal import closing
 
 
@@ -12,3 +13,9 @@ def forget_changes() -> None:
     """Take closed accounts out of the history of changes, and delete what was kept long enough."""
     closing.forget_closed()
     closing.forget_old_changes()
+
+
+@shared_task(name="portal.look_up_domain")
+def look_up_domain() -> None:
+    """See whether the DNS leads from our domain to us: the pages show the domain then."""
+    domain_records.refresh()

@@ -32,7 +32,6 @@ def home(request: HttpRequest, line: Line) -> HttpResponse:
     context = {
         "line": line,
         "number": numbers.number_of(line),
-        "domain": numbers.default_domain().name,
         "server": server(),
         "registrations": or_none(lambda: registrations([line.pk])),
         "devices": line.devices.active().order_by("-created_at"),

@@ -66,7 +66,6 @@ def setup_page(request: HttpRequest, device: Device, secret: str = "") -> HttpRe
         "secret": secret,
         "server": server(),
         "number": numbers.number_of(line),
-        "domain": numbers.default_domain().name,
         "phones": PHONES,
         "progress": progress(request, device),
     }
