@@ -15,6 +15,7 @@ from sipcore.message.grammar import (
     parse_params,
     print_params,
     quote,
+    split_top,
     unquote,
 )
 from sipcore.message.limits import CACHED_LENGTH
@@ -114,6 +115,7 @@ def _parse_name_addr(text: str) -> NameAddr:
     uri_text = uri_text.strip(BLANKS)
     if not uri_text or "," in uri_text or "?" in uri_text:
         raise MalformedMessage("URI needs angle brackets")
+    _check_tail(tail)
     return NameAddr("", uri_text, f";{tail}" if tail else "")
 
 
@@ -151,6 +153,27 @@ def _is_inside_quotes(text: str) -> bool:
     return True
 
 
+def _check_tail(tail: str) -> None:
+    """Refuse parameters that another value may be read out of: one is all that is meant here.
+
+    Some take the last of several for who is calling.
+    """
+    is_odd = "," in tail or "<" in tail
+    if is_odd and ('"' not in tail or len(split_top(tail, ",")) > 1 or "<" in _unquoted(tail)):
+        raise MalformedMessage("rubbish among the parameters")
+
+
+def _unquoted(text: str) -> str:
+    """What stands outside of quotes."""
+    out, at = [], 0
+    while (start := text.find('"', at)) >= 0:
+        out.append(text[at:start])
+        at = closing_quote(text, start) + 1
+        if not at:
+            return "".join(out)
+    return "".join([*out, text[at:]])
+
+
 def _bracketed(display: str, rest: str) -> NameAddr:
     uri_text, bracket, tail = rest[1:].partition(">")
     if not bracket:
@@ -158,6 +181,7 @@ def _bracketed(display: str, rest: str) -> NameAddr:
     tail = tail.strip(BLANKS)
     if tail and tail[0] != ";":
         raise MalformedMessage("rubbish after '>'")
+    _check_tail(tail)
     return NameAddr(display, uri_text.strip(BLANKS), tail)
 
 

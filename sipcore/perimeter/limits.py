@@ -30,11 +30,11 @@ NEW_CALLS_IN_ALL: Final = 200
 
 MESSAGES_S: Final = 32.0
 """The time for which strangers' messages are counted: 64*T1, as long as a phone may take to answer one."""
-MESSAGES_PER_LINE: Final = 64
+MESSAGES_PER_LINE: Final = 128
 """messages: of strangers to one line, or one service, in that time."""
-NEW_MESSAGES_PER_LINE: Final = 32
+NEW_MESSAGES_PER_LINE: Final = 64
 """messages: of those, of networks that never talked with it; a lively conversation is half of it."""
-MESSAGES_PER_NETWORK: Final = 16
+MESSAGES_PER_NETWORK: Final = 32
 """messages: of one /24 or /64 to one line in that time."""
 MESSAGES_OF_NETWORK: Final = 256
 """messages: of one /24 or /64 in that time, to all lines."""

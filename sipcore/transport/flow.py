@@ -57,9 +57,11 @@ def is_address(host: str) -> bool:
 def is_no_host(host: str) -> bool:
     """Whether this is a number without being an address: nobody's name (RFC 3696 §2).
 
-    Such as `127.1`, which some take for 127.0.0.1, or `10.0.0.01`.
+    Such as `127.1`, which some take for 127.0.0.1, `10.0.0.01` or `0x7f000001`.
     """
-    return host[-1:].isdigit() and host.rpartition(".")[2].isdigit() and not is_address(host)
+    last = host.rpartition(".")[2]
+    is_number = last.isdigit() or (last[:2] == "0x" and last[2:].isalnum())
+    return is_number and not is_address(host)
 
 
 def is_datagram_to(flow: Flow, destination: Address) -> bool:

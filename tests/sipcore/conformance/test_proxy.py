@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from sipcore.campus.method_rules import BEFORE_THE_ANSWER
 from sipcore.directory import DomainAddress
 from sipcore.message import Request, parse_message, parse_name_addr
 from sipcore.transaction import ServerTransaction
@@ -1479,29 +1480,37 @@ def test_q_decides_who_rings_first(size: Size) -> None:
     assert order[3] == 3
 
 
+INSIDE_CALLS: list[tuple[str, list[Header]]] = [
+    ("PRACK", [("RAck", "1 1 INVITE")]),
+    (
+        "UPDATE",
+        [("Session-Expires", "1800;refresher=uac"), ("Content-Type", "application/sdp")],
+    ),
+    ("INFO", [("Info-Package", "dtmf"), ("Content-Type", "application/dtmf-relay")]),
+    (
+        "REFER",
+        [("Refer-To", "<sip:clara@campus.example?Replaces=a%40b>"), ("Target-Dialog", "x")],
+    ),
+    ("NOTIFY", [("Event", "refer"), ("Subscription-State", "active;expires=60")]),
+    ("MESSAGE", [("Content-Type", "text/plain")]),
+    ("JUGGLE", [("Balls", "5")]),
+]
+
+
 @pytest.mark.rfc("PRX-02", "PRX-44", "EVT-31")
 @pytest.mark.parametrize(
-    ("method", "headers"),
+    ("method", "headers", "early"),
     [
-        ("PRACK", [("RAck", "1 1 INVITE")]),
-        (
-            "UPDATE",
-            [("Session-Expires", "1800;refresher=uac"), ("Content-Type", "application/sdp")],
-        ),
-        ("INFO", [("Info-Package", "dtmf"), ("Content-Type", "application/dtmf-relay")]),
-        (
-            "REFER",
-            [("Refer-To", "<sip:clara@campus.example?Replaces=a%40b>"), ("Target-Dialog", "x")],
-        ),
-        ("NOTIFY", [("Event", "refer"), ("Subscription-State", "active;expires=60")]),
-        ("MESSAGE", [("Content-Type", "text/plain")]),
-        ("JUGGLE", [("Balls", "5")]),
+        (method, headers, early)
+        for method, headers in INSIDE_CALLS
+        for early in (True, False)
+        if not early or method in BEFORE_THE_ANSWER
     ],
 )
-@pytest.mark.parametrize("early", [True, False])
 def test_any_method_passes_inside_a_call_untouched(
     size: Size, method: str, headers: list[Header], early: bool
 ) -> None:
+    """Before the answer those alone that set the call up (`BEFORE_THE_ANSWER`)."""
     world = new_world(size)
     anna, bob = phone(world, "anna", "10.1.0.1"), peer_of(world, "bob", "10.1.0.2")
     call = anna.call("bob")

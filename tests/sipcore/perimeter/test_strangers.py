@@ -50,7 +50,7 @@ def test_a_network_that_proved_its_address_has_as_many_as_the_lines_allow() -> N
     assert strangers.admits(LINE, A, 0.0, is_proved=True)  # came by a connection
     strangers.proved(A)
     assert strangers.admits(LINE, A, 0.0)
-    strangers.began("again", 1, A)
+    strangers.began("again", 1, A, 0.0)
     assert not strangers.admits(1, A, 0.0)  # two of one network at one line, whatever it has proved
     assert strangers.admits(1, B, 0.0)
 

@@ -8,6 +8,7 @@ from sipcore.directory import DomainAddress
 from sipcore.locate import Answer, Srv
 from sipcore.message import Request, Response, parse_message
 from sipcore.transport.flow import Address
+from tests.sipcore.conformance.peer import Peer, new_world, peer_of
 from tests.sipcore.simulation.phone import Phone
 from tests.sipcore.simulation.world import DOMAIN, ONE, SIZES, Size, World, tls_address
 
@@ -193,3 +194,33 @@ def test_a_name_that_leads_back_here_is_not_followed(method: str) -> None:
     world.run(5)
     assert {flow.remote for flow in world.sent} <= {anna.address, bob.address}
     assert asked.status == 200  # the phone itself has answered
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "<sip:x@elsewhere.example>;tag=1,<sip:anna@campus.example>;tag=2",
+        "<sip:x@elsewhere.example>;tag=1, sip:anna@campus.example",
+        "<sip:x@elsewhere.example>;tag=1 From: <sip:anna@campus.example>;tag=2",
+        'sip:x@elsewhere.example;tag=1;x="y",sip:anna@campus.example',
+        '<sip:x@elsewhere.example>;tag=1;x="y";z=<sip:anna@campus.example>',
+    ],
+)
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_a_from_of_two_is_nobodys(method: str, value: str) -> None:
+    world = new_world(ONE)
+    bob, mallory = peer_of(world, "bob", "10.1.0.2"), Peer(world, ("192.0.2.66", 5060))
+    mallory.send(mallory.build(method, f"sip:bob@{DOMAIN}", ("From", value)))
+    world.run(1)
+    assert mallory.statuses == [400]
+    assert not bob.requests()
+
+
+@pytest.mark.parametrize("host", ["0xa000001", "0x0a.0.0.0x1", "0X0A000001"])
+def test_an_address_of_ours_in_hexadecimal_is_no_host(host: str) -> None:
+    world = new_world(ONE)
+    bob, mallory = peer_of(world, "bob", "10.1.0.2"), Peer(world, ("192.0.2.66", 5060))
+    mallory.send(mallory.build("INVITE", f"sip:bob@{DOMAIN}", sender=f"sip:anna@{host}"))
+    world.run(1)
+    assert mallory.statuses == [403]
+    assert not bob.requests()
