@@ -310,7 +310,7 @@ class Worker(Host):
             self.refuse(tx, request, now, status, reason)
 
     def _cancel(self, tx: ServerTransaction, request: Request, now: float) -> None:
-        invite = self.transactions.find_invite(request)
+        invite = self.transactions.find_invite(request, tx.flow)
         if invite is None:
             self.refuse(tx, request, now, 481)
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sipcore.errors import LocalProtocolError
-from sipcore.message import Request, Response, Via
+from sipcore.message import Request, Response, Via, parse_message
 from sipcore.transaction.base import Transaction, TransactionHome, TransactionUser
 from sipcore.transaction.client import (
     ClientTransaction,
@@ -59,6 +59,8 @@ class TransactionTable(TransactionHome):
         self.refused = 0
         """Requests answered 503 because there were too many transactions."""
         self._servers: dict[str, ServerTransaction] = {}
+        self._invites: dict[str, InviteServerTransaction] = {}
+        """Those of an INVITE by their branch alone, the first one of each."""
         self._clients: dict[str, ClientTransaction] = {}
 
     def __len__(self) -> int:
@@ -99,6 +101,8 @@ class TransactionTable(TransactionHome):
             return None
         if method == "INVITE":
             tx = InviteServerTransaction(self, key, request, flow, now)
+            if not tx.is_old_style:
+                self._invites.setdefault(request.via.branch, tx)
         else:
             tx = NonInviteServerTransaction(self, key, request, flow, now)
         tx.size = size
@@ -158,14 +162,14 @@ class TransactionTable(TransactionHome):
         self.tu.send(flow, response.to_bytes())
 
     def _receive_ack(self, ack: Request, flow: Flow, now: float) -> None:
-        tx = self._find_acknowledged(ack)
+        tx = self._find_acknowledged(ack, flow)
         if tx is None:
             self.tu.ack_received(ack, flow, now)
         else:
             tx.apply(Input.ACK, ack, now)
 
-    def _find_acknowledged(self, ack: Request) -> ServerTransaction | None:
-        """The INVITE transaction that an ACK belongs to.
+    def _find_acknowledged(self, ack: Request, flow: Flow) -> ServerTransaction | None:
+        """The INVITE transaction that an ACK from there belongs to.
 
         By RFC 2543's rules the To tag is that of the INVITE, or else that of our response: the ACK
         of a failure has the key of its INVITE but for the tag.
@@ -176,12 +180,34 @@ class TransactionTable(TransactionHome):
             tx = self._servers.get(old_style_key(ack, "INVITE", ""))
             if isinstance(tx, InviteServerTransaction) and tx.to_tag not in ("", ack.to_tag):
                 return None
-        return tx
+        return self._sent_by_another(ack, flow) if tx is None else tx
 
-    def find_invite(self, cancel: Request) -> InviteServerTransaction | None:
-        """The INVITE transaction that a CANCEL is for (§9.2)."""
+    def find_invite(self, cancel: Request, flow: Flow) -> InviteServerTransaction | None:
+        """The INVITE transaction that a CANCEL from there is for (§9.2)."""
         tx = self._servers.get(server_key(cancel, "INVITE"))
+        if tx is None:
+            return self._sent_by_another(cancel, flow)
         return tx if isinstance(tx, InviteServerTransaction) else None
+
+    def _sent_by_another(self, request: Request, flow: Flow) -> InviteServerTransaction | None:
+        """The INVITE that was sent by the sender of this ACK or CANCEL under another name of theirs.
+
+        Phones learn their public address while it rings, and write it from then on. What has the branch
+        (§17.2.3) comes from where the INVITE came from and has its Call-ID and CSeq number, is of the
+        same client.
+        """
+        tx = self._invites.get(request.via.branch)
+        if tx is None or not _is_from_there(tx.flow, flow):
+            return None
+        first: Request | Response = tx.request
+        if tx.state is State.COMPLETED and not first.has("call-id"):
+            first = parse_message(tx.wire)  # of the request nothing is kept
+        is_same = (
+            first.has("call-id")
+            and request.call_id == first.call_id
+            and request.cseq_number == first.cseq_number
+        )
+        return tx if is_same else None
 
     # --- responses ---------------------------------------------------------------------------
     def receive_response(self, response: Response, flow: Flow, now: float) -> bool:
@@ -265,10 +291,17 @@ class TransactionTable(TransactionHome):
             del self._clients[tx.key]
         elif isinstance(tx, ServerTransaction) and self._servers.get(tx.key) is tx:
             del self._servers[tx.key]
+            if isinstance(tx, InviteServerTransaction):
+                self._forget_branch(tx)
             self.resized(tx, 0)
             if self._shares is not None:
                 self._count_end(self._shares[0], tx)
             self.tu.server_ended(tx, now)
+
+    def _forget_branch(self, tx: InviteServerTransaction) -> None:
+        branch = tx.key.rsplit(" ", 2)[0]
+        if self._invites.get(branch) is tx:
+            del self._invites[branch]
 
     def resized(self, tx: ServerTransaction, size: int) -> None:
         """A server transaction holds so many bytes from now on."""
@@ -283,6 +316,15 @@ class TransactionTable(TransactionHome):
         is_low = 2 * self.held_bytes < self._count_bytes_from
         if is_low and 2 * len(self._servers) < self._count_from:
             self._shares = None  # nobody needs to be counted any more
+
+
+def _is_from_there(first: Flow, flow: Flow) -> bool:
+    """Whether two flows lead to one peer; the port of a datagram's answers may be what sent-by says."""
+    return (
+        first.transport == flow.transport
+        and first.connection == flow.connection
+        and same_host(first.remote[0], flow.remote[0])
+    )
 
 
 def _has_moved(tx: Transaction, request: Request, flow: Flow) -> bool:

@@ -387,7 +387,7 @@ class Phone:
             self.respond(tx, request, 200, self._id())
 
     def _cancelled(self, tx: ServerTransaction, request: Request) -> None:
-        invite = self.transactions.find_invite(request)
+        invite = self.transactions.find_invite(request, tx.flow)
         self.respond(tx, request, 200 if invite is not None else 481, self._id())
         if invite is not None and (invite.last_status or 0) < 200:
             self.respond(invite, invite.request, 487, self._id())

@@ -8,6 +8,7 @@ from sipcore.apps.user_agent import IncomingCall, IncomingMessage, UserAgent
 from sipcore.campus.limits import STOP_WITHIN_S
 from sipcore.eventlog import Counter, Kind
 from sipcore.message import Request
+from sipcore.transport.flow import Flow
 from tests.sipcore.simulation.phone import (
     Phone,
     answer_after,
@@ -200,7 +201,7 @@ def test_a_phone_that_picks_up_just_then_is_in_an_answered_call(size: Size) -> N
     call = anna.call("bob")
     world.run(5)
     [invite] = [r for r in bob.received if r.method == "INVITE"]
-    tx = bob.transactions.find_invite(invite)
+    tx = bob.transactions.find_invite(invite, Flow("UDP", bob.address, bob.address))
     assert tx is not None
     bob.accept(tx, invite)
     drain(world)

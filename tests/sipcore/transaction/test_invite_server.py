@@ -198,7 +198,7 @@ def test_a_2xx_after_the_end_leaves_a_new_transaction_of_the_same_key_alone(user
     user.until(100)
     new = user.serve("INVITE")
     user.answer(old, 200)
-    assert user.table.find_invite(a_request("CANCEL")) is new
+    assert user.table.find_invite(a_request("CANCEL"), UDP) is new
 
 
 @pytest.mark.parametrize("first", [200, 486])

@@ -113,14 +113,14 @@ def test_a_cancel_finds_its_invite_whatever_it_was_answered(user: User, status: 
     invite = user.serve("INVITE")
     if status:
         user.answer(invite, status)
-    assert user.table.find_invite(a_request("CANCEL")) is invite
+    assert user.table.find_invite(a_request("CANCEL"), UDP) is invite
 
 
 @pytest.mark.section("3261 9.2")
 def test_a_cancel_finds_nothing_when_there_is_no_such_invite(user: User) -> None:
     user.serve("MESSAGE")
     user.serve("INVITE", branch="z9hG4bKtwo")
-    assert user.table.find_invite(a_request("CANCEL")) is None
+    assert user.table.find_invite(a_request("CANCEL"), UDP) is None
 
 
 @pytest.mark.section("3261 9.2")
@@ -229,8 +229,8 @@ def test_without_the_cookie_an_ack_of_nothing_is_passed_up(user: User) -> None:
 @pytest.mark.section("3261 9.2")
 def test_without_the_cookie_a_cancel_finds_its_invite(user: User) -> None:
     invite = start_old(user, "INVITE")
-    assert user.table.find_invite(old("CANCEL")) is invite
-    assert user.table.find_invite(old("CANCEL", ("Call-ID", "c2"))) is None
+    assert user.table.find_invite(old("CANCEL"), UDP) is invite
+    assert user.table.find_invite(old("CANCEL", ("Call-ID", "c2")), UDP) is None
 
 
 def test_an_old_key_cannot_be_made_to_look_like_a_new_one(user: User) -> None:
@@ -381,3 +381,70 @@ def test_client_transactions_do_not_count_against_the_limit() -> None:
     user.ask("MESSAGE", branch="z9hG4bKtwo")
     user.serve("MESSAGE")
     assert len(user.table) == 2
+
+
+# --- another sent-by -----------------------------------------------------------------------------
+LEARNED = via("SIP/2.0/UDP 203.0.113.9:1024;branch=z9hG4bKone")
+
+
+@pytest.mark.section("3261 9.2")
+@pytest.mark.parametrize("status", [0, 180, 486])
+@pytest.mark.parametrize("flow", [UDP, TCP])
+def test_a_cancel_of_another_sent_by_from_the_same_source_finds_its_invite(
+    user: User, status: int, flow: Flow
+) -> None:
+    invite = user.serve("INVITE", flow)
+    if status:
+        user.answer(invite, status)
+    assert user.table.find_invite(a_request("CANCEL", BRANCH, LEARNED), flow) is invite
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [LEARNED, ("Call-ID", "c2")],
+        [LEARNED, ("CSeq", "2 CANCEL")],
+        [via("SIP/2.0/UDP 203.0.113.9:1024;branch=z9hG4bKtwo")],
+    ],
+)
+@pytest.mark.parametrize("status", [0, 180, 486])
+def test_a_cancel_of_another_sent_by_that_differs_otherwise_finds_nothing(
+    user: User, rows: list[tuple[str, str]], status: int
+) -> None:
+    invite = user.serve("INVITE")
+    if status:
+        user.answer(invite, status)
+    assert user.table.find_invite(a_request("CANCEL", BRANCH, *rows), UDP) is None
+
+
+@pytest.mark.parametrize(
+    "flow", [TCP, UDP._replace(remote=("10.0.0.3", 5060)), TCP._replace(connection=8)]
+)
+def test_a_cancel_of_another_sent_by_from_elsewhere_finds_nothing(user: User, flow: Flow) -> None:
+    user.serve("INVITE")
+    assert user.table.find_invite(a_request("CANCEL", BRANCH, LEARNED), flow) is None
+
+
+@pytest.mark.section("3261 17.2.1")
+@pytest.mark.parametrize("flow", [UDP, TCP])
+def test_an_ack_of_another_sent_by_ends_the_repeats_of_a_refusal(user: User, flow: Flow) -> None:
+    invite = user.serve("INVITE", flow)
+    user.answer(invite, 486)
+    user.receive(a_request("ACK", BRANCH, LEARNED), flow)
+    expect_state(invite, State.CONFIRMED if flow is UDP else State.TERMINATED)
+    assert user.told.acks == []
+
+
+def test_an_ack_of_another_sent_by_and_call_is_passed_up(user: User) -> None:
+    invite = user.serve("INVITE")
+    user.answer(invite, 486)
+    ack = a_request("ACK", BRANCH, LEARNED, ("Call-ID", "c2"))
+    user.receive(ack)
+    expect_state(invite, State.COMPLETED)
+    assert user.told.acks == [ack]
+
+
+def test_nothing_is_kept_of_an_invite_that_is_over(user: User) -> None:
+    user.answer(user.serve("INVITE"), 486)
+    user.until(100)
+    assert user.table._invites == {}
