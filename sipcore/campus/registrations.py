@@ -226,7 +226,7 @@ class Registrations:
             return
         host = self._host
         live = host.bindings.bindings(pending.account.id, host.at)
-        response = answer(pending.request, live, host.at, host.config.registrar)
+        response = answer(pending.request, live, host.at, host.config.registrar, host.random)
         _respond(pending, pending.tx, response, now)
 
     def _refuse(self, pending: Pending, status: int, now: float) -> None:

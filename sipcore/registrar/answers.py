@@ -10,25 +10,38 @@ from typing import Final
 
 from sipcore.bindings import DEFAULT_Q, Binding
 from sipcore.message import Request, Response, parse_name_addr
+from sipcore.random_source import RandomSource
 from sipcore.registrar.policy import RegistrarPolicy
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FIRST_HALF: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun")
 _MONTHS: Final = (*_FIRST_HALF, "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_SPREAD_BITS: Final = 16
 
 
 def answer(
-    request: Request, bindings: Sequence[Binding], at: float, policy: RegistrarPolicy
+    request: Request,
+    bindings: Sequence[Binding],
+    at: float,
+    policy: RegistrarPolicy,
+    random: RandomSource | None = None,
 ) -> Response:
     """The 200 with all live contacts and what remains of each (RFC 3261 §10.3 item 8).
 
-    `bindings` are those of the line after the change is in force.
+    `bindings` are those of the line after the change is in force. Of the contacts of this request it
+    says less, by a share that `random` gives; None for a request that has changed nothing.
     """
     headers: list[tuple[str, str]] = []
     outbound = False
+    share = 0 if random is None or not policy.spread_part else random.getrandbits(_SPREAD_BITS)
     for binding in _shown(request, bindings):
-        headers.append(("Contact", contact_value(binding, at)))
-        outbound = outbound or (binding.reg_id > 0 and _is_from(binding, request))
+        # Rounded, since some milliseconds have passed since it was granted; 0 would mean removed.
+        seconds = max(1, round(binding.expires_at - at))
+        if _is_from(binding, request):
+            outbound = outbound or binding.reg_id > 0
+            if share:
+                seconds = _less(seconds, share, policy)
+        headers.append(("Contact", contact_value(binding, seconds)))
     if policy.service_route and headers:
         headers += [("Service-Route", value) for value in policy.service_route]  # RFC 3608 §6
     if "path" in request.keys:
@@ -47,10 +60,14 @@ def refuse(
     return request.respond(status, reason, to_tag=tag_for(request), headers=headers)
 
 
-def contact_value(binding: Binding, at: float) -> str:
-    """A Contact value as the 200 lists it."""
-    # Rounded, since some milliseconds have passed since it was granted; 0 would mean removed.
-    seconds = max(1, round(binding.expires_at - at))
+def _less(seconds: int, share: int, policy: RegistrarPolicy) -> int:
+    """An interval shortened by this share of what it may be shortened by."""
+    most = min(seconds // policy.spread_part, seconds - policy.min_expires_s)
+    return seconds - ((most + 1) * share >> _SPREAD_BITS) if most > 0 else seconds
+
+
+def contact_value(binding: Binding, seconds: int) -> str:
+    """A Contact value as the 200 lists it, with what is said to remain of it."""
     text = f"<{binding.contact}>;expires={seconds}"
     if binding.q != DEFAULT_Q:
         text += f";q={binding.q / 1000:g}"

@@ -32,6 +32,9 @@ class RegistrarPolicy:
     """Less than this is answered 423, or raised where RFC 3261 forbids a 423 (not below 3600)."""
     max_expires_s: int = 7200
     """More than this is shortened."""
+    spread_part: int = 5
+    """parts: a 200 says less than is granted by up to one of so many, drawn for each, so that phones
+    that have restarted together do not come back together for ever. Never below the minimum; 0: none."""
     max_contacts: int = 10
     """contacts: live ones of one address-of-record."""
     when_full: WhenFull = WhenFull.REPLACE

@@ -25,7 +25,9 @@ def test_right_secret_registers(phone: Phones, algorithm: str, transport: str) -
     assert response.status == 200
     (contact,) = response.values("Contact")
     assert agent.contact in contact
-    assert re.search(r";expires=1(20|19)\b", contact)
+    told = re.search(r";expires=(\d+)", contact)
+    assert told is not None
+    assert 96 <= int(told[1]) <= 120  # a fifth less at most
     assert response.get("Date").endswith("GMT")
 
 

@@ -280,7 +280,7 @@ def test_what_comes_too_late_in_its_own_order_is_refused_whole(
 def test_an_interval_is_granted_or_shortened(
     size: Size, params: str, header: str | None, granted: int
 ) -> None:
-    world = new_world(size)
+    world = World(1, size, ["anna", "bob"], policy=RegistrarPolicy(spread_part=0))
     me = Registering(world)
     headers = [] if header is None else [("Expires", header)]
     contacts = listed(me.final(f"<{me.contact(5070)}>{params}", headers=headers))
