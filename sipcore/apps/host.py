@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from sipcore.apps.config import WorkerConfig
 from sipcore.auth import Authenticator, Nonces
-from sipcore.bindings import BindingChange, BindingTable
+from sipcore.bindings import BindingChange, BindingTable, SilentDevices
 from sipcore.calls import Call, CallTable, TokenMaker
 from sipcore.directory import Account, Directory
 from sipcore.eventlog import Record, new_context
@@ -77,6 +77,7 @@ class Host(ProxyHost):
             self.record, self._journal, self.wakes, config.probe_s, config.max_call_s
         )
         self.keep_alives = KeepAlives(config.keep_alive_s)
+        self.silent_devices = SilentDevices(self.record)
         self._peers: dict[Flow, tuple[str, ...]] = {}
         """Who is at the other end of TLS connections, where that was proved."""
         self._owner_key = config.cluster_keys[0][:32]

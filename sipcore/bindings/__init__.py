@@ -11,6 +11,7 @@ from sipcore.bindings.binding import (
 from sipcore.bindings.codec import flow_from_json, flow_to_json, path_from_json, path_to_json
 from sipcore.bindings.contact import another_key, contact_key, equal_contacts, outbound_key
 from sipcore.bindings.flow_token import FlowToken, FlowTokens
+from sipcore.bindings.silent import SilentDevices
 from sipcore.bindings.store import BindingStore, MemoryBindingStore
 from sipcore.bindings.table import BindingTable
 
@@ -24,6 +25,7 @@ __all__ = [
     "FlowTokens",
     "LineBindings",
     "MemoryBindingStore",
+    "SilentDevices",
     "StoreResult",
     "Touch",
     "another_key",

@@ -5,7 +5,7 @@ They carry no Via yet: the sender adds its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from sipcore.calls.call import Call, Dialog
@@ -29,7 +29,12 @@ def bye_requests(call: Call, dialog: Dialog, reason: str) -> Iterator[tuple[Side
 def bye_request(call: Call, dialog: Dialog, to: Side, reason: str) -> Request:
     """The BYE for one side (RFC 3261 §15.1.1)."""
     step = 1 + (ADOPTED_CSEQ_MARGIN if call.adopted else 0)
-    return _inside(call, dialog, to, "BYE", step, ("Reason", reason))
+    return _inside(call, dialog, to, "BYE", step, [("Reason", reason)])
+
+
+def ack_request(call: Call, dialog: Dialog) -> Request:
+    """The ACK of the callee's 2xx, where the caller sends none (RFC 3261 §13.2.2.4)."""
+    return _inside(call, dialog, Side.CALLEE, "ACK", 0, ())
 
 
 def probe_request(call: Call, dialog: Dialog, to: Side) -> Request:
@@ -38,11 +43,16 @@ def probe_request(call: Call, dialog: Dialog, to: Side) -> Request:
     Its CSeq is the last one seen in that direction: the other side's next request still counts as
     newer. Whoever thinks it too low says so, which is an answer.
     """
-    return _inside(call, dialog, to, "OPTIONS", 0, ("Accept", "application/sdp"))
+    return _inside(call, dialog, to, "OPTIONS", 0, [("Accept", "application/sdp")])
 
 
 def _inside(
-    call: Call, dialog: Dialog, to: Side, method: str, step: int, header: tuple[str, str]
+    call: Call,
+    dialog: Dialog,
+    to: Side,
+    method: str,
+    step: int,
+    more: Iterable[tuple[str, str]],
 ) -> Request:
     caller, callee = call.from_value, f"{call.to_value};tag={dialog.callee_tag}"
     if to is Side.CALLEE:
@@ -58,6 +68,6 @@ def _inside(
         ("To", to_value),
         ("Call-ID", call.call_id),
         ("CSeq", f"{number} {method}"),
-        header,
+        *more,
     ]
     return Request.build(method, leg.contact, headers)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection
 from typing import Final
 
 from sipcore.apps.host import Host
-from sipcore.calls import Call, Dialog, bye_requests
+from sipcore.calls import Call, Dialog, ack_request, bye_request, bye_requests
 from sipcore.campus.agents import Agents
 from sipcore.campus.in_call import InCallSender
+from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
 from sipcore.transaction import ServerTransaction
 
 TERMINATED_REASON: Final = 'SIP;cause=480;text="Ended by the service"'
+LATE_REASON: Final = 'SIP;cause=408;text="The caller waits no longer"'
+ELSEWHERE_REASON: Final = 'SIP;cause=200;text="Call completed elsewhere"'
 TOO_LONG_REASON: Final = 'SIP;cause=480;text="The longest time of a call is over"'
 
 
@@ -93,6 +97,20 @@ class CallControl:
         phones to talk.
         """
         self._host.wake(_LateAnswer(self, self._host, call), now)
+
+    def hang_up_late(self, call: Call, dialog: Dialog, now: float, *, is_again: bool) -> None:
+        """ACK and BYE for a phone that was picked up when the caller had been told how the call ended.
+
+        `is_again`: of its 2xx that comes again, which needs the ACK alone (RFC 3261 §13.3.1.4).
+        """
+        host, flow = self._host, dialog.callee.flow
+        with contextlib.suppress(MalformedMessage):  # its Record-Route or Contact
+            ack = ack_request(call, dialog)
+            self._sender.send_ack(ack, flow, host.new_branch("0"), now)
+        if not is_again:
+            reason = LATE_REASON if call.answered_now is None else ELSEWHERE_REASON
+            bye = bye_request(call, dialog, Side.CALLEE, reason)
+            self._sender.send(bye, flow, None, now)
 
     def placing(self) -> list[ServerTransaction]:
         """The INVITEs of the calls that ring, those that services of ours place among them."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from sipcore.apps.host import Host
+from sipcore.bindings import Binding
 from sipcore.calls.token import PARAMETER
 from sipcore.campus.limits import MAX_KEPT
 from sipcore.errors import MalformedMessage
 from sipcore.message import Request, Response, Uri, parse_uri
+from sipcore.routing import Target
 from sipcore.transport.flow import Flow, same_host
 from sipcore.transport.way_back import DEFAULT_PORT
 from sipcore.transport.written import is_mapped, is_of_use
@@ -67,6 +70,17 @@ def flow_of_answer(contact: str, flow: Flow) -> Flow | None:
         return None if same_host(parse_uri(contact).host, flow.remote[0]) else flow
     except MalformedMessage:
         return None
+
+
+def device_behind(host: Host, target: Target) -> Binding | None:
+    """The registration that a target was made from, while there is one and this node can reach it."""
+    if target.line_id is None:
+        return None
+    contact = target.hop or target.uri_text
+    live = host.bindings.bindings(target.line_id, host.at)
+    found = [b for b in live if b.contact == contact and target.flow in (None, b.flow)]
+    own = [b for b in found if b.flow is None or b.node == host.config.node]
+    return own[0] if own else None
 
 
 def routes_above_ours(request: Request, response: Response) -> list[str]:

@@ -150,6 +150,8 @@ class Identity:
             and not self._is_served(sent.uri, request)
         ):
             verdict = Verdict(VerdictKind.WRONG, verdict.username)
+        if verdict.device is not None and host.silent_devices.remotes:
+            host.silent_devices.heard(verdict.device.id, host.at)
         if verdict.kind in (VerdictKind.WRONG, VerdictKind.REPLAYED):
             self._record_refusal(verdict.username, request, flow)
         return verdict

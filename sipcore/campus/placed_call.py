@@ -12,6 +12,7 @@ from sipcore.campus.call_control import CallControl
 from sipcore.campus.causes import end_unanswered
 from sipcore.campus.dialog_parts import (
     contact_of,
+    device_behind,
     flow_of_answer,
     is_too_much_to_keep,
     routes_above_ours,
@@ -19,7 +20,7 @@ from sipcore.campus.dialog_parts import (
 from sipcore.campus.incoming import Incoming
 from sipcore.campus.limits import MAX_KEPT
 from sipcore.errors import MalformedMessage
-from sipcore.eventlog import Counter
+from sipcore.eventlog import Counter, Kind, Record
 from sipcore.message import Response, is_sips, parse_name_addr
 from sipcore.proxy import Purpose, SessionRequest, session_interval
 from sipcore.routing import Target
@@ -40,6 +41,7 @@ class PlacedCall(Purpose):
         "incoming",
         "is_own",
         "pinned",
+        "rang_late",
         "request",
         "session",
     )
@@ -70,6 +72,8 @@ class PlacedCall(Purpose):
         """Whether a side of this call is a stranger: the two reach one another and nobody else."""
         self.is_own = is_own
         """Whether a service of ours is the caller."""
+        self.rang_late: tuple[str, ...] = ()
+        """Contacts that have rung when the caller had been told how it ended."""
 
     def record_route(self, target: Target, incoming: Flow, outgoing: Flow) -> str:
         """Stay on the path of the call; its token names the flows that contacts do not."""
@@ -99,6 +103,8 @@ class PlacedCall(Purpose):
     ) -> bool:
         """Account for a response; False: it is one answer too many."""
         host, call, status = self._host, self.call, response.status
+        if status < 300 and host.silent_devices.remotes:  # all others may be of our own making
+            host.silent_devices.heard_at(device_behind(host, target), host.at)
         is_late = False
         if status < 200:
             if status != 100:
@@ -162,6 +168,36 @@ class PlacedCall(Purpose):
         if interval_s:
             dialog.refresh("", "", interval_s, now)
         return dialog
+
+    def silent(self, target: Target, flow: Flow | None, now: float) -> None:
+        """A phone that says nothing in two calls in a row is said not to answer."""
+        host = self._host
+        binding = None if flow is None else device_behind(host, target)
+        if binding is not None and flow is not None:
+            host.silent_devices.missed(binding, flow.remote, self.call.context, host.at)
+
+    def came_late(self, target: Target, flow: Flow | None, response: Response, now: float) -> None:
+        """Hang up what was picked up too late, and record that, or that it rang too late."""
+        host, call = self._host, self.call
+        if response.status < 200:
+            if target.uri_text in self.rang_late:
+                return
+            self.rang_late += (target.uri_text,)
+            event = "ring"
+        else:
+            tag = response.to_tag
+            is_again = tag in call.over
+            if call.has_all_answers(tag):
+                host.count(Counter.EXTRA_ANSWER)
+                return
+            dialog = self._dialog(target, flow, response, now)
+            self._control.hang_up_late(call, dialog, now, is_again=is_again)
+            if is_again:
+                return
+            call.over += (tag,)
+            event = "answer"
+        fields = {"event": event, "callee_line": target.line_id}
+        host.record(Record(Kind.CALL_LATE, call.context, host.at, fields))
 
     def ended(self, now: float) -> None:
         self._control.rings_no_more(self.call)

@@ -112,6 +112,8 @@ class Worker(Host):
             return  # keep-alive (RFC 5626 §3.5.1); streams answer theirs in the framer's owner
         try:
             message = parse_message(data)
+            if self.silent_devices.remotes and flow.remote in self.silent_devices.remotes:
+                self.silent_devices.heard_from(flow.remote, at)
             if isinstance(message, Request):
                 self._receive_request(message, data, flow, now)
             else:
@@ -197,6 +199,15 @@ class Worker(Host):
         self.now, self.at = now, at
         if change.base_version == self.bindings.version(change.line_id):
             self.bindings.apply(change)
+            if self.silent_devices.remotes:
+                self._heard_elsewhere(change)
+
+    def _heard_elsewhere(self, change: BindingChange) -> None:
+        """Devices have registered with another worker: they are there."""
+        keys = {*(binding.key for binding in change.upserts), *(t.key for t in change.touches)}
+        for binding in self.bindings.bindings(change.line_id, self.at):
+            if binding.key in keys:
+                self.silent_devices.heard(binding.device_id, self.at)
 
     def set_directory(
         self, directory: Directory, changed: Iterable[int] | None, now: float, at: float

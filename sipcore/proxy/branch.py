@@ -13,9 +13,9 @@ from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter
 from sipcore.locate import RETRY_LATER_S, Candidate, Search
 from sipcore.message import Request, Response, is_sips
-from sipcore.proxy.forward import forwarded_request, next_hop_text
+from sipcore.proxy.forward import cancel_request, forwarded_request, next_hop_text
 from sipcore.proxy.host import ProxyHost
-from sipcore.proxy.limits import CANCEL_WAIT_S, NO_CLIENT_S, SILENCE_S, TIMER_C_S
+from sipcore.proxy.limits import CANCEL_WAIT_S, NO_CLIENT_S, OPENING_S, SILENCE_S, TIMER_C_S
 from sipcore.proxy.purpose import Purpose
 from sipcore.routing.plan import SIPS_NOT_ALLOWED, Target
 from sipcore.transaction import ClientTransaction
@@ -67,6 +67,10 @@ class Forking:
         """A branch has come to its end with this failure, of its own or of ours."""
         raise NotImplementedError
 
+    def branch_silent(self, branch: Branch, response: Response, now: float) -> None:
+        """A phone of ours says nothing at all: as if it had answered this, until it says something."""
+        raise NotImplementedError
+
     def asker(self, target: Target) -> str:
         """Whose share of the questions to the DNS the name of a target takes, "" for nobody's."""
         raise NotImplementedError
@@ -93,9 +97,13 @@ class Branch:
         "final",
         "flow",
         "fork",
+        "left",
+        "others",
         "provisional",
         "request",
+        "ring_until",
         "search",
+        "silent",
         "target",
         "tx",
     )
@@ -103,9 +111,11 @@ class Branch:
     def __init__(self, fork: Forking, target: Target, now: float) -> None:
         self.fork = fork
         self.target = target
-        others = target.other_flows
-        has_other_port = bool(others) and others[0].flow is None  # `decide` says when
-        self.deadline = now + (SILENCE_S if has_other_port else TIMER_C_S)
+        self.others = target.other_flows
+        """Other ways to the same phone that are still to be tried."""
+        self.deadline = now + TIMER_C_S
+        self.ring_until = float("inf")
+        """When the time of its group is over, also where the next one was tried before."""
         self.breadth = 0
         """How many branches this one may become further on (RFC 5393 §5.3)."""
         self.tx: ClientTransaction | None = None
@@ -113,6 +123,8 @@ class Branch:
         self.flow: Flow | None = None
         self.final: Response | None = None
         self.provisional = False
+        self.silent = False
+        """Whether its final response is ours, for want of anything from the phone."""
         self.cancel_wanted = False
         self.cancel_sent = False
         self.search: Search | None = None
@@ -121,6 +133,8 @@ class Branch:
         """Of the server before, for when there is no other."""
         self.datagram: Flow | None = None
         """The flow of a request that was too large for it."""
+        self.left: tuple[ClientTransaction, ...] = ()
+        """Those of silent servers, after which the next one was tried."""
 
     # --- sending -----------------------------------------------------------------------------
     def launch(self, now: float) -> None:
@@ -168,6 +182,10 @@ class Branch:
             self.fail(487, now)
         elif server is not None:
             self._send_again(fork.host.next_hops.flow_of(server), now)
+        elif self.failure is not None and self.failure.status == 408 and self.left:
+            tx, self.left = self.left[-1], self.left[:-1]
+            self.tx, self.request, self.flow = tx, tx.request, tx.flow  # the last to be asked
+            self._fall_silent(self.failure, now)
         elif self.failure is not None:
             fork.branch_failed(self, self.failure, now)
         elif self.has_no_room:
@@ -218,6 +236,8 @@ class Branch:
             copy.push("Record-Route", record_route)
         copy.set("Max-Breadth", str(self.breadth))
         copy.push("Via", host.own.via_value(flow, host.new_branch(fork.loop)))
+        if fork.is_invite and target.line_id is not None:
+            self._listen(flow, now)
         transactions = host.transactions
         if flow.transport != "UDP" or target.flow is not None or self.datagram is not None:
             self.tx = transactions.request(copy, flow, now, self)
@@ -227,6 +247,12 @@ class Branch:
             self._send_large(copy, flow, now)
         else:
             self.tx = tx
+
+    def _listen(self, flow: Flow, now: float) -> None:
+        """A registered phone that says nothing at all, 100 included, is not there (see `SILENCE_S`)."""
+        may_open = flow.connection == 0 and flow.transport != "UDP"
+        self.deadline = now + (SILENCE_S + OPENING_S if may_open else SILENCE_S)
+        self.fork.wake_at_latest(self.deadline)
 
     def _send_large(self, copy: Request, flow: Flow, now: float) -> None:
         """What is too large for a datagram goes by TCP where the peer takes that (§18.1.1)."""
@@ -243,6 +269,9 @@ class Branch:
     def on_response(self, tx: object, response: Response, now: float) -> None:
         """A response of its client transaction, its Via still on top (§16.7)."""
         fork, status = self.fork, response.status
+        if tx is not self.tx and not 200 <= status < 300:
+            self._left_answers(tx, status, now)
+            return
         is_for_others = response.pop_via(fork.stamped_via)
         if self.search is not None:
             fork.host.next_hops.note_answer(self.search, response, now)
@@ -250,7 +279,7 @@ class Branch:
             # Its transaction waits for us now, whatever the rest is worth.
             if not self.provisional:
                 self.provisional = True
-                self.deadline = max(self.deadline, now + TIMER_C_S)
+                self.rings(now)
             if self.cancel_wanted and not self.cancel_sent:
                 self._send_cancel(now)
         if not is_for_others:  # our Via was the only one: never forwarded (§16.7 step 3)
@@ -261,17 +290,32 @@ class Branch:
             return
         fork.branch_answered(self, response, now)
 
+    def _left_answers(self, tx: object, status: int, now: float) -> None:
+        """A silent server that was left for the next one rings late: it is to stop (§9.1)."""
+        if status < 200 and isinstance(tx, ClientTransaction) and tx in self.left:
+            self.left = tuple([other for other in self.left if other is not tx])
+            request = cancel_request(tx.request, self.fork.cancel_reasons())
+            self.fork.host.transactions.request(request, tx.flow, now, None)
+
     def on_timeout(self, tx: object, now: float) -> None:
         """Timer B or F: as if it had answered 408 (§16.9)."""
         fork = self.fork
-        if self.final is not None or fork.done:
+        if tx is not self.tx or self.final is not None or fork.done:
             return
         response = self._own_response(487 if fork.cancelled else 408)
-        if self.search is not None and not self.provisional:
-            fork.host.next_hops.note_silence(self.search, now)
-            if self._try_next(response, now):
-                return
-        fork.branch_failed(self, response, now)
+        if self.provisional or not self._leave_silent(response, now):
+            fork.branch_failed(self, response, now)
+
+    def _leave_silent(self, failure: Response, now: float) -> bool:
+        """Go on to the next server of its name, as this one says nothing; False where there is none."""
+        if self.search is None:
+            return False
+        self.fork.host.next_hops.note_silence(self.search, now)
+        return self._try_next(failure, now)
+
+    def _fall_silent(self, response: Response, now: float) -> None:
+        self.silent = True
+        self.fork.branch_silent(self, response, now)
 
     def on_transport_failure(self, tx: object, now: float) -> None:
         """It could not be sent: as if it had answered 503 (§16.9).
@@ -298,6 +342,10 @@ class Branch:
                 return
         fork.branch_failed(self, response, now)
 
+    def rings(self, now: float) -> None:
+        """There is news of it: timer C begins anew (§16.7 step 2)."""
+        self.deadline = min(now + TIMER_C_S, self.ring_until)
+
     # --- failing and cancelling ----------------------------------------------------------------
     def _own_response(self, status: int, headers: Sequence[tuple[str, str]] = ()) -> Response:
         fork = self.fork
@@ -309,14 +357,22 @@ class Branch:
 
     def cancel(self, now: float) -> None:
         """Have it stop ringing: at once, or as soon as a CANCEL may be sent (§9.1)."""
-        if self.final is None and not self.cancel_wanted:
+        if (self.final is None or self.silent) and not self.cancel_wanted:
             self.cancel_wanted = True
             if self.provisional:
                 self._send_cancel(now)
 
     def overdue(self, now: float) -> None:
-        """Timer C, or the end of the wait after a CANCEL."""
-        if self.cancel_sent or not self.provisional:
+        """Timer C, the end of the wait after a CANCEL, or that for the first word of a phone."""
+        tx = self.tx
+        if tx is not None and not self.provisional and self.target.line_id is not None:
+            response = self._own_response(487 if self.fork.cancelled else 408)
+            before, self.left = self.left, (*self.left, tx)
+            self.deadline = now + TIMER_C_S  # while the next server is looked for
+            if not self._leave_silent(response, now):
+                self.left = before
+                self._fall_silent(response, now)
+        elif self.cancel_sent or not self.provisional:
             self.fail(487 if self.fork.cancelled else 408, now)
         else:
             self.cancel_wanted = True
@@ -338,20 +394,7 @@ class Branch:
     def let_go(self) -> None:
         """What comes late is a 2xx or nothing: keep nothing else for the 32 s it may take."""
         self.final = None
+        if self.silent:
+            self.cancel_wanted = True  # should the phone ring after all
         if not self.cancel_wanted or self.cancel_sent:
             self.request = None  # else it is needed for the CANCEL, should a phone ring late
-
-
-def cancel_request(invite: Request, reasons: Sequence[str]) -> Request:
-    """The CANCEL for a request that was sent with this INVITE (RFC 3261 §9.1)."""
-    headers = [("Via", invite.values("via")[0])]
-    headers += [("Route", value) for value in invite.rows("route")]
-    headers += [
-        ("Max-Forwards", "70"),
-        ("From", invite.first("from") or ""),
-        ("To", invite.first("to") or ""),
-        ("Call-ID", invite.call_id),
-        ("CSeq", f"{invite.cseq_number} CANCEL"),
-    ]
-    headers += [("Reason", value) for value in reasons]
-    return Request.build("CANCEL", invite.uri_text, headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -142,3 +143,18 @@ def stateless_branch(request: Request) -> str:
     text = f"{branch}|{request.from_tag}|{request.to_tag}|{request.call_id}|{request.cseq_number}"
     digest = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=10).hexdigest()
     return f"{MAGIC_COOKIE}{digest}.ack"
+
+
+def cancel_request(invite: Request, reasons: Sequence[str]) -> Request:
+    """The CANCEL for a request that was sent with this INVITE (RFC 3261 §9.1)."""
+    headers = [("Via", invite.values("via")[0])]
+    headers += [("Route", value) for value in invite.rows("route")]
+    headers += [
+        ("Max-Forwards", "70"),
+        ("From", invite.first("from") or ""),
+        ("To", invite.first("to") or ""),
+        ("Call-ID", invite.call_id),
+        ("CSeq", f"{invite.cseq_number} CANCEL"),
+    ]
+    headers += [("Reason", value) for value in reasons]
+    return Request.build("CANCEL", invite.uri_text, headers)

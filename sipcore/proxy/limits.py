@@ -13,8 +13,11 @@ NO_CLIENT_S: Final = 64.0
 CANCEL_WAIT_S: Final = 32.0
 """64*T1: how long a cancelled branch may take to send its final response (RFC 3261 §9.1)."""
 SILENCE_S: Final = 4.0
-"""A phone whose contact has another port than it sends from is tried there, too, when it has said nothing
-for so long: retransmissions came after 0.5, 1.5 and 3.5 s."""
+"""How long a registered phone may say nothing at all to an INVITE, counted from when it was first sent
+(retransmissions came after 0.5, 1.5 and 3.5 s): then it counts as 408, and others are tried or heard."""
+OPENING_S: Final = 5.0
+"""How much longer that is where a connection to the phone may have to be opened first: as long as that may
+take (`connect_s`)."""
 LEAST_S: Final = 90
 """No session interval may be shorter (RFC 4028 §4), and no Min-SE lower (§5)."""
 RETRY_AFTER_STOP_S: Final = 5

@@ -31,6 +31,16 @@ class Purpose:
         """
         return True
 
+    def silent(self, target: Target, flow: Flow | None, now: float) -> None:
+        """A registered phone has said nothing at all to an INVITE, which was sent by this flow."""
+
+    def came_late(self, target: Target, flow: Flow | None, response: Response, now: float) -> None:
+        """A 1xx, or a 2xx, of a silent phone, when another final response has gone upstream.
+
+        It is not forwarded, which RFC 3261 §16.7 step 5 has a proxy do with a 2xx: the caller has been
+        told already. What rings gets a CANCEL; what was answered is to be hung up here.
+        """
+
     def asker(self, host: ProxyHost, request: Request) -> str:
         """Whose share of the questions to the DNS its names take, "" where nothing is looked up.
 

@@ -129,6 +129,9 @@ class ResponseContext(Forking):
         if self.walk.deadline is not None:
             self.wake_at_latest(self.walk.deadline)
         fresh = [Branch(self, target, now) for target in group.targets]
+        if self.walk.deadline is not None:
+            for branch in fresh:
+                branch.ring_until = self.walk.deadline
         self._share_breadth(fresh)
         self.branches += fresh
         for branch in fresh:
@@ -158,6 +161,12 @@ class ResponseContext(Forking):
     def branch_answered(self, branch: Branch, response: Response, now: float) -> None:
         """A response of a branch, our Via taken off, another one below (§16.7)."""
         status = response.status
+        if branch.silent and (status < 300 or not self.final_sent):
+            if self.final_sent:
+                self.purpose.came_late(branch.target, branch.flow, response, now)
+                return
+            branch.silent, branch.final = False, None  # it joins the others
+            self.wake_at_latest(branch.deadline)
         if self.done:
             if 200 <= status < 300 and self.is_invite:  # every 2xx of a fork is a dialog
                 self._forward(branch, response, now)
@@ -175,7 +184,7 @@ class ResponseContext(Forking):
         if branch.final is not None or response.status == 100:
             return
         if not branch.cancel_sent:
-            branch.deadline = now + TIMER_C_S
+            branch.rings(now)
         if not self.final_sent:
             self._forward(branch, response, now)
 
@@ -197,14 +206,19 @@ class ResponseContext(Forking):
         target, status = branch.target, response.status
         if status == FLOW_FAILED and _is_gone(target):
             self.host.flow_failed(target, now)
-        if target.other_flows and status in (FLOW_FAILED, 408):
-            self._try_other_flow(branch, target.other_flows, now)
+        if branch.others and status in (FLOW_FAILED, 408):
+            self._try_other_flow(branch, now)
         if status >= 600:
             self._cancel_pending(now)
         self._settle(now)
 
-    def _try_other_flow(self, failed: Branch, flows: tuple[Target, ...], now: float) -> None:
+    def branch_silent(self, branch: Branch, response: Response, now: float) -> None:
+        self.purpose.silent(branch.target, branch.flow, now)
+        self.branch_failed(branch, response, now)
+
+    def _try_other_flow(self, failed: Branch, now: float) -> None:
         """The same phone by another of its flows (RFC 5626 §7): never by two at a time."""
+        flows, failed.others = failed.others, ()
         if self.done or self.cancelled or failed.cancel_wanted or self.final_sent:
             return
         branch = Branch(self, flows[0].followed_by(flows[1:]), now)

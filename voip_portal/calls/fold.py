@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 
 class Event(NamedTuple):
@@ -19,11 +19,18 @@ class Event(NamedTuple):
     data: dict[str, Any]
 
 
+_LATE: Final = {"ring": "a phone rang too late", "answer": "a phone was picked up too late"}
+"""What came of a phone when its caller had been told how the call ended."""
+
+
 def fold(context: str, events: Iterable[Event]) -> dict[str, Any] | None:
     """The fields of `models.Call`, or None while its begin is unknown."""
     first: dict[str, Event] = {}
+    late = ""
     for event in sorted(events, key=lambda e: e.at):
         first.setdefault(event.kind, event)
+        if event.kind == "call.late":
+            late = _LATE.get(event.data.get("event", ""), late)
     begin = first.get("call.begin")
     if begin is None:
         return None
@@ -37,6 +44,7 @@ def fold(context: str, events: Iterable[Event]) -> dict[str, Any] | None:
             call["callee_line"] = answer.data["callee_line"]
     if end is not None:
         _end(call, end, answer)
+    call["reason"] = call["reason"] or late
     return call
 
 

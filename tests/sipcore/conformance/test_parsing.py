@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sipcore.message import NameAddr, Request, parse_message
+from sipcore.registrar import RegistrarPolicy
 from tests.sipcore.conformance.peer import Peer, new_world, peer_of
 from tests.sipcore.conformance.wire import BOB, HOST, Wire
 from tests.sipcore.simulation.phone import Phone
-from tests.sipcore.simulation.world import DOMAIN, SIZES, Size
+from tests.sipcore.simulation.world import DOMAIN, SIZES, Size, World
 
 pytestmark = pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
 
@@ -379,7 +380,7 @@ def test_too_many_hops_are_taken_for_none_given(wire: Wire, hops: str) -> None:
 
 @pytest.mark.rfc("PAR-24")
 def test_an_overlarge_expires_is_the_default(size: Size) -> None:
-    world = new_world(size)
+    world = World(1, size, ["anna"], policy=RegistrarPolicy(spread_part=0))
     phone = Phone(world, "anna", ("10.1.0.1", 5060))
     request = phone.build("REGISTER", f"sip:{DOMAIN}")
     request.set("To", f"<sip:anna@{DOMAIN}>")

@@ -64,14 +64,14 @@ def cancel_of(request: Request) -> Request:
 
 # --- §17.1.1: INVITE client -----------------------------------------------------------------
 @pytest.mark.rfc("TXN-01", "TXN-02", "TXN-21")
-def test_an_invite_nobody_answers_is_repeated_ever_more_slowly_and_then_408(size: Size) -> None:
+def test_an_invite_nobody_answers_is_repeated_ever_more_slowly(size: Size) -> None:
+    """Also when the caller has had their 408: a phone that rings late must be found."""
     world, caller, bob = pair(size)
     started(world, caller, bob, "INVITE")
     world.run(TIMEOUT - 0.3)
     assert gaps(bob.times("INVITE")) == pytest.approx([T1, 1, 2, 4, 8, 16], abs=LATE)
-    assert finals(caller) == []
+    assert set(finals(caller)) == {408}
     world.run(1.5)
-    assert 408 in caller.statuses
     assert len(bob.times("INVITE")) == 7
     come_to_rest(world)
 

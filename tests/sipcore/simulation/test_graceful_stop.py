@@ -247,7 +247,7 @@ def test_a_phone_that_says_nothing_is_waited_for_no_longer_than_stated(size: Siz
     anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
     world.network.detach(bob.address)
     call = anna.call("bob")
-    world.run(2)
+    world.run(1)
     drain(world)
     world.run(STOP_WITHIN_S - 0.1)
     assert call.status == 0

@@ -106,3 +106,19 @@ def test_overlong_texts_are_cut_to_what_the_table_holds() -> None:
         128,
         200,
     ]
+
+
+@pytest.mark.parametrize(
+    ("events", "reason"),
+    [
+        (["ring"], "a phone rang too late"),
+        (["ring", "answer"], "a phone was picked up too late"),
+        (["nothing we know"], ""),
+    ],
+)
+def test_a_phone_that_came_too_late_is_told(events: list[str], reason: str) -> None:
+    missed = Event("call.end", 104.0, {"cause": "no_answer", "by": "system", "status": 408})
+    late = [Event("call.late", 106.0 + n, {"event": e}) for n, e in enumerate(events)]
+    call = folded(BEGIN, missed, *late)
+    assert call["reason"] == reason
+    assert (call["cause"], call["ended_at"]) == ("no_answer", at(104.0))
