@@ -48,6 +48,9 @@ DEPARTURES: Final = {
     "DIG-12": "a count may be overtaken by 32 others, as datagrams are; each is good once",
     "DIG-19": "we give no opaque, so none is wrong",
     "MSG-04": "one outstanding per peer and worker: several workers of a node do not tell each other",
+    "PRX-23": "the 2xx of a registered phone that said nothing for 4 s gets ACK and BYE from us when another "
+    "final has gone up",
+    "PRX-25": "a registered phone counts as 408 when it has said nothing for 4 s, until it says something",
     "PRX-35": "a CANCEL of nothing we know is 481: its INVITE was never forwarded without state",
     "REG-12": "503 with Retry-After where the store has failed: it may be back soon",
     "TRP-02": "the ACK of a 2xx goes by UDP whatever its size: it has no transaction to be told that "
