@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.db import transaction
 from django.db.models import Q
@@ -16,6 +16,8 @@ from voip_portal.calls.storing import fold_calls
 
 REFUSALS_FOR_S: Final = 300
 LONG_OPEN_S: Final = 3600
+LONGEST_REGISTRATION_S: Final = 7200
+"""As the registrar grants it at most."""
 FOLD_BATCH: Final = 200
 CAUSES: Final = (
     ("completed", _("completed")),
@@ -69,6 +71,32 @@ def connected_at(device_id: int, within_s: float = REFUSALS_FOR_S) -> float:
         kind="register.new", at__gte=time.time() - within_s, data__device=device_id
     )
     return float(rows.order_by("-at").values_list("at", flat=True).first() or 0.0)
+
+
+class Silence(NamedTuple):
+    """A device that answers no call, in epoch seconds."""
+
+    since: float
+    told_at: float
+
+
+def silent_devices(device_ids: Collection[int], at: float | None = None) -> dict[int, Silence]:
+    """Those of these devices that are said not to answer, by what was told of each last.
+
+    What is older than the longest registration has been overtaken by a newer one.
+    """
+    now = time.time() if at is None else at
+    rows = Record.objects.filter(
+        kind__in=("device.silent", "device.heard"),
+        at__gte=now - LONGEST_REGISTRATION_S,
+        data__device__in=list(device_ids),
+    )
+    silent: dict[int, Silence] = {}
+    for kind, told_at, data in rows.order_by("at", "pk").values_list("kind", "at", "data"):
+        silent.pop(data["device"], None)
+        if kind == "device.silent":
+            silent[data["device"]] = Silence(float(data["since"]), told_at)
+    return silent
 
 
 def refold_all() -> int:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from voip_portal.calls.services import silent_devices
 from voip_portal.lines.models import Device
 from voip_portal.location.models import Binding
 
@@ -25,6 +26,10 @@ class Registration:
     since: datetime
     until: datetime
     node: str
+    registered_at: float = 0.0
+    """When the phone last did it, by a change or a refresh; epoch seconds."""
+    silent_since: datetime | None = None
+    """Since when it answers no call; None where that is not known, or not asked (`with_silences`)."""
 
 
 def registrations(line_ids: Sequence[int], at: float | None = None) -> list[Registration]:
@@ -36,6 +41,19 @@ def registrations(line_ids: Sequence[int], at: float | None = None) -> list[Regi
         Device.objects.filter(pk__in={b.device_id for b in bindings}).values_list("pk", "label")
     )
     return [_registration(b, labels.get(b.device_id, "")) for b in bindings]
+
+
+def with_silences(found: list[Registration], at: float | None = None) -> list[Registration]:
+    """The same, each with whether its device answers; whoever has registered since is there again."""
+    if not found:
+        return found
+    silent = silent_devices({r.device_id for r in found}, at)
+    return [
+        replace(r, silent_since=datetime.fromtimestamp(silent[r.device_id].since, UTC))
+        if r.device_id in silent and silent[r.device_id].told_at > r.registered_at
+        else r
+        for r in found
+    ]
 
 
 def _registration(binding: Binding, label: str) -> Registration:
@@ -50,6 +68,7 @@ def _registration(binding: Binding, label: str) -> Registration:
         since=datetime.fromtimestamp(binding.registered_at, UTC),
         until=datetime.fromtimestamp(binding.expires_at, UTC),
         node=binding.node,
+        registered_at=binding.written_at,
     )
 
 
