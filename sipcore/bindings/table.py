@@ -9,7 +9,7 @@ not `expire` has come by.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from sys import intern
 
@@ -77,19 +77,20 @@ class BindingTable:
         known by its instance (RFC 5626), by the binding it has renewed, or else by the device whose
         secret it has, if only one contact has it.
         """
-        before = self._left.get(flow) if self._left else None
+        now = self.phone_now(flow, at) if self._left else None
+        return flow if now is None else now.flow or flow
+
+    def phone_now(self, flow: Flow, at: float) -> Binding | None:
+        """The binding of the phone that had this flow and has registered anew, as `flow_now` knows it.
+
+        None where it has not, or where that cannot be told: another phone of its owner is none of this.
+        """
+        before = self._left.get(flow)
         if before is None:
-            return flow
-        live = [b for b in self.bindings(before.line_id, at) if b.flow is not None and not b.path]
-        if before.instance:
-            same = [b for b in live if b.instance == before.instance]
-        else:
-            same = [b for b in live if b.device_id == before.device_id and not b.instance]
-            moved = [b for b in same if b.key == before.key]
-            same = moved or same
-        if any(b.flow == flow for b in same) or not same or (len(same) > 1 and not before.instance):
-            return flow
-        return max(same, key=lambda b: b.expires_at).flow or flow
+            return None
+        live = [b for b in self.bindings(before.line_id, at) if not b.path]
+        with_flow = _same_phone(before, [b for b in live if b.flow is not None])
+        return with_flow or _same_phone(before, [b for b in live if b.flow is None])
 
     def _leave(self, binding: Binding) -> None:
         """Its phone is reached by its flow no more."""
@@ -208,6 +209,21 @@ class BindingTable:
         self._calendar.setdefault(second, []).append(line_id)
         if second < self._next_second:
             self._next_second = second
+
+
+def _same_phone(before: Binding, live: Sequence[Binding]) -> Binding | None:
+    """The one of these bindings that the phone of an earlier one has registered anew."""
+    if before.instance:
+        same = [b for b in live if b.instance == before.instance]
+    else:
+        same = [b for b in live if b.device_id == before.device_id and not b.instance]
+        moved = [b for b in same if b.key == before.key]
+        same = moved or [b for b in same if b.written_at >= before.written_at]
+    if not same or any(b.flow == before.flow for b in same):
+        return None
+    if len(same) > 1 and not before.instance:
+        return None
+    return max(same, key=lambda b: b.expires_at)
 
 
 def _sharing_texts(binding: Binding) -> Binding:

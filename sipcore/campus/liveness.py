@@ -8,15 +8,20 @@ without a refresh, and a proxy sends no BYE then (§8.3).
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 from sipcore.apps.host import Host
+from sipcore.bindings import Binding
 from sipcore.calls import Call, Dialog, bye_request, probe_request
 from sipcore.campus.call_control import CallControl
 from sipcore.campus.in_call import InCallSender
 from sipcore.campus.limits import MISSES
+from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
 from sipcore.message import Response
+from sipcore.transaction import ClientTransaction
+from sipcore.transport.flow import Flow
 
 GONE_REASON: Final = 'SIP;cause=480;text="The other phone is gone"'
 
@@ -42,7 +47,17 @@ class Liveness:
     def _ask(self, call: Call, dialog: Dialog, side: Side, now: float) -> None:
         request = probe_request(call, dialog, side)
         probe = Probe(self, self._host, call, dialog, side)
-        self._sender.send(request, dialog.leg(side).flow, probe, now)
+        self._sender.send(request, self._way_to(dialog.leg(side).flow), probe, now)
+
+    def _way_to(self, flow: Flow | None) -> Flow | None:
+        """How a party is reached now: a phone that has registered anew, without a flow, by its contact."""
+        host = self._host
+        binding = None if flow is None else host.bindings.phone_now(flow, host.at)
+        if binding is None or binding.flow is not None:
+            return flow
+        with contextlib.suppress(MalformedMessage):
+            return host.next_hops.flow_to(binding.contact) or flow
+        return flow
 
     def gone(self, call: Call, dialog: Dialog, side: Side, why: str, now: float) -> None:
         """One end is not there any more: tell the other."""
@@ -85,13 +100,27 @@ class Probe:
         if response.status == 481:
             self._missed("does not know the call", now, at_once=not response.from_elsewhere)
         elif response.status == 408:
-            self.on_timeout(tx, now)
+            self._missed("does not answer", now)
         elif response.status >= 200:
             self._dialog.leg(self._side).misses = 0
 
     def on_timeout(self, tx: object, now: float) -> None:
         """No answer at all."""
+        self._tell_of_silence(tx)
         self._missed("does not answer", now)
+
+    def _tell_of_silence(self, tx: object) -> None:
+        """The owner of a device that is still registered sees that it does not answer."""
+        host, leg = self._host, self._dialog.leg(self._side)
+        is_callee = self._side is Side.CALLEE
+        line_id = self._call.callee_line if is_callee else self._call.caller_line
+        if line_id is None or not isinstance(tx, ClientTransaction):
+            return
+        for binding in host.bindings.bindings(line_id, host.at):
+            is_it = binding.contact == leg.contact if leg.flow is None else binding.flow == leg.flow
+            if is_it:
+                host.silent_devices.missed_probe(binding, tx.flow.remote, host.at)
+                return
 
     def _missed(self, why: str, now: float, *, at_once: bool = False) -> None:
         leg = self._dialog.leg(self._side)
@@ -100,10 +129,16 @@ class Probe:
             self._liveness.gone(self._call, self._dialog, self._side, why, now)
 
     def on_transport_failure(self, tx: object, now: float) -> None:
-        """The connection is gone. A phone that has registered by another may still talk."""
-        host, call = self._host, self._call
-        line_id = call.callee_line if self._side is Side.CALLEE else call.caller_line
-        flow = self._dialog.leg(self._side).flow
-        live = host.bindings.bindings(line_id, host.at) if line_id else []
-        if all(binding.flow == flow for binding in live):
+        """It could not be sent. A phone that has registered anew meanwhile may still talk: it is asked next.
+
+        The same phone, that is, known by its instance or device: another one of its owner's tells nothing.
+        """
+        host, flow = self._host, self._dialog.leg(self._side).flow
+        binding = None if flow is None else host.bindings.phone_now(flow, host.at)
+        if binding is None or self._was_sent_to(tx, binding):
             self.on_timeout(tx, now)
+
+    def _was_sent_to(self, tx: object, binding: Binding) -> bool:
+        if not isinstance(tx, ClientTransaction):
+            return False
+        return binding.flow is None or binding.flow == tx.flow

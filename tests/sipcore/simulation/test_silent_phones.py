@@ -342,3 +342,25 @@ def test_one_answer_in_between_counts_from_the_beginning(size: Size) -> None:
             world.network.attach(bob.address, bob._receive)
         ask(world, anna)
     assert silences(world) == []
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_device_that_does_not_answer_a_probe_in_a_call_says_so_at_once(
+    size: Size, who: str
+) -> None:
+    world = make_world(size)
+    anna, bob = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    anna.register(7200)
+    bob.register(7200)
+    anna.call("bob")
+    world.run(2)
+    gone, line = (anna, 1) if who == "caller" else (bob, 2)
+    world.network.detach(gone.address)
+    world.run(300 + 29)
+    assert silences(world) == []
+    world.run(2)
+    assert silences(world) == [(Kind.DEVICE_SILENT, line, 100 + line)]
+    world.network.attach(gone.address, gone._receive)
+    gone.register()
+    world.run(1)
+    assert silences(world)[1:] == [(Kind.DEVICE_HEARD, line, 100 + line)]
