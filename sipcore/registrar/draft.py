@@ -67,6 +67,15 @@ class Draft:
         self._mine: set[str] = set()
         """Keys this REGISTER has spoken about: not out of order, never displaced."""
 
+    def has_kept(self, call_id: str, host: str) -> bool:
+        """Whether a phone at this address was reached by its flow before, under this Call-ID."""
+        for binding in self._before.values():
+            flow = binding.flow
+            is_kept = flow is not None and not flow.reliable and same_host(flow.remote[0], host)
+            if is_kept and binding.call_id == call_id:
+                return True
+        return False
+
     def put(self, wanted: Wanted, flow: Flow | None) -> None:
         """Add or renew a contact; it takes the place of the same instance's earlier one."""
         before, key = self._find(wanted, flow)

@@ -33,7 +33,7 @@ from sipcore.registrar.wanted import (
     read_user_agent,
 )
 from sipcore.transport.flow import Flow, is_address, same_host
-from sipcore.transport.written import is_local_name, is_mapped
+from sipcore.transport.written import is_local_name, is_mapped, is_private
 
 
 class Reply(NamedTuple):
@@ -155,6 +155,8 @@ def _apply(
         if "bnc" in contact.uri.params:  # numbers in bulk (RFC 6140): for who can expand them
             return refuse(request, 420, "Bad Extension", [("Unsupported", "gin")])
         way_back = _way_back(request, contact.uri, flow, outbound=contact.reg_id > 0)
+        if way_back is None and flow is not None:
+            way_back = _flow_to_keep_open(request, contact.uri, flow, draft)
         if contact.expires_s:
             is_written = way_back is None or is_mapped(contact.uri, way_back)  # and tried as such
             if is_written and leads_back is not None and leads_back(contact.uri):
@@ -264,6 +266,19 @@ def _way_back(request: Request, contact: Uri, flow: Flow | None, *, outbound: bo
         or _is_mapped(request, contact, flow)
     )
     return flow if needed and is_first_hop(request) else None
+
+
+def _flow_to_keep_open(request: Request, contact: Uri, flow: Flow, draft: Draft) -> Flow | None:
+    """The flow of a phone that has learned its contact from a NAT, which forgets what is idle; else None.
+
+    Many phones write the address that a 401 has shown them from their second REGISTER on, and send
+    no keep-alive. A private sent-by tells, or the contact before it under the same Call-ID.
+    """
+    if flow.reliable or (contact.port or 5060) != flow.remote[1] or not is_first_hop(request):
+        return None
+    source, via_host = flow.remote[0], request.via.host
+    is_private_via = not same_host(via_host, source) and is_private(via_host)
+    return flow if is_private_via or draft.has_kept(request.call_id, source) else None
 
 
 def _is_mapped(request: Request, contact: Uri, flow: Flow) -> bool:

@@ -43,6 +43,16 @@ def is_local_name(host: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
+def is_private(host: str) -> bool:
+    """Whether a host is an address of a private network, or a name that its house alone knows."""
+    bare = host.strip("[]")
+    if not is_address(bare):
+        return is_local_name(host)
+    address = ip_address(bare)
+    return any(address in block for block in _BLOCKS)
+
+
+@lru_cache(maxsize=4096)
 def is_of_use(host: str, source: str) -> bool:
     """Whether what a phone writes as its host leads to it, that sends from the address `source`.
 

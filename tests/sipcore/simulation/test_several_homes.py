@@ -75,10 +75,11 @@ def test_each_of_them_finds_its_contact_once_with_its_own_expiry(size: Size) -> 
     world, _ = a_world(size)
     home, dorm = a_phone(world, HOME), a_phone(world, DORM)
     register(world, home, 600)
+    # Each is told up to a fifth less than it is bound for.
     [contact] = register(world, dorm, 300).contacts
-    assert contact.params["expires"] == "300"
+    assert 240 <= int(contact.params["expires"] or 0) <= 300
     [contact] = register(world, home, 600).contacts
-    assert contact.params["expires"] == "600"
+    assert 480 <= int(contact.params["expires"] or 0) <= 600
 
 
 @sizes
