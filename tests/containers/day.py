@@ -1,0 +1,138 @@
+"""An operator's day with the containers. Each test leaves all services running, for the next one.
+
+Run by `make containers`, in a network of its own; collected by no other run.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.containers.house import House
+from tests.containers.mail import mail_server
+from tests.support.browser import Student, chromium, person, sign_up
+from tests.support.ua import Address, Agent, Dialog, Timeout
+
+SERVER: Final = "192.0.2.10"
+HOSTS: Final = ("192.0.2.21", "192.0.2.22")
+MAIL: Final = "192.0.2.30"
+SIP_PORT: Final = 5170
+"""Not SIP's own: what phones are told must be what is served."""
+
+
+class Phone(Agent):
+    """A phone at an address of its own."""
+
+    def __init__(self, host: str, server: Address, user: str, secret: str) -> None:
+        self._host = host
+        super().__init__(server, user, secret)
+
+    def _open(self) -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind((self._host, 0))
+        return sock
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """All services, with the settings that an operator must give."""
+    folder = tmp_path_factory.mktemp("operator")
+    password = folder / "database"
+    password.write_text(secrets.token_hex(24) + "\n")
+    password.chmod(0o644)  # a user inside the containers reads it
+    settings = {
+        "VOIP_ADVERTISE": SERVER,
+        "VOIP_SIP_PORT": str(SIP_PORT),
+        "VOIP_TLS_PORT": str(SIP_PORT + 1),
+        "DATABASE_PASSWORD_FILE": str(password),
+        "EMAIL_HOST": MAIL,
+    }
+    with mail_server(MAIL, 25, folder / "mail"):
+        house = House(folder, settings)
+        house.down()
+        house.up()
+        try:
+            for name in house.services:
+                if name != "prepare":
+                    house.wait_until_healthy(name)
+            yield house
+        finally:
+            house.down()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def phones(
+    house: House, browser: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Phone, Phone]]:
+    """Two phones, set up with what the page says to two students who have signed up."""
+    pictures = tmp_path_factory.mktemp("pictures")
+    made = []
+    for host, name in zip(HOSTS, ("Ada Lovelace", "Grace Hopper"), strict=True):
+        foreign: list[str] = []
+        with person(browser, house, foreign) as page:  # type: ignore[arg-type]
+            student = Student(page, name, name.split()[0].lower())
+            sign_up(house, student, pictures)  # type: ignore[arg-type]
+        assert foreign == []
+        server, port = student.server.rsplit(":", 1)
+        made.append(Phone(host, (server, int(port)), student.username, student.secret))
+    yield made[0], made[1]
+    for phone in made:
+        phone.close()
+
+
+class Talk:
+    """An answered call between the two."""
+
+    def __init__(self, phones: tuple[Phone, Phone]) -> None:
+        self.caller, self.callee = phones
+        for phone in phones:
+            phone.drain()
+        self.calling = self.caller.invite(f"sip:{self.callee.user}@{self.callee.domain}")
+        called = self.callee.ringing(call_id=self.calling.call_id)
+        called.ring()
+        self.calling.expect(180)
+        self.at_callee: Dialog = called.answer()
+        self.at_caller = self.calling.answered()
+        self.callee.expect("ACK")
+
+    @property
+    def call_id(self) -> str:
+        return self.calling.call_id
+
+    def hang_up(self) -> None:
+        """The caller's BYE, as often as a phone sends it; the other's 200 to it."""
+        bye = self.at_caller.send("BYE")
+        for _ in range(20):
+            with suppress(Timeout):
+                self.callee.respond(self.callee.expect("BYE", 0.5, call_id=self.call_id), 200, "OK")
+            for repeat in [m for m in self.callee.repeats if m.method == "BYE"]:
+                self.callee.respond(repeat, 200, "OK")
+            self.callee.repeats.clear()
+            with suppress(Timeout):
+                assert self.caller.final(bye, 0.5).status == 200
+                return
+            self.caller.send(bye)
+        raise Timeout(f"no answer to the BYE of {self.call_id}")
+
+
+def test_two_who_signed_up_talk_and_the_portal_has_their_call(
+    house: House, phones: tuple[Phone, Phone]
+) -> None:
+    caller, callee = (phone.registered() for phone in phones)
+    assert caller.server == (SERVER, SIP_PORT)
+    talk = Talk((caller, callee))
+    talk.hang_up()
+    row = house.call_row(talk.call_id)
+    assert (row["cause"], row["ended_by"], row["node"]) == ("completed", "caller", "node1")

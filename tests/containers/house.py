@@ -1,0 +1,192 @@
+"""All services of the compose file, run by podman inside a network namespace of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+from psycopg.rows import dict_row
+
+from tests.containers import compose
+from tests.containers.images import environment
+from tests.support.campus import wait_for
+
+HEALTHY_WITHIN_S: Final = 90.0
+BACK_WITHIN_S: Final = 60.0
+OURS: Final = ("web", "worker", "beat", "shipper", "sipd")
+
+
+def podman(*arguments: str, check: bool = True, timeout: float = 120) -> str:
+    """What podman prints; what it complains of is in the error."""
+    done = subprocess.run(
+        ["podman", *arguments],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if check and done.returncode:
+        raise AssertionError(f"podman {' '.join(arguments[:3])} …: {done.stderr.strip()}")
+    return done.stdout
+
+
+class House:
+    """One project of compose. `settings` are the variables that an operator gives it."""
+
+    def __init__(self, var: Path, settings: Mapping[str, str]) -> None:
+        self.var = var
+        """For the tests' own files: `mail` below it has what the mail server was given."""
+        self.settings = dict(settings)
+        self.project = compose.read(settings)
+        self.web_port = 8000
+
+    @property
+    def services(self) -> dict[str, compose.Service]:
+        """As the compose file has them."""
+        return dict(self.project["services"])
+
+    # --- compose's commands --------------------------------------------------------------------
+    def up(self) -> None:
+        """`compose up -d`: each service after what it waits for."""
+        podman("network", "create", self.project["name"])
+        for name in compose.in_order(self.services):
+            self.start(name)
+
+    def start(self, name: str) -> None:
+        """A new container of the service, as soon as those that it depends on are ready."""
+        for other, wanted in self.services[name].get("depends_on", {}).items():
+            if wanted["condition"] == "service_healthy":
+                self.wait_until_healthy(other)
+            else:
+                assert self.exit_code(other) == 0, self.log(other)
+        podman("create", *compose.arguments(self.project, name))
+        podman("start", self.container(name))
+
+    def recreate(self, name: str) -> None:
+        """What `up -d` does with a service whose image is another one: stop it and start anew."""
+        self.remove(name)
+        self.start(name)
+
+    def remove(self, name: str) -> None:
+        """SIGTERM, SIGKILL after the time of grace, and away with it."""
+        podman("stop", self.container(name))
+        podman("rm", "--force", self.container(name))
+
+    def update(self) -> None:
+        """`compose up -d` with a new image: `prepare` again, then all others that have that image."""
+        self.recreate("prepare")
+        for name in OURS:
+            self.recreate(name)
+
+    def down(self) -> None:
+        """`compose down -v`, whatever state all is in."""
+        podman("rm", "--all", "--force", "--time", "2", check=False)
+        podman("volume", "rm", "--all", "--force", check=False)
+        podman("network", "rm", "--force", self.project["name"], check=False)
+
+    # --- single services -------------------------------------------------------------------------
+    def container(self, name: str) -> str:
+        return f"{self.project['name']}-{name}"
+
+    def log(self, name: str) -> str:
+        """All that the container has said."""
+        done = subprocess.run(
+            ["podman", "logs", self.container(name)],
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        return done.stdout
+
+    def state(self, name: str) -> dict[str, Any]:
+        loaded = json.loads(podman("inspect", "--format", "{{json .State}}", self.container(name)))
+        assert isinstance(loaded, dict)
+        return loaded
+
+    def exit_code(self, name: str) -> int:
+        """Wait for the end of a container that is to end."""
+        return int(podman("wait", self.container(name)))
+
+    def pid(self, name: str) -> int:
+        """The first process of the container, as this machine sees it; 0 where there is none."""
+        return int(self.state(name)["Pid"])
+
+    def exec(self, name: str, *command: str, check: bool = True) -> str:
+        return podman("exec", self.container(name), *command, check=check)
+
+    def is_healthy(self, name: str) -> bool:
+        """Run its health check once, as Docker does: inside, as the container's user."""
+        kind, *words = self.services[name]["healthcheck"]["test"]
+        command = ["sh", "-c", *words] if kind == "CMD-SHELL" else words
+        done = subprocess.run(
+            ["podman", "exec", self.container(name), *command],
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        return done.returncode == 0
+
+    def wait_until_healthy(self, name: str, timeout: float = HEALTHY_WITHIN_S) -> None:
+        try:
+            wait_for(f"a healthy {name}", lambda: self.is_healthy(name), timeout, 0.5)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log(name)[-3000:]}") from None
+
+    def kill(self, name: str) -> int:
+        """SIGKILL from outside, as when the memory runs out; the process that is killed."""
+        pid = self.pid(name)
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def wait_until_back(self, name: str, killed: int) -> None:
+        """Until the container has another process, and is healthy."""
+
+        def is_another() -> bool:
+            with suppress(AssertionError):
+                return self.pid(name) not in (0, killed)
+            return False
+
+        wait_for(f"another {name}", is_another, BACK_WITHIN_S, 0.1)
+        self.wait_until_healthy(name)
+
+    # --- the database ----------------------------------------------------------------------------
+    def query(self, statement: str, *args: object) -> list[Any]:
+        """Rows, as an operator reads them: by the port on loopback."""
+        password = Path(self.settings["DATABASE_PASSWORD_FILE"]).read_text().strip()
+        with psycopg.connect(
+            host="127.0.0.1", user="voip", dbname="voip", password=password, row_factory=dict_row
+        ) as connection:
+            return connection.execute(statement, args).fetchall()
+
+    def call_row(self, call_id: str, timeout: float = 30.0) -> dict[str, Any]:
+        """The finished call, as the portal has it."""
+
+        def look() -> dict[str, Any] | None:
+            with suppress(psycopg.OperationalError):
+                rows = self.query(
+                    "SELECT * FROM calls_call WHERE call_id = %s AND NOT open", call_id
+                )
+                assert len(rows) <= 1, f"{call_id} is there {len(rows)} times"
+                return dict(rows[0]) if rows else None
+            return None
+
+        return wait_for(f"the record of {call_id}", look, timeout, 0.1)
+
+
+def wait_s(seconds: float) -> None:
+    """An outage lasts so long."""
+    time.sleep(seconds)
