@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.containers.house import House
+from tests.containers.house import BACK_WITHIN_S, OURS, House, podman, wait_s
 from tests.containers.mail import mail_server
-from tests.support.browser import Student, chromium, person, sign_up
+from tests.support.browser import PASSWORD, Student, chromium, person, sign_up
+from tests.support.campus import wait_for
 from tests.support.ua import Address, Agent, Dialog, Timeout
 
 SERVER: Final = "192.0.2.10"
@@ -24,6 +27,8 @@ HOSTS: Final = ("192.0.2.21", "192.0.2.22")
 MAIL: Final = "192.0.2.30"
 SIP_PORT: Final = 5170
 """Not SIP's own: what phones are told must be what is served."""
+OUTAGE_S: Final = 60.0
+ALL: Final = ("sipd", "shipper", "worker", "beat", "web", "redis", "postgres")
 
 
 class Phone(Agent):
@@ -136,3 +141,93 @@ def test_two_who_signed_up_talk_and_the_portal_has_their_call(
     talk.hang_up()
     row = house.call_row(talk.call_id)
     assert (row["cause"], row["ended_by"], row["node"]) == ("completed", "caller", "node1")
+
+
+@pytest.fixture
+def talk(house: House, phones: tuple[Phone, Phone]) -> Iterator[Talk]:
+    """A call that was answered before the fault, and must end well after it."""
+    talk = Talk((phones[0].registered(), phones[1].registered()))
+    yield talk
+    talk.hang_up()
+    row = house.call_row(talk.call_id)
+    assert (row["cause"], row["ended_by"]) == ("completed", "caller")
+
+
+@pytest.mark.usefixtures("talk")
+@pytest.mark.parametrize("name", ALL)
+def test_a_service_that_is_killed_in_a_call_is_back(house: House, name: str) -> None:
+    house.wait_until_back(name, house.kill(name))
+
+
+@pytest.mark.usefixtures("talk")
+@pytest.mark.parametrize("name", ALL)
+def test_a_service_that_is_restarted_in_a_call_is_back(house: House, name: str) -> None:
+    podman("stop", house.container(name))
+    podman("start", house.container(name))
+    house.wait_until_healthy(name)
+
+
+def test_telephones_do_without_the_database_for_a_minute_in_which_sipd_is_killed(
+    house: House, phones: tuple[Phone, Phone], talk: Talk
+) -> None:
+    since = time.monotonic()
+    podman("stop", house.container("postgres"))
+    house.wait_until_back("sipd", house.kill("sipd"))
+    said = house.log("sipd")
+    assert "degraded: directory" in said
+    assert "The database cannot be used (" in said
+    phones[0].registered()
+    second = Talk(phones)
+    second.hang_up()
+    wait_s(OUTAGE_S - (time.monotonic() - since))
+    podman("start", house.container("postgres"))
+    house.wait_until_healthy("postgres")
+    assert house.call_row(second.call_id, BACK_WITHIN_S)["cause"] == "completed"
+    wait_for("health", lambda: house.healthz() == "ok", BACK_WITHIN_S, 0.5)
+
+
+def test_without_redis_pages_answer_and_records_wait(
+    house: House, browser: Browser, talk: Talk, phones: tuple[Phone, Phone]
+) -> None:
+    podman("stop", house.container("redis"))
+    with person(browser, house, []) as page:  # type: ignore[arg-type]
+        page.goto("/accounts/login/")
+        page.locator("input[name=login]").fill("ada@campus.example")
+        page.locator("input[type=password]").fill(PASSWORD)
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url(f"http://127.0.0.1:{house.web_port}/")
+        page.goto("/people/?q=grace")
+        assert "Grace Hopper" in page.content()
+    wait_for("its name", lambda: "Redis cannot be reached" in house.healthz(), BACK_WITHIN_S, 0.5)
+    second = Talk(phones)
+    second.hang_up()
+    podman("start", house.container("redis"))
+    assert house.call_row(second.call_id, BACK_WITHIN_S)["cause"] == "completed"
+
+
+@pytest.mark.usefixtures("talk")
+def test_a_second_sipd_of_the_same_name_ends_with_a_sentence(house: House) -> None:
+    code, said = house.run_beside("sipd")
+    assert code == 1
+    assert said.splitlines()[-1].startswith("node1 is running already (process ")
+    assert house.is_healthy("sipd")
+
+
+@pytest.mark.usefixtures("talk")
+def test_an_update_loses_no_call(house: House) -> None:
+    house.update()
+    for name in ALL:
+        house.wait_until_healthy(name)
+
+
+def test_the_password_of_the_database_is_in_no_environment_of_ours(house: House) -> None:
+    password = Path(house.settings["DATABASE_PASSWORD_FILE"]).read_text().strip()
+    for name in OURS:
+        environments = house.exec(name, "sh", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline")
+        assert "DATABASE_PASSWORD_FILE" in environments, name
+        assert password not in environments, name
+
+
+def test_every_fault_of_the_day_was_a_sentence(house: House) -> None:
+    for name in OURS:
+        assert "Traceback" not in house.log(name), name

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +25,7 @@ BACK_WITHIN_S: Final = 60.0
 OURS: Final = ("web", "worker", "beat", "shipper", "sipd")
 
 
-def podman(*arguments: str, check: bool = True, timeout: float = 120) -> str:
+def podman(*arguments: str, check: bool = True, timeout: float = 300) -> str:
     """What podman prints; what it complains of is in the error."""
     done = subprocess.run(
         ["podman", *arguments],
@@ -125,6 +126,30 @@ class House:
 
     def exec(self, name: str, *command: str, check: bool = True) -> str:
         return podman("exec", self.container(name), *command, check=check)
+
+    def run_beside(self, name: str) -> tuple[int, str]:
+        """A second container of the service, as by mistake: how it ends, and what it says."""
+        arguments = compose.arguments(self.project, name)
+        arguments[arguments.index("--name") + 1] += "-2"
+        arguments[arguments.index("--restart") + 1] = "no"
+        done = subprocess.run(
+            ["podman", "run", "--rm", *arguments],
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=BACK_WITHIN_S,
+            check=False,
+        )
+        return done.returncode, done.stdout
+
+    def healthz(self) -> str:
+        """What the web site says of itself; "" where it says nothing."""
+        url = f"http://127.0.0.1:{self.web_port}/healthz"
+        with suppress(OSError), urllib.request.urlopen(url, timeout=10) as answer:
+            return str(answer.read().decode()).strip()
+        return ""
 
     def is_healthy(self, name: str) -> bool:
         """Run its health check once, as Docker does: inside, as the container's user."""
