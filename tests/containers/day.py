@@ -28,6 +28,7 @@ MAIL: Final = "192.0.2.30"
 SIP_PORT: Final = 5170
 """Not SIP's own: what phones are told must be what is served."""
 OUTAGE_S: Final = 60.0
+MOST_MB: Final = 600
 ALL: Final = ("sipd", "shipper", "worker", "beat", "web", "redis", "postgres")
 
 
@@ -226,6 +227,42 @@ def test_the_password_of_the_database_is_in_no_environment_of_ours(house: House)
         environments = house.exec(name, "sh", "-c", "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline")
         assert "DATABASE_PASSWORD_FILE" in environments, name
         assert password not in environments, name
+
+
+def test_the_web_site_has_nothing_of_sipd(house: House) -> None:
+    assert {"tls", "spool", "journal"} <= set(house.exec("sipd", "ls", "/var/lib/voip").split())
+    for name in ("web", "worker", "beat"):
+        found = house.exec(name, "find", "/var/lib/voip", "/tmp").split("\n")  # noqa: S108
+        words = {word for path in found for word in path.split("/")}
+        assert words & {"tls", "spool", "journal", "kept", "campus-ca.key"} == set(), name
+
+
+def test_sizes_and_memory(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    """Printed for `docs/operations.md`; a service that takes three times what it should is a fault."""
+    with capsys.disabled():
+        print(f"\nimage, above Python's: {house.image_mb():.0f} MB")
+        for name in ALL:
+            each = house.memory_mb(name)
+            print(f"{name}: {' + '.join(f'{mb:.0f}' for mb in each)} MB")
+            assert sum(each) < MOST_MB, name
+
+
+def test_a_backup_restored_on_an_empty_machine_has_all_that_matters(
+    house: House, phones: tuple[Phone, Phone], tmp_path: Path
+) -> None:
+    before = Talk((phones[0].registered(), phones[1].registered()))
+    before.hang_up()
+    row = house.call_row(before.call_id)
+    authority = house.exec("sipd", "cat", "/var/lib/voip/tls/authority/campus-ca.key")
+    house.backup(tmp_path)
+    house.restore(tmp_path)
+    for name in ALL:
+        house.wait_until_healthy(name)
+    assert house.exec("sipd", "cat", "/var/lib/voip/tls/authority/campus-ca.key") == authority
+    assert house.call_row(before.call_id) == row
+    after = Talk((phones[0].registered(), phones[1].registered()))
+    after.hang_up()
+    assert house.call_row(after.call_id)["cause"] == "completed"
 
 
 def test_every_fault_of_the_day_was_a_sentence(house: House) -> None:

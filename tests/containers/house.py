@@ -11,17 +11,24 @@ import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import psycopg
 from psycopg.rows import dict_row
 
 from tests.containers import compose
-from tests.containers.images import environment
-from tests.support.campus import wait_for
+from tests.containers.images import OURS as OURS_IMAGE
+from tests.containers.images import PYTHON, environment
+from tests.support.campus import children_of, wait_for
 
 HEALTHY_WITHIN_S: Final = 90.0
 BACK_WITHIN_S: Final = 60.0
+BACKUP: Final = {
+    "database.dump": ("postgres", "pg_dump", "-U", "voip", "-Fc", "voip"),
+    "sipd.tar": ("sipd", "tar", "-C", "/var/lib/voip", "-c", "tls", "spool"),
+    "web.tar": ("web", "tar", "-C", "/var/lib/voip", "-c", "secret_key"),
+}
+"""File → service, and the command in it that writes the file; as `docs/operations.md` has them."""
 OURS: Final = ("web", "worker", "beat", "shipper", "sipd")
 
 
@@ -38,6 +45,20 @@ def podman(*arguments: str, check: bool = True, timeout: float = 300) -> str:
     )
     if check and done.returncode:
         raise AssertionError(f"podman {' '.join(arguments[:3])} …: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _bytes(*arguments: str, stdin: BinaryIO | None = None) -> bytes:
+    """As `podman`, where what goes in or comes out is no text."""
+    done = subprocess.run(
+        ["podman", *arguments],
+        env=environment(),
+        stdin=stdin or subprocess.DEVNULL,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
     return done.stdout
 
 
@@ -82,6 +103,33 @@ class House:
         """SIGTERM, SIGKILL after the time of grace, and away with it."""
         podman("stop", self.container(name))
         podman("rm", "--force", self.container(name))
+
+    def backup(self, folder: Path) -> None:
+        """What `docs/operations.md` says of a backup, while all goes on."""
+        for name, (service, *command) in BACKUP.items():
+            (folder / name).write_bytes(_bytes("exec", self.container(service), *command))
+
+    def restore(self, folder: Path) -> None:
+        """All anew, with what `docs/operations.md` says of a backup in it."""
+        self.down()
+        podman("network", "create", self.project["name"])
+        self.start("postgres")
+        self.wait_until_healthy("postgres")
+        pg_restore = ("pg_restore", "-U", "voip", "-d", "voip")
+        with (folder / "database.dump").open("rb") as file:
+            _bytes("exec", "-i", self.container("postgres"), *pg_restore, stdin=file)
+        for service in ("sipd", "web"):
+            arguments = compose.arguments(self.project, service)[: -len(self._command(service))]
+            arguments[arguments.index("--restart") + 1] = "no"
+            untar = ("-C", "/var/lib/voip", "-x")
+            with (folder / f"{service}.tar").open("rb") as file:
+                _bytes("run", "--rm", "-i", "--entrypoint=tar", *arguments, *untar, stdin=file)
+        for name in compose.in_order(self.services):
+            if name != "postgres":
+                self.start(name)
+
+    def _command(self, name: str) -> list[str]:
+        return list(self.services[name]["command"])
 
     def update(self) -> None:
         """`compose up -d` with a new image: `prepare` again, then all others that have that image."""
@@ -188,6 +236,22 @@ class House:
         wait_for(f"another {name}", is_another, BACK_WITHIN_S, 0.1)
         self.wait_until_healthy(name)
 
+    # --- figures ---------------------------------------------------------------------------------
+    def memory_mb(self, name: str) -> list[float]:
+        """Memory of each process of the container, shared pages divided (PSS), the first one first."""
+        pids = [self.pid(name)]
+        for pid in pids:
+            pids += children_of(pid)
+        return [_pss_mb(pid) for pid in pids]
+
+    def image_mb(self) -> float:
+        """Size of our image, without that of Python's."""
+        sizes = [
+            int(podman("image", "inspect", "--format", "{{.Size}}", image))
+            for image in (OURS_IMAGE, PYTHON)
+        ]
+        return (sizes[0] - sizes[1]) / 1e6
+
     # --- the database ----------------------------------------------------------------------------
     def query(self, statement: str, *args: object) -> list[Any]:
         """Rows, as an operator reads them: by the port on loopback."""
@@ -210,6 +274,11 @@ class House:
             return None
 
         return wait_for(f"the record of {call_id}", look, timeout, 0.1)
+
+
+def _pss_mb(pid: int) -> float:
+    rows = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return next(int(row.split()[1]) for row in rows if row.startswith("Pss:")) / 1024
 
 
 def wait_s(seconds: float) -> None:
