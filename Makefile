@@ -6,7 +6,7 @@ PEERS ?= 1
 BIN := .venv/bin
 export PYTHON PEERS
 
-.PHONY: help run test test-long lint types cover mutants bench bench-parse attack instructions fuzz compile conformance programs requirements
+.PHONY: help run test test-long lint types cover mutants bench bench-parse attack instructions fuzz compile conformance containers programs requirements
 
 help:
 	@echo "make run        start the whole service here (LAN=1: for the local network)"
@@ -19,6 +19,7 @@ help:
 	@echo "make compile    the SIP server's core as C: a quarter less CPU (needs gcc and python3-dev)"
 	@echo "make conformance  which lines of the RFC checklist are proven, and by which tests"
 	@echo "make fuzz       look for input that breaks the parser (SECONDS=60)"
+	@echo "make containers  the image and all services of the compose file, through an operator's day (root)"
 	@echo "make bench      CPU per operation beside Kamailio"
 	@echo "make bench-parse  CPU per byte of hostile input, from 10 KB to 10 MB"
 	@echo "make attack     floods against a service of its own: the highest rates it bears"
@@ -53,6 +54,11 @@ mutants: .venv/.tests
 # The tests that name lines of the checklist; their outcome is written to docs/conformance.md.
 conformance: programs .venv/.tests
 	@sh scripts/conformance.sh
+
+# Half an hour at the first time: it makes the images of others, too. DAY=-k… chooses among its tests.
+containers: .venv/.tests
+	@$(PYTHON) scripts/programs.py containers
+	@sh scripts/containers.sh $(DAY)
 
 compile: .venv/.tests
 	@$(BIN)/python scripts/compile.py

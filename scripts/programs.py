@@ -1,6 +1,6 @@
 """Are all programs there that the tests need? Names the missing ones, or installs them as root.
 
-`programs.py instructions` asks for those that `make instructions` needs instead.
+`programs.py instructions` and `programs.py containers` ask for those that `make` of that name needs instead.
 """
 
 from __future__ import annotations
@@ -44,15 +44,26 @@ PROGRAMS = (
     *COMPILER,
     Program("msgfmt", ("gettext",), "checks the translations"),
 )
+CONTAINERS = (
+    Program("debootstrap", ("debootstrap",), "makes the base of the images"),
+    Program("buildah", ("buildah",), "builds images"),
+    Program("podman", ("podman",), "runs containers"),
+    Program("crun", ("crun",), "runs them without control groups"),
+    Program("netavark", ("netavark",), "is their network", "usr/lib/podman/netavark"),
+    Program("aardvark-dns", ("aardvark-dns",), "is their DNS", "usr/lib/podman/aardvark-dns"),
+    *(program for program in PROGRAMS if program.command in ("chromium", "ip", "iptables")),
+)
 COUNTING = (Program("valgrind", ("valgrind",), "counts instructions"), *COMPILER)
+
+OTHER_TARGETS = {"instructions": COUNTING, "containers": CONTAINERS}
 
 
 def main() -> int:
     """0: all there; 2: something is missing."""
-    is_counting = sys.argv[1:] == ["instructions"]
-    if os.environ.get("PEERS") == "0" and not is_counting:
+    others = OTHER_TARGETS.get(" ".join(sys.argv[1:]))
+    if os.environ.get("PEERS") == "0" and others is None:
         return 0
-    wanted = COUNTING if is_counting else PROGRAMS
+    wanted = others or PROGRAMS
     missing = [program for program in wanted if program.missing()]
     if missing and os.getuid() == 0:
         install(packages(missing))
@@ -63,7 +74,7 @@ def main() -> int:
         print(f"Missing: {program.command} ({program.why})", file=sys.stderr)
     line = " ".join(packages(missing))
     print(f"As root: apt-get install -y --no-install-recommends {line}", file=sys.stderr)
-    if not is_counting:
+    if others is None:
         print("Or run the other tests: make test PEERS=0", file=sys.stderr)
     return 2
 

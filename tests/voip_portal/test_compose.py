@@ -57,6 +57,22 @@ def test_all_services_are_told_one_port() -> None:
     assert {"VOIP_SIP_PORT", "VOIP_TLS_PORT", "VOIP_LISTEN"} <= set(compose()["x-environment"])
 
 
+def test_the_web_site_can_read_nothing_of_sipd() -> None:
+    """Its folder holds the key of the authority that phones trust, and who called whom."""
+    services = compose()["services"]
+    having = {name for name, each in services.items() if "state" in str(each.get("volumes"))}
+    assert having == {"sipd", "shipper"}
+    assert services["web"]["volumes"] == services["prepare"]["volumes"] == ["web:/var/lib/voip"]
+
+
+def test_a_password_is_given_only_to_those_who_need_it() -> None:
+    services = compose()["services"]
+    mail = {name for name, each in services.items() if "mail" in each.get("secrets", ())}
+    assert mail == {"web"}
+    for name, each in services.items():
+        assert ("EMAIL_HOST_PASSWORD_FILE" in each.get("environment", {})) == (name == "web"), name
+
+
 def test_every_service_says_whether_it_lives_and_how_much_it_may_log() -> None:
     for name, service in compose()["services"].items():
         assert name == "prepare" or service["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL"), name

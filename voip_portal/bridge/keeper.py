@@ -31,13 +31,15 @@ Figures = Callable[[], dict[str, Any]]
 
 _HEARTBEAT = (
     "INSERT INTO nodes_node (name, started_at, heartbeat_at, directory_version, refused_version,"
-    " refused_why, calls_now, registrations, counts, listeners, spool_backlog)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
+    " refused_why, calls_now, registrations, counts, listeners, address,"
+    " own_authority, spool_backlog)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)"
     " ON CONFLICT (name) DO UPDATE SET started_at = excluded.started_at,"
     " heartbeat_at = excluded.heartbeat_at, directory_version = excluded.directory_version,"
     " refused_version = excluded.refused_version, refused_why = excluded.refused_why,"
     " calls_now = excluded.calls_now, registrations = excluded.registrations,"
-    " counts = excluded.counts, listeners = excluded.listeners"
+    " counts = excluded.counts, listeners = excluded.listeners,"
+    " address = excluded.address, own_authority = excluded.own_authority"
 )
 
 
@@ -135,6 +137,8 @@ class Keeper(threading.Thread):
             figures["registrations"],
             json.dumps(figures["counts"]),
             json.dumps(figures["listeners"]),
+            figures["address"],
+            figures["own_authority"],
         )
         self._database.execute(_HEARTBEAT, values)
 

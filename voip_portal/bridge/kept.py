@@ -32,11 +32,12 @@ class NotKept(Exception):
 
 
 class KeptDirectory(NamedTuple):
-    """A directory, when it was written, and the keys of the cluster, hex."""
+    """A directory, when it was written, the keys of the cluster (hex), and the node's number."""
 
     directory: Directory
     at: float
     cluster_keys: list[str]
+    node_number: int
 
     @property
     def told(self) -> str:
@@ -55,7 +56,9 @@ class Kept:
         self.bindings_path = folder / f"{node}.bindings"
         self._digests: dict[Path, str] = {}
 
-    def save_directory(self, directory: Directory, cluster_keys: Sequence[str]) -> None:
+    def save_directory(
+        self, directory: Directory, cluster_keys: Sequence[str], node_number: int
+    ) -> None:
         """Keep this one from now on; OSError where it cannot be written."""
         domains = [[domain.name, domain.algorithms] for domain in directory.domains.values()]
         header = {
@@ -64,6 +67,7 @@ class Kept:
             "domains": domains,
             "default_domain": directory.default_domain,
             "cluster_keys": list(cluster_keys),
+            "node_number": node_number,
         }
         accounts = (_account_row(account) for account in directory.accounts())
         addresses = (["n", a.domain, a.value, a.account_id] for a in directory.addresses())
@@ -82,7 +86,8 @@ class Kept:
                 accounts=[_account(row, default) for row in rows if row[0] == "a"],
                 addresses=[DomainAddress(*row[1:]) for row in rows if row[0] == "n"],
             )
-            return KeptDirectory(directory, header["at"], header["cluster_keys"])
+            number = header.get("node_number", 0)  # all were 0 when there was none in the file
+            return KeptDirectory(directory, header["at"], header["cluster_keys"], number)
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise NotKept(f"{self.directory_path} makes no sense: {first_line(error)}") from None
 

@@ -70,7 +70,9 @@ class Saver(threading.Thread):
         start = time.monotonic()
         directory = self._worker.directory
         if directory.version != self._saved_version and start >= self._directory_due:
-            self._kept.save_directory(directory, self._cluster_keys)
+            self._kept.save_directory(
+                directory, self._cluster_keys, self._worker.config.node_number
+            )
             self._saved_version = directory.version
             self._directory_due = _next_time(start, LOOK_S)
             self._failed = ""

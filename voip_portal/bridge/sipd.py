@@ -46,6 +46,7 @@ from voip_portal.bridge.node_lock import lock_node
 from voip_portal.bridge.saver import Saver
 from voip_portal.bridge.writer import BindingWriter
 from voip_portal.faults import Plainly, first_line, in_a_sentence, said_plainly
+from voip_portal.nodes.certificates import own_authority
 
 log = logging.getLogger("voip_portal.sipd")
 
@@ -71,6 +72,7 @@ def worker_config(config: dict[str, Any], incarnation: int) -> WorkerConfig:
         cluster_keys=tuple(bytes.fromhex(key) for key in config["cluster_keys"]),
         listeners=listeners,
         own_hosts=frozenset(own),
+        node_number=config["node_number"],
         incarnation=incarnation,
         streams=stream_limits(),
         probe_s=config["probe_s"],
@@ -278,12 +280,14 @@ class Sipd:
 
     def _figures(self) -> dict[str, Any]:
         """What the keeper reports; read from its thread, so only lengths and copies."""
-        counts = self.worker.counts
+        counts, folder = self.worker.counts, self._config["tls_folder"]
         return {
             "listeners": [
                 [each.transport, *each.local, each.advertised[0]]
                 for each in self.worker.config.listeners
             ],
+            "address": self._config["address"],
+            "own_authority": bool(folder) and own_authority(Path(folder)) is not None,
             "calls_now": len(self.worker.calls),
             "registrations": self.worker.bindings.count,
             "counts": {"latest": counts.latest, "total": counts.since_start()},

@@ -43,16 +43,21 @@ class Signer:
     key: ec.EllipticCurvePrivateKey
 
 
-def ensure(folder: Path, hosts: Sequence[str]) -> bool:
+class NoAuthority(Exception):
+    """A certificate is needed, and the authority's key is not in the folder."""
+
+
+def ensure(folder: Path, hosts: Sequence[str], *, may_found: bool = True) -> bool:
     """Have a certificate for these names and addresses; True when one was made.
 
-    Nothing is made where an operator's own certificates lie.
+    Nothing is made where an operator's own certificates lie. Where there is no usable authority,
+    `may_found` says whether one may be made; else it is `NoAuthority`.
     """
     if of_operator(folder) or _is_good(folder / OWN, hosts):
         return False
     (folder / AUTHORITY).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
-    signer = _authority(folder)
+    signer = _authority(folder, may_found=may_found)
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.now(UTC)
     certificate = (
@@ -102,19 +107,21 @@ def _is_good(path: Path, hosts: Sequence[str]) -> bool:
     return not missing and certificate.not_valid_after_utc - datetime.now(UTC) > RENEW_BEFORE
 
 
-def _authority(folder: Path) -> Signer:
+def _authority(folder: Path, *, may_found: bool) -> Signer:
     """The authority of an earlier start, or a new one."""
     try:
         certificate = x509.load_pem_x509_certificate((folder / AUTHORITY).read_bytes())
         key = load_pem_private_key((folder / AUTHORITY_KEY).read_bytes(), None)
-        if (
-            isinstance(key, ec.EllipticCurvePrivateKey)
-            and certificate.public_key() == key.public_key()
-            and certificate.not_valid_after_utc - datetime.now(UTC) > CERTIFICATE_FOR
+        if isinstance(key, ec.EllipticCurvePrivateKey) and (
+            certificate.public_key() == key.public_key()
         ):
-            return Signer(certificate, key)
+            if certificate.not_valid_after_utc - datetime.now(UTC) > CERTIFICATE_FOR:
+                return Signer(certificate, key)
+            may_found = True  # whoever holds the old key may follow it with a new one
     except (OSError, ValueError):
         pass
+    if not may_found:
+        raise NoAuthority
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Campus telephone authority")])
     usage = x509.KeyUsage(

@@ -16,6 +16,8 @@ class Deployment(models.Model):
     cluster_key = models.CharField(max_length=64, editable=False)
     """Hex. Signs nonces and call tokens of all nodes."""
     previous_cluster_key = models.CharField(max_length=64, blank=True, default="", editable=False)
+    authority = models.TextField(blank=True, default="", db_default="", editable=False)
+    """Certificate (PEM) of the authority that signs for nodes without a certificate of an operator's."""
 
     class Meta:
         verbose_name = _("deployment")
@@ -29,6 +31,8 @@ class Node(models.Model):
     """A SIP node, as its keeper last reported."""
 
     name = models.CharField(_("name"), max_length=64, unique=True)
+    number = models.PositiveSmallIntegerField(unique=True, null=True, editable=False)
+    """Its own for good, from its first start: one byte in call tokens and flow tokens."""
     started_at = models.DateTimeField(_("started"), null=True)
     heartbeat_at = models.DateTimeField(_("last heard of"), null=True)
     directory_version = models.BigIntegerField(_("version in force"), default=0)
@@ -42,6 +46,12 @@ class Node(models.Model):
 
     listeners = models.JSONField(_("listens on"), default=list, db_default=[], editable=False)
     """Rows of transport, address, port, and the host that others are told in place of the address."""
+    address = models.CharField(
+        max_length=253, blank=True, default="", db_default="", editable=False
+    )
+    """The host name or address that phones are to be given."""
+    own_authority = models.BooleanField(default=False, db_default=False, editable=False)
+    """Whether phones know its certificate only by the deployment's own authority."""
 
     class Meta:
         verbose_name = _("node")

@@ -6,12 +6,18 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.conf import settings
+from django.db import transaction
 from django.utils.timezone import now
 
+from voip_portal.nodes.certificates import own_authority
 from voip_portal.nodes.models import Deployment, Node
 
 SILENT_AFTER: Final = timedelta(seconds=15)
 """A node that was not heard of for three heartbeats is not counted on."""
+
+NUMBERS: Final = 256
+"""Nodes that a deployment can tell apart: a token has a byte for the number."""
 
 
 def ensure_deployment(realm: str = "campus") -> Deployment:
@@ -25,6 +31,54 @@ def ensure_deployment(realm: str = "campus") -> Deployment:
 def realm() -> str:
     """The realm that every device's HA1 is made for."""
     return ensure_deployment().realm
+
+
+class NoNumberLeft(Exception):
+    """All numbers are other nodes'."""
+
+
+def number_of_node(name: str) -> int:
+    """The number of the node with this name, the lowest free one at its first start.
+
+    Raises `NoNumberLeft` where there are `NUMBERS` other nodes.
+    """
+    with transaction.atomic():
+        Deployment.objects.select_for_update().get(id=1)  # nodes come one by one
+        node, _ = Node.objects.get_or_create(name=name)
+        if node.number is None:
+            taken = set(Node.objects.exclude(number=None).values_list("number", flat=True))
+            free = (number for number in range(NUMBERS) if number not in taken)
+            node.number = next(free, None)
+            if node.number is None:
+                raise NoNumberLeft
+            node.save(update_fields=["number"])
+    return node.number
+
+
+def told_node() -> Node | None:
+    """The node that phones are pointed at: of those that live the first by name, else the last heard of.
+
+    None before any has said what it listens on.
+    """
+    nodes = [node for node in Node.objects.order_by("name") if node.listeners]
+    at = now()
+    alive = [node for node in nodes if is_alive(node, at)]
+    if alive:
+        return alive[0]
+    heard = [node for node in nodes if node.heartbeat_at is not None]
+    return max(heard, key=lambda node: node.heartbeat_at or at, default=None)
+
+
+def authority_certificate() -> bytes | None:
+    """The certificate (PEM) that phones must trust, where nodes show what our own authority signed."""
+    node = told_node()
+    if node is None:
+        path = own_authority(settings.VOIP_TLS_FOLDER)
+        return None if path is None else path.read_bytes()
+    if not node.own_authority:
+        return None
+    pem = Deployment.objects.filter(id=1).values_list("authority", flat=True).first()
+    return pem.encode() if pem else None
 
 
 def is_alive(node: Node, at: datetime | None = None) -> bool:

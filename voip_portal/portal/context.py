@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 from django.utils.timezone import get_current_timezone_name
 from django.utils.translation import gettext as _
 
@@ -17,7 +18,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
     return {
         "languages": settings.LANGUAGES,
         "contact": settings.VOIP_CONTACT,
-        "sip_server": server().address,
+        "sip_server": SimpleLazyObject(lambda: server().address),  # only some pages ask
         "TIME_ZONE_NAME": get_current_timezone_name(),
     }
 

@@ -1,4 +1,4 @@
-"""What a softphone is pointed at."""
+"""What a softphone is pointed at: what a node says that it serves, which it listens on for sure."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
+from sipcore.transport.flow import bracketed
 from voip_portal.nodes.certificates import own_authority
 from voip_portal.nodes.domain_records import last_found
 from voip_portal.numbers.models import Domain
+from voip_portal.nodes.services import told_node
 
 DEFAULT_PORT = 5060
+TRANSPORTS = ("UDP", "TCP")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Server:
 
     host: str
     port: int
-    transports: tuple[str, ...] = ("UDP", "TCP")
+    transports: tuple[str, ...] = TRANSPORTS
     tls_port: int = 0
     """0 without TLS."""
     own_authority: bool = False
@@ -36,12 +39,28 @@ class Server:
 
 
 def server() -> Server:
-    """The advertised address of sipd, an IPv6 address in brackets, and the domain that leads there."""
-    host = settings.VOIP_ADVERTISE
-    if ":" in host and not host.startswith("["):
-        host = f"[{host}]"
+    """As a node has reported it, with the domain that leads there; from the settings before any has.
+
+    IPv6 addresses stand in brackets.
+    """
+    node = told_node()
+    if node is None:
+        return _configured()
+    ports = {transport: port for transport, _host, port, _told in node.listeners}
+    plain = tuple(transport for transport in TRANSPORTS if transport in ports)
     return Server(
-        host,
+        _literal(node.address or settings.VOIP_ADVERTISE),
+        ports[plain[0]],
+        plain,
+        tls_port=ports.get("TLS", 0),
+        own_authority=node.own_authority,
+        domain=_domain(),
+    )
+
+
+def _configured() -> Server:
+    return Server(
+        _literal(settings.VOIP_ADVERTISE),
         settings.VOIP_SIP_PORT,
         tls_port=max(0, settings.VOIP_TLS_PORT),
         own_authority=own_authority(settings.VOIP_TLS_FOLDER) is not None,
@@ -54,3 +73,7 @@ def _domain() -> str:
     name = Domain.objects.filter(is_default=True).values_list("name", flat=True).first() or ""
     found = last_found(name)
     return name if found is not None and found.leads_here else ""
+
+
+def _literal(host: str) -> str:
+    return bracketed(host.strip("[]"))

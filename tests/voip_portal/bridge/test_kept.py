@@ -38,7 +38,7 @@ def kept(tmp_path: Path) -> Kept:
 
 
 def test_a_directory_is_read_as_it_was_kept(kept: Kept) -> None:
-    kept.save_directory(directory(), KEYS)
+    kept.save_directory(directory(), KEYS, 7)
     found = kept.load_directory()
     old, new = directory(), found.directory
     assert (new.version, new.realm, new.default_domain) == (212, "campus", "campus.example")
@@ -46,12 +46,12 @@ def test_a_directory_is_read_as_it_was_kept(kept: Kept) -> None:
     assert list(new.accounts()) == list(old.accounts())
     assert list(new.addresses()) == list(old.addresses())
     assert new.resolve("anna", "campus.example") == old.account(1)
-    assert found.cluster_keys == KEYS
+    assert (found.cluster_keys, found.node_number) == (KEYS, 7)
     assert found.told.startswith("directory 212 of ")
 
 
 def test_only_its_owner_may_read_it(kept: Kept) -> None:
-    kept.save_directory(directory(), KEYS)
+    kept.save_directory(directory(), KEYS, 7)
     kept.save_bindings([])
     for path in (kept.directory_path, kept.bindings_path):
         assert path.stat().st_mode & 0o777 == 0o600
@@ -102,7 +102,7 @@ def empty(data: bytes) -> bytes:
 def test_what_is_not_whole_is_not_used(
     kept: Kept, spoil: Callable[[bytes], bytes], why: str
 ) -> None:
-    kept.save_directory(directory(), KEYS)
+    kept.save_directory(directory(), KEYS, 7)
     kept.directory_path.write_bytes(spoil(kept.directory_path.read_bytes()))
     with pytest.raises(NotKept, match=why):
         kept.load_directory()
@@ -110,7 +110,7 @@ def test_what_is_not_whole_is_not_used(
 
 def test_a_state_that_this_program_does_not_know_is_not_used(kept: Kept) -> None:
     odd = directory().changed(version=1, accounts=[Account(3, "c", "x", "dancing")])  # type: ignore[arg-type]
-    kept.save_directory(odd, KEYS)
+    kept.save_directory(odd, KEYS, 7)
     with pytest.raises(NotKept, match="dancing"):
         kept.load_directory()
 
@@ -121,9 +121,9 @@ def test_what_was_never_kept_is_said(kept: Kept) -> None:
 
 
 def test_the_time_is_that_of_the_last_difference(kept: Kept) -> None:
-    kept.save_directory(directory(), KEYS)
+    kept.save_directory(directory(), KEYS, 7)
     first = kept.directory_path.stat().st_mtime_ns
-    kept.save_directory(directory(), KEYS)
+    kept.save_directory(directory(), KEYS, 7)
     assert kept.directory_path.stat().st_mtime_ns == first
 
 

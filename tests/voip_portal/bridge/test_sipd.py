@@ -14,6 +14,7 @@ from tests.support.ports import free_port
 from tests.voip_portal.bridge.daemon import ROOT, Deployment, Phone, stop, until
 from voip_portal.bridge.keeper import HEARTBEAT_S
 from voip_portal.lines.services import ha1
+from voip_portal.nodes.certificates import AUTHORITY
 
 pytestmark = [pytest.mark.sql, pytest.mark.xdist_group("daemon")]
 IN_FORCE_S = 1.0
@@ -99,6 +100,31 @@ def test_what_is_dropped_is_counted_in_the_heartbeat(deployment: Deployment) -> 
         return int(told["total"].get("malformed", 0))
 
     until(lambda: malformed() == 20, 2 * HEARTBEAT_S)
+
+
+@pytest.mark.usefixtures("sipd")
+def test_phones_are_told_the_port_that_is_served_whatever_the_web_site_was_told(
+    deployment: Deployment,
+) -> None:
+    assert deployment.environment["VOIP_SIP_PORT"] != str(deployment.port)
+    tell = "from voip_portal.portal.server import server; print(server().address)"
+    told = subprocess.run(  # noqa: S603
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", tell],
+        cwd=ROOT,
+        env=deployment.environment,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert told.stdout == f"127.0.0.1:{deployment.port}\n"
+
+
+@pytest.mark.usefixtures("sipd")
+def test_the_authority_that_phones_install_is_in_the_database(deployment: Deployment) -> None:
+    [(pem,)] = deployment.database.query("SELECT authority FROM nodes_deployment")
+    assert pem == (deployment.folder / "tls" / AUTHORITY).read_text()
+    [(is_own,)] = deployment.database.query("SELECT own_authority FROM nodes_node")
+    assert bool(is_own)
 
 
 @pytest.mark.usefixtures("sipd")

@@ -24,8 +24,10 @@ from voip_portal.bridge.kept import Kept, NotKept
 from voip_portal.bridge.listening import advertised_as, listen_hosts
 from voip_portal.bridge.sipd import stream_limits
 from voip_portal.faults import in_a_sentence
-from voip_portal.nodes.campus_authority import ensure
+from voip_portal.nodes.campus_authority import NoAuthority, ensure
 from voip_portal.nodes.models import Deployment
+from voip_portal.nodes.one_authority import ensure_certificate
+from voip_portal.nodes.services import NUMBERS, NoNumberLeft, number_of_node
 from voip_portal.numbers.models import Domain
 
 DNS_PORT = 53
@@ -44,6 +46,11 @@ class Command(BaseCommand):
         parser.add_argument("--node", default=os.environ.get("VOIP_NODE", "node1"))
         parser.add_argument("--port", type=int, default=settings.VOIP_SIP_PORT)
         parser.add_argument("--host", action="append", help="address to listen on (repeatable)")
+        parser.add_argument(
+            "--new-authority",
+            action="store_true",
+            help="where the key of the deployment's authority is lost: make another one",
+        )
         parser.add_argument("--limits", action="store_true", help="print all limits, start nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -54,13 +61,16 @@ class Command(BaseCommand):
         try:
             self.check_migrations()
             self.check(tags=[Tags.database], databases=["default"], fail_level=WARNING)
-            known = known_to_database()
+            known = known_to_database(options["node"])
         except (OperationalError, InterfaceError) as error:
             known = kept_of(options["node"], error)
         port, tls_port = options["port"], settings.VOIP_TLS_PORT
         config = daemon_config(options["node"], hosts, port, tls_port, known)
         if config["tls_folder"]:
-            ensure_certificate(Path(config["tls_folder"]), hosts, known)
+            names = certificate_names(hosts, known)
+            make_certificate(
+                Path(config["tls_folder"]), names, known, anew=options["new_authority"]
+            )
         path = Path(settings.VOIP_VAR) / "run" / f"sipd-{options['node']}.json"
         told = {name: value for name, value in config.items() if name not in SECRET}
         write_private(path, json.dumps(told))
@@ -72,17 +82,27 @@ class Known(NamedTuple):
 
     cluster_keys: Sequence[str]
     domains: Sequence[str]
+    node_number: int
+    is_kept: bool = False
+    """Whether the database could not be asked."""
 
 
-def known_to_database() -> Known:
-    """What the database says."""
+def known_to_database(node: str) -> Known:
+    """What the database says; it has a number for this node from now on."""
     deployment = Deployment.objects.filter(id=1).first()
     if deployment is None:
         raise CommandError("This database has no deployment yet: run manage.py first_start.")
     keys = [deployment.cluster_key]
     if deployment.previous_cluster_key:
         keys.append(deployment.previous_cluster_key)
-    return Known(keys, list(Domain.objects.order_by("pk").values_list("name", flat=True)))
+    try:
+        number = number_of_node(node)
+    except NoNumberLeft:
+        raise CommandError(
+            f"The database knows {NUMBERS} nodes, and there can be no more: give this one the name of "
+            "one that is gone (VOIP_NODE), or remove one: manage.py forget_node NAME"
+        ) from None
+    return Known(keys, list(Domain.objects.order_by("pk").values_list("name", flat=True)), number)
 
 
 def kept_of(node: str, error: Exception) -> Known:
@@ -93,7 +113,8 @@ def kept_of(node: str, error: Exception) -> Known:
         raise CommandError(
             f"{in_a_sentence(error)} This node cannot start without it: {not_kept}."
         ) from None
-    return Known(kept.cluster_keys, list(kept.directory.domains))
+    domains = list(kept.directory.domains)
+    return Known(kept.cluster_keys, domains, kept.node_number, is_kept=True)
 
 
 def in_memory(text: str) -> int:
@@ -116,12 +137,26 @@ def become_daemon(config: int) -> None:
     os.execve(sys.executable, command, env)  # noqa: S606 (our own interpreter and module)
 
 
-def ensure_certificate(folder: Path, hosts: list[str], known: Known) -> None:
-    """Have sipd show one of our own making where the operator has put none."""
+def certificate_names(hosts: list[str], known: Known) -> list[str]:
+    """All that phones may know this node by."""
     names = [*known.domains, *filter(None, [settings.VOIP_TLS_NAME]), settings.VOIP_ADVERTISE]
-    names += [*hosts, "localhost"]
+    return list(dict.fromkeys([*names, *hosts, "localhost"]))
+
+
+def make_certificate(folder: Path, names: list[str], known: Known, *, anew: bool) -> None:
+    """Have sipd show one of our own making where the operator has put none."""
     try:
-        ensure(folder, list(dict.fromkeys(names)))
+        if known.is_kept:
+            ensure(folder, names, may_found=False)
+        else:
+            ensure_certificate(folder, names, anew=anew)
+    except NoAuthority:
+        raise CommandError(
+            f"No certificate for TLS can be made in {folder}: the key of the deployment's authority "
+            "is not there. Copy the folder `authority` from the VOIP_TLS_FOLDER of the first node, put "
+            "a certificate of yours there, or do without TLS: VOIP_TLS_PORT=-1. If that key is lost: "
+            "sipd --new-authority makes another authority, which phones must be given."
+        ) from None
     except OSError as error:
         raise CommandError(
             f"No certificate for TLS can be written to {folder} ({error.strerror}). Give this user "
@@ -134,7 +169,7 @@ def daemon_config(
 ) -> dict[str, Any]:
     """All that the daemon needs to know, as JSON values."""
     if known is None:
-        known = known_to_database()
+        known = known_to_database(node)
     databases = settings.DATABASES
     ports = [("UDP", port), ("TCP", port)] + [("TLS", tls_port)] * (tls_port > 0)
     return {
@@ -146,12 +181,14 @@ def daemon_config(
         "advertise": advertised_as(
             hosts, settings.VOIP_ADVERTISE, is_named=bool(settings.VOIP_LISTEN)
         ),
+        "address": settings.VOIP_ADVERTISE,
         "dns": dns_servers(settings.VOIP_DNS),
         "open_networks": open_networks(settings.VOIP_OPEN_NETWORKS),
         "edge_for": edge_domains(settings.VOIP_EDGE_FOR),
         "enum_suffix": enum_suffix(settings.VOIP_ENUM),
         "trusted_peers": trusted_peers(settings.VOIP_TRUSTED_PEERS),
         "service_route": service_route(settings.VOIP_SERVICE_ROUTE),
+        "node_number": known.node_number,
         "cluster_keys": list(known.cluster_keys),
         "applications": settings.VOIP_APPLICATIONS,
         "probe_s": settings.VOIP_PROBE_S,
