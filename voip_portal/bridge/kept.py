@@ -11,17 +11,19 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from sipcore.bindings import BindingChange, BindingTable, LineBindings
-from sipcore.directory import Account, AccountState, Device, Directory, Domain, DomainAddress
+from sipcore.directory import Directory
 from voip_portal.bridge.binding_store import binding_of, row_of
+from voip_portal.directory.discovery import LOADERS
 from voip_portal.faults import first_line
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Another one is not read: a node that was updated in an outage must not guess."""
 BATCH: Final = 200
 """Rows made at a time; between them the event loop has its turn."""
@@ -57,31 +59,24 @@ class Kept:
 
     def save_directory(self, directory: Directory, cluster_keys: Sequence[str]) -> None:
         """Keep this one from now on; OSError where it cannot be written."""
-        domains = [[domain.name, domain.algorithms] for domain in directory.domains.values()]
         header = {
             "version": directory.version,
-            "realm": directory.realm,
-            "domains": domains,
-            "default_domain": directory.default_domain,
+            "parts": [loader.name for loader in LOADERS],
             "cluster_keys": list(cluster_keys),
         }
-        accounts = (_account_row(account) for account in directory.accounts())
-        addresses = (["n", a.domain, a.value, a.account_id] for a in directory.addresses())
-        self._write(self.directory_path, header, _both(accounts, addresses))
+        self._write(self.directory_path, header, _rows_of(directory))
 
     def load_directory(self) -> KeptDirectory:
         """The directory that was in force last."""
         header, rows = self._read(self.directory_path)
+        if header.get("parts") != [loader.name for loader in LOADERS]:
+            raise NotKept(f"{self.directory_path} is of another version of this program")
+        by_part = defaultdict(list)
         try:
-            default = header["default_domain"]
-            directory = Directory(
-                version=header["version"],
-                realm=header["realm"],
-                domains=[Domain(name, tuple(offered)) for name, offered in header["domains"]],
-                default_domain=default,
-                accounts=[_account(row, default) for row in rows if row[0] == "a"],
-                addresses=[DomainAddress(*row[1:]) for row in rows if row[0] == "n"],
-            )
+            for name, *row in rows:
+                by_part[name].append(row)
+            parts = [loader.part_of(by_part[loader.name]) for loader in LOADERS]
+            directory = Directory(version=header["version"], parts=parts)
             return KeptDirectory(directory, header["at"], header["cluster_keys"])
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise NotKept(f"{self.directory_path} makes no sense: {first_line(error)}") from None
@@ -181,35 +176,10 @@ def newer_than(held: Callable[[int], int], lines: Iterable[LineBindings]) -> lis
     return [line for line in lines if line.version > held(line.line_id)]
 
 
-def _account_row(account: Account) -> list[Any]:
-    devices = [[d.id, d.ha1_md5.decode(), d.ha1_sha256.decode()] for d in account.devices]
-    return [
-        "a",
-        account.id,
-        account.username,
-        account.state,
-        account.class_of_service,
-        account.end_calls,
-        devices,
-    ]
-
-
-def _account(row: list[Any], domain: str) -> Account:
-    _, line_id, username, state, class_of_service, end_calls, devices = row
-    return Account(
-        line_id,
-        username,
-        domain,
-        AccountState(state),
-        class_of_service,
-        tuple(Device(i, md5.encode("ascii"), sha.encode("ascii")) for i, md5, sha in devices),
-        end_calls,
-    )
-
-
-def _both(first: Iterable[Any], second: Iterable[Any]) -> Iterator[Any]:
-    yield from first
-    yield from second
+def _rows_of(directory: Directory) -> Iterator[list[Any]]:
+    for loader in LOADERS:
+        for row in loader.rows_of(directory.part(loader.kind)):
+            yield [loader.name, *row]
 
 
 def _batches(rows: Iterable[Any]) -> Iterator[list[Any]]:

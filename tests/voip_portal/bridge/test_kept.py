@@ -82,7 +82,7 @@ def with_another_name(data: bytes) -> bytes:
 
 
 def of_next_year(data: bytes) -> bytes:
-    return data.replace(b'"format":1', b'"format":2', 1)
+    return data.replace(b'"format":2', b'"format":3', 1)
 
 
 def empty(data: bytes) -> bytes:
