@@ -315,6 +315,7 @@ class CampusService:
 
     def directory_changed(self, changed: Iterable[int] | None, now: float) -> None:
         """Take back what suspended accounts and revoked devices still hold."""
+        self._edge.directory_changed()
         host = self._host
         if changed is None:
             ids = set(host.bindings.line_ids())

@@ -6,7 +6,11 @@ A new part is a new module here; who needs it asks `Directory.part` for its clas
 from sipcore.directory.accounts import Account, Accounts, AccountState, Device
 from sipcore.directory.addresses import Addresses, DomainAddress
 from sipcore.directory.domains import Domain, Domains
+from sipcore.directory.edges import Edges
+from sipcore.directory.networks import OpenNetworks
+from sipcore.directory.number_lookup import NumberLookup
 from sipcore.directory.part import Delta, Part
+from sipcore.directory.peers import TrustedPeers
 from sipcore.directory.snapshot import Directory
 
 __all__ = [
@@ -20,5 +24,9 @@ __all__ = [
     "Domain",
     "DomainAddress",
     "Domains",
+    "Edges",
+    "NumberLookup",
+    "OpenNetworks",
     "Part",
+    "TrustedPeers",
 ]

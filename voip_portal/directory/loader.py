@@ -82,3 +82,49 @@ def where_in(read: Reader, select: str, ids: Collection[int], order: str) -> Ite
         chunk = ordered[start : start + IDS_AT_ONCE]
         marks = ", ".join("?" * len(chunk))
         yield from read.rows(f"{select} ({marks}) ORDER BY {order}", chunk)
+
+
+class SmallTable(Loader[P]):
+    """Reads a part that is one table of a few rows, each of them named by its first column."""
+
+    def row(self, values: Row) -> Any:
+        """The part's row that these columns make; ValueError says what is wrong with them."""
+        raise NotImplementedError
+
+    @property
+    def _table(self) -> Watched:
+        [table] = self.tables
+        return table
+
+    def load(self, read: Reader, old: P | None) -> P:
+        kind: Any = self.kind
+        part: P = kind(self.rows(read))
+        return part
+
+    def delta(self, read: Reader, changes: Sequence[Change]) -> Delta[Any, Any]:
+        before = [change.before for change in changes if change.before]
+        # All rows are put in again: two spellings of one row are one in the part.
+        return Delta(filter(None, map(self._key, before)), self.rows(read))
+
+    def rows(self, read: Reader) -> list[Any]:
+        """All rows of the part; `BadDirectory` where one makes no sense."""
+        columns = ", ".join(self._table.columns)
+        table = self._table.table  # its name and columns are our own constants
+        return [
+            self._checked(row)
+            for row in read.query(f"SELECT {columns} FROM {table} ORDER BY id")  # noqa: S608
+        ]
+
+    def _checked(self, row: Row) -> Any:
+        try:
+            return self.row(row[1:])
+        except ValueError as error:
+            raise BadDirectory(f"{self._table.table} {row[0]}: {error}") from None
+
+    def _key(self, state: dict[str, Any]) -> Any:
+        """What named the row in the part; None where it made no sense, and was never in force."""
+        try:
+            row = self.row(tuple(state[column] for column in self._table.columns[1:]))
+        except ValueError:
+            return None
+        return row[0] if isinstance(row, tuple) else row
