@@ -30,7 +30,7 @@ class Addresses(Part[tuple[str, str], DomainAddress]):
 
     def __iter__(self) -> Iterator[DomainAddress]:
         """All names and numbers, in lower case."""
-        for key, account_id in list(self.holders.items()):
+        for key, account_id in self.holders.items():
             value, _, domain = key.rpartition("@")
             yield DomainAddress(domain, value, account_id)
 

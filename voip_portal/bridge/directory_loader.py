@@ -11,15 +11,14 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from sipcore.directory import Account, Accounts, Directory, Part
+from sipcore.directory import Accounts, Directory, Part
 from voip_portal.bridge.database import Database, Row
+from voip_portal.bridge.pace import LOOK_EVERY, Pace, much_that_stays
 from voip_portal.directory.discovery import LOADER_OF, LOADERS
 from voip_portal.directory.loader import BadDirectory, Change
 
-MAX_DELTA_ROWS: Final = 20_000
-"""With more changes than this, reading everything is cheaper."""
-SLICE: Final = 200
-"""rows: read and made at a time."""
+MAX_DELTA_ROWS: Final = 5_000
+"""changes: with more of them everything is read, which is done in slices throughout."""
 _VERSION = "SELECT COALESCE(MAX(version), 0) FROM changes_change"
 _CHANGES = (
     "SELECT version, table_name, row_key, op, before, after FROM changes_change"
@@ -42,15 +41,18 @@ class Delta(NamedTuple):
 
 
 class _Reading:
-    """The database as loaders read it."""
+    """The database as loaders read it: with pauses, but for the first time, when nobody is served."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, pace: Pace | None = None) -> None:
         self.query = database.query
         self._database = database
+        self._pace = pace
 
     def rows(self, statement: str, args: Sequence[Any] = ()) -> Iterator[Row]:
-        for rows in self._database.slices(statement, args, SLICE):
+        for rows in self._database.slices(statement, args, LOOK_EVERY):
             yield from rows
+            if self._pace is not None:
+                self._pace()
 
 
 def latest_version(database: Database) -> int:
@@ -61,7 +63,7 @@ def latest_version(database: Database) -> int:
 def load_directory(database: Database) -> Directory:
     """Everything, in one snapshot."""
     with database.transaction(snapshot=True):
-        return _load(database)
+        return _load(_Reading(database))
 
 
 def catch_up(database: Database, directory: Directory) -> Delta | None:
@@ -70,15 +72,18 @@ def catch_up(database: Database, directory: Directory) -> Delta | None:
         latest = latest_version(database)
         if latest == directory.version:
             return None
-        changes = _changes(database.query(_CHANGES, (directory.version, MAX_DELTA_ROWS + 1)))
+        pace = Pace()
+        reading = _Reading(database, pace)
+        changes = _changes(reading.rows(_CHANGES, (directory.version, MAX_DELTA_ROWS + 1)))
         delta = None
         if _are_all(changes, directory.version, latest):
-            delta = _delta(database, directory, latest, changes)
+            delta = _delta(reading, directory, latest, changes)
         if delta is None:
-            new = _load(database, directory)
-            delta = Delta(new, changed_accounts(directory, new))
+            with much_that_stays():
+                new = _load(reading, directory)
+            delta = Delta(new, changed_accounts(directory, new, pace))
         if len(changes) > MAX_DELTA_ROWS:  # there may be more than these
-            changes = _changes(database.query(_CALLS_ENDED, (directory.version,)))
+            changes = _changes(reading.rows(_CALLS_ENDED, (directory.version,)))
         return delta._replace(ended=calls_ended(changes, delta.directory))
 
 
@@ -105,10 +110,9 @@ def _are_all(changes: Sequence[Change], version: int, latest: int) -> bool:
 
 
 def _delta(
-    database: Database, old: Directory, version: int, changes: Sequence[Change]
+    reading: _Reading, old: Directory, version: int, changes: Sequence[Change]
 ) -> Delta | None:
     """What these changes make of the parts; None where everything is to be read."""
-    reading = _Reading(database)
     parts: list[Part[Any, Any]] = []
     accounts: Sequence[int] = ()
     for loader in LOADERS:
@@ -125,9 +129,8 @@ def _delta(
     return Delta(new, [i for i in accounts if old.account(i) != new.account(i)])
 
 
-def _load(database: Database, old: Directory | None = None) -> Directory:
-    version = latest_version(database)
-    reading = _Reading(database)
+def _load(reading: _Reading, old: Directory | None = None) -> Directory:
+    version = int(reading.query(_VERSION)[0][0])
     parts = (
         loader.load(reading, None if old is None else old.part(loader.kind)) for loader in LOADERS
     )
@@ -142,11 +145,11 @@ def calls_ended(changes: Iterable[Change], new: Directory) -> frozenset[int]:
     return frozenset(account.id for account in accounts if not account.end_calls)
 
 
-def changed_accounts(old: Directory, new: Directory) -> list[int]:
-    """Ids of the accounts that are not the same in both."""
-    before: dict[int, Account] = {a.id: a for a in old.accounts()}
-    changed = [a.id for a in new.accounts() if before.pop(a.id, None) != a]
-    return [*changed, *before]
+def changed_accounts(old: Directory, new: Directory, pace: Pace) -> list[int]:
+    """Ids of the accounts that are not the same in both; what is, is one object (`Loader.load`)."""
+    changed = [a.id for a in pace.over(new.accounts()) if old.account(a.id) is not a]
+    gone = [a.id for a in pace.over(old.accounts()) if new.account(a.id) is None]
+    return [*changed, *gone]
 
 
 __all__ = ["BadDirectory", "Delta", "catch_up", "latest_version", "load_directory"]

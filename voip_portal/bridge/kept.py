@@ -20,13 +20,12 @@ from typing import Any, Final, NamedTuple
 from sipcore.bindings import BindingChange, BindingTable, LineBindings
 from sipcore.directory import Directory
 from voip_portal.bridge.binding_store import binding_of, row_of
+from voip_portal.bridge.pace import LOOK_EVERY, Pace
 from voip_portal.directory.discovery import LOADERS
 from voip_portal.faults import first_line
 
 FORMAT: Final = 2
 """Another one is not read: a node that was updated in an outage must not guess."""
-BATCH: Final = 200
-"""Rows made at a time; between them the event loop has its turn."""
 
 
 class NotKept(Exception):
@@ -106,6 +105,7 @@ class Kept:
         fresh = path.with_name(f".{path.name}.new")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
+            pace = Pace()
             with os.fdopen(fd, "wb") as file:
                 file.write(_line({"format": FORMAT, "at": time.time(), **header}))
                 digest.update(_line(header))
@@ -114,7 +114,7 @@ class Kept:
                     count += len(batch)
                     digest.update(data)
                     file.write(data)
-                    time.sleep(0)
+                    pace()
                 file.write(_line({"end": count, "digest": digest.hexdigest()}))
                 if self._digests.get(path) != digest.hexdigest():
                     file.flush()
@@ -186,7 +186,7 @@ def _batches(rows: Iterable[Any]) -> Iterator[list[Any]]:
     batch: list[Any] = []
     for row in rows:
         batch.append(row)
-        if len(batch) == BATCH:
+        if len(batch) == LOOK_EVERY:
             yield batch
             batch = []
     if batch:
