@@ -37,15 +37,16 @@ VOIP_MAX_CALL_S = float(os.environ.get("VOIP_MAX_CALL_S") or 86_400)
 VOIP_STOP_WAIT_S = float(os.environ.get("VOIP_STOP_WAIT_S") or 0)
 """How long a node that is stopped lets phones go on ringing before it ends these calls, in seconds."""
 VOIP_EDGE_FOR = env.words("VOIP_EDGE_FOR")
-"""Domains of other registrars that the SIP server is the edge proxy of: `domain=URI`."""
+"""A start value: domains of other registrars that the SIP server is the edge proxy of, `domain=URI`."""
 VOIP_SERVICE_ROUTE = env.words("VOIP_SERVICE_ROUTE")
 """URIs that phones are told to send their requests by (RFC 3608)."""
 VOIP_OPEN_NETWORKS = env.words("VOIP_OPEN_NETWORKS")
-"""Private networks into which the SIP server may open connections (`sipcore.transport.reach`)."""
+"""A start value: private networks into which the SIP server may open connections."""
 VOIP_ENUM = os.environ.get("VOIP_ENUM") or ""
-"""Below which domain numbers that nobody here has are looked up (RFC 6116); empty: they are not."""
+"""A start value: below which domain numbers that nobody here has are looked up (RFC 6116)."""
 VOIP_TRUSTED_PEERS = env.words("VOIP_TRUSTED_PEERS")
-"""Domains whose servers, by their certificate, are believed who calls and are relayed for."""
+"""A start value (`peers.variables`): domains whose servers, by their certificate, are believed who
+calls and are relayed for."""
 VOIP_DNS = env.words("VOIP_DNS")
 """DNS servers the SIP server asks, `address` or `address:port`; none: those of the system."""
 VOIP_COMPILED = env.flag("VOIP_COMPILED", default=True)
@@ -89,6 +90,7 @@ INSTALLED_APPS = [
     "voip_portal.location",
     "voip_portal.calls",
     "voip_portal.nodes",
+    "voip_portal.peers",
     "voip_portal.api",
     "voip_portal.portal",
     "voip_portal.bridge",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from sipcore.proxy import SessionPolicy
@@ -48,17 +47,6 @@ class WorkerConfig:
     keep_alive_s: float = 25.0
     """How often a UDP flow through a NAT is kept open from our side, where the phone does not do it
     (RFC 5626 §4.4.2). 0: never."""
-    edge_for: Mapping[str, str] = field(default_factory=dict)
-    """Domains that others are registrar of, and we the edge proxy (RFC 5626 §5): the domain and the
-    URI of its registrar or of the next proxy there."""
-    open_networks: tuple[str, ...] = ()
-    """Networks besides those that are everybody's into which connections are opened
-    (`sipcore.transport.reach`)."""
-    trusted_peers: frozenset[str] = frozenset()
-    """Domains, in lower case, whose servers are believed who calls (RFC 3325's Trust Domain), and
-    whom they want to be sent on to. They prove who they are by a client certificate."""
-    enum_suffix: str = ""
-    """Below which domain the DNS knows of telephone numbers, `e164.arpa`; "": it is not asked."""
     tls_folder: str = ""
     """Where the certificates lie (`sipcore.node.tls`); without it no TLS."""
     max_calls_per_account: int = 100

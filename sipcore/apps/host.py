@@ -16,7 +16,7 @@ from sipcore.apps.config import WorkerConfig
 from sipcore.auth import Authenticator, Nonces
 from sipcore.bindings import BindingChange, BindingTable, SilentDevices
 from sipcore.calls import Call, CallTable, SubscriptionTable, TokenMaker
-from sipcore.directory import Account, Directory
+from sipcore.directory import Account, Directory, TrustedPeers
 from sipcore.eventlog import Record, new_context
 from sipcore.locate import Question
 from sipcore.message import Request, Response
@@ -146,9 +146,12 @@ class Host(ProxyHost):
 
     def trusted_peer(self, flow: Flow) -> str:
         """The trusted peer who sends by this flow, "" for everybody else."""
-        for name in self._peers.get(flow, ()):
-            if name in self.config.trusted_peers:
-                return name
+        names = self._peers.get(flow)
+        if names:
+            trusted = self.directory.part(TrustedPeers).domains
+            for name in names:
+                if name in trusted:
+                    return name
         return ""
 
 

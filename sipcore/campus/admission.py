@@ -29,7 +29,7 @@ from sipcore.campus.own_line import for_the_others
 from sipcore.campus.own_request import OwnTransaction
 from sipcore.campus.placed_call import PlacedCall
 from sipcore.campus.subscriptions import SUBSCRIBES, begin_subscription
-from sipcore.directory import Account, AccountState
+from sipcore.directory import Account, AccountState, NumberLookup
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter, new_context
 from sipcore.locate import NO_ROOM, OWN_REQUESTS, RETRY_LATER_S, Answer
@@ -384,7 +384,7 @@ class Admission:
         if caller.is_known:
             incoming.tx.is_known = True
             shared.host.transactions.knows(incoming.flow)
-        suffix = shared.host.config.enum_suffix
+        suffix = shared.host.directory.part(NumberLookup).suffix
         query = shared.query(request, request.uri, request.uri_text, caller, suffix)
         decision = shared.decide(query)
         if isinstance(decision, Ask):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sipcore.apps.host import Host
 from sipcore.campus.identity import Identity
 from sipcore.campus.incoming import Incoming
+from sipcore.directory import TrustedPeers
 from sipcore.errors import MalformedMessage
 from sipcore.message import parse_name_addr, parse_uri
 from sipcore.message.grammar import split_top
@@ -42,7 +43,7 @@ def _of_the_peer(row: str, identity: Identity) -> list[str]:
 
 
 def leads_to_peer(host: Host, target: Target) -> bool:
-    peers = host.config.trusted_peers
+    peers = host.directory.part(TrustedPeers).domains
     if not peers:
         return False
     uri = parse_uri(target.uri_text)

@@ -1,6 +1,6 @@
 """The edge proxy (RFC 5626 §5): phones of a registrar elsewhere hold their connection to us.
 
-A REGISTER for one of the domains of `WorkerConfig.edge_for` goes on to the server named there, with
+A REGISTER for one of the domains of the directory's `Edges` goes on to the server named there, with
 a Path that carries the token of the phone's flow. What comes back with that token goes out by that
 flow, and is not decided again: who knows the phone has decided. What comes from the phone goes to
 that server alone, whatever its Route says: so nobody can send to anywhere through us, and there is
@@ -25,6 +25,7 @@ from sipcore.campus.method_rules import (
     asks_for_the_lines_own,
     commands_phone,
 )
+from sipcore.directory import Edges
 from sipcore.errors import MalformedMessage
 from sipcore.locate import destination
 from sipcore.message import Request, Response, is_sips, parse_uri
@@ -80,14 +81,30 @@ class Edge:
     def __init__(self, host: Host) -> None:
         config = host.config
         self._host = host
-        self._hops = {name.lower(): hop for name, hop in config.edge_for.items()}
+        self._hops: dict[str, str] = {}
         self._registrars: dict[str, dict[str, None]] = {}
         """By domain: addresses of its registrar, or of the proxy before it."""
-        for name, hop in self._hops.items():
+        self.directory_changed()
+        self._tokens = FlowTokens(config.cluster_keys, config.node_number, config.incarnation)
+
+    def directory_changed(self) -> None:
+        """Serve the domains of the directory; what was learnt of the others is forgotten."""
+        hops = self._host.directory.part(Edges).hops
+        if hops is self._hops:
+            return
+        registrars = {}
+        for name, hop in hops.items():
             known = destination(parse_uri(hop))
             numeric = known is not None and known.is_numeric
-            self._registrars[name] = {canonical_host(known.host): None} if known and numeric else {}
-        self._tokens = FlowTokens(config.cluster_keys, config.node_number, config.incarnation)
+            fresh = {canonical_host(known.host): None} if known and numeric else {}
+            is_same = self._hops.get(name) == hop
+            registrars[name] = self._registrars[name] if is_same else fresh
+        self._hops, self._registrars = hops, registrars
+
+    def _token(self, text: str) -> FlowToken | None:
+        """What a token of ours says, while its domain is one that we are the edge of."""
+        token = self._tokens.check(text)
+        return token if token is not None and token.domain in self._hops else None
 
     def serves(self, request: Request) -> bool:
         """Whether a request is for a domain that we are the edge of."""
@@ -101,15 +118,11 @@ class Edge:
             uri = request.routes[0].uri
         except (MalformedMessage, IndexError):
             return False
-        return self._host.own.is_ours(uri) and self._tokens.check(uri.user) is not None
+        return self._host.own.is_ours(uri) and self._token(uri.user) is not None
 
     def is_on_the_way(self, own: OwnRoute) -> bool:
         """Whether a Route of ours names a flow of ours."""
-        return (
-            bool(self._hops)
-            and own.uri is not None
-            and self._tokens.check(own.uri.user) is not None
-        )
+        return bool(self._hops) and own.uri is not None and self._token(own.uri.user) is not None
 
     # --- requests for the domains, from phones ---------------------------------------------------
     def relay(self, tx: ServerTransaction, request: Request, flow: Flow, now: float) -> None:
@@ -136,7 +149,7 @@ class Edge:
         if own.uri is None or not own.uri.user or not self._hops:
             return False
         host = self._host
-        token = self._tokens.check(own.uri.user)
+        token = self._token(own.uri.user)
         if token is None:
             host.refuse(tx, request, now, 403, "Flow Token Not Ours")
             return True
@@ -172,7 +185,7 @@ class Edge:
         """Where the ACK of a 2xx goes; None when its Route names no flow, or one that is gone."""
         if own.uri is None or not self._hops:
             return None
-        token = self._tokens.check(own.uri.user)
+        token = self._token(own.uri.user)
         if token is None:
             return None
         trust = self._trust_in(flow, token)

@@ -325,6 +325,7 @@ class CampusService:
 
     def directory_changed(self, changed: Iterable[int] | None, now: float) -> None:
         """Take back what suspended accounts and revoked devices still hold."""
+        self._edge.directory_changed()
         host = self._host
         self.agents.directory_changed(host.directory)
         if changed is None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sipcore.bindings import BindingChange, StoreResult
-from sipcore.directory import Directory
+from sipcore.directory import Directory, OpenNetworks
 from sipcore.errors import LocalProtocolError
 from sipcore.eventlog import Counter
 from sipcore.locate import Answer, Question
@@ -89,7 +89,7 @@ class Node:
             self._stream_message,
             self._stream_failed,
             worker.config.streams,
-            reach=Reach(worker.config.open_networks),
+            reach=Reach(worker.directory.part(OpenNetworks).networks),
             certificates=self._certificates,
             on_peer=worker.peer_known,
             on_lost=self._connection_lost,
@@ -213,6 +213,9 @@ class Node:
 
     def set_directory(self, directory: Directory, changed: Sequence[int] | None) -> None:
         """A new directory version, from the keeper; call on the loop's thread."""
+        networks = directory.part(OpenNetworks).networks
+        if networks != self.worker.directory.part(OpenNetworks).networks:
+            self._streams.set_reach(Reach(networks))
         self.worker.set_directory(directory, changed, self._clock(), self._wall())
         self.want_flush()
 

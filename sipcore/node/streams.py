@@ -109,6 +109,14 @@ class StreamSet:
         for task in self._tasks:
             task.cancel()
 
+    def set_reach(self, reach: Reach) -> None:
+        """From now on connections are opened to there; those that we have opened elsewhere end."""
+        self._reach = reach
+        for connection in list(self._connections.values()):
+            way = Flow(connection.kind, connection.local, connection.remote)
+            if not connection.accepted and not reach.includes(way):
+                connection.close()
+
     def _look_around(self, loop: asyncio.AbstractEventLoop) -> None:
         """Abort the connections that only cost."""
         seconds = self.limits.sweep_s
@@ -180,8 +188,9 @@ class StreamSet:
             self.count(Counter.CONNECTION_REFUSED)
             return None
         way = Flow(connection.kind, connection.local, remote)
-        if not connection.accepted and not self._reach.may_keep(way, own):
-            log.info("no connection is kept to port %d of this machine", remote[1])
+        reach = self._reach
+        if not connection.accepted and not (reach.includes(way) and reach.may_keep(way, own)):
+            log.info("no connection is kept to %s, port %d", *remote)
             self.count(Counter.CONNECTION_OUT_OF_REACH)
             return None
         if connection.accepted:

@@ -6,6 +6,7 @@ One daemon runs with all of it. What may be written there, and what is refused, 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,3 +132,29 @@ def test_the_peers_that_were_named_are_sent_on_to_others(
         if trusted:
             peer.accept("MESSAGE")
         assert pbx.final(request).status == (200 if trusted else 403)
+
+
+@pytest.mark.rfc("SEC-05")
+def test_a_peer_whose_row_is_removed_is_a_stranger_within_a_second_on_its_open_connection(
+    set_up: Campus, tmp_path: Path
+) -> None:
+    with Agent(
+        ("127.0.0.1", set_up.tls_port),
+        "4711",
+        transport="TLS",
+        domain=PBX,
+        authority=set_up.authority,
+        certificate=signed(OPERATOR, f"sip:{PBX}").write(tmp_path / "pbx.pem"),
+    ) as pbx:
+
+        def status() -> int:
+            request = pbx.request("MESSAGE", set_up.uri("nobody"))
+            pbx.send(request)
+            return pbx.final(request).status
+
+        assert status() == 404
+        set_up.query("DELETE FROM peers_trustedpeer")
+        removed = time.monotonic()
+        while status() == 404:
+            assert time.monotonic() - removed < 1.0
+        assert status() == 480  # as to every stranger

@@ -21,7 +21,16 @@ Rules = dict[str, dict[str, tuple[str, ...]]]
 
 READ_EVERYTHING: Final[Rules] = {
     app: {ALL_MODELS: VIEW}
-    for app in ("changes", "accounts", "lines", "numbers", "location", "calls", "nodes")
+    for app in (
+        "changes",
+        "accounts",
+        "lines",
+        "numbers",
+        "location",
+        "calls",
+        "nodes",
+        "peers",
+    )
 }
 ROLES: Final[dict[str, Rules]] = {
     "operator": READ_EVERYTHING
@@ -29,6 +38,12 @@ ROLES: Final[dict[str, Rules]] = {
         "accounts": {"user": ("view", "add", "change")},
         "lines": {"line": ("view", "change"), "device": ("view", "change")},
         "numbers": {"domain": EDIT, "numberrange": EDIT, "address": EDIT},
+        "peers": {
+            "trustedpeer": EDIT,
+            "edge": EDIT,
+            "opennetwork": EDIT,
+            "numberlookup": EDIT,
+        },
     },
     "help desk": {
         "accounts": {"user": VIEW},

@@ -82,6 +82,12 @@ class Database:
         rows: list[Row] = cursor.fetchall()
         return rows
 
+    def slices(self, statement: str, args: Sequence[Any], size: int) -> Iterator[list[Row]]:
+        """The rows of a SELECT, so many at a time."""
+        cursor = self.connect().execute(self.sql(statement), args)
+        while rows := cursor.fetchmany(size):
+            yield rows
+
     def execute(self, statement: str, args: Sequence[Any] = ()) -> int:
         """Run a statement; how many rows it touched."""
         return int(self.connect().execute(self.sql(statement), args).rowcount)

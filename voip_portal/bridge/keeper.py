@@ -15,9 +15,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from sipcore.directory import Directory
+from sipcore.directory import Account, Directory
 from voip_portal.bridge.database import Database
 from voip_portal.bridge.directory_loader import BadDirectory, Delta, catch_up, latest_version
+from voip_portal.bridge.pace import LOOK_EVERY, Pace
 from voip_portal.bridge.wake import waker_for
 from voip_portal.faults import first_line, in_a_sentence
 
@@ -66,6 +67,8 @@ class Keeper(threading.Thread):
         self._heartbeat_due = 0.0
         self._refused: tuple[int | None, str] = (None, "")
         self._away = False
+        self._replaced: list[Account] = []
+        """Accounts of directories before, so that they are not freed by the loop, all at once."""
 
     def stop(self) -> None:
         """End the thread after its present step."""
@@ -78,6 +81,7 @@ class Keeper(threading.Thread):
                     self.look()
                 if time.monotonic() >= self._heartbeat_due:
                     self._heartbeat()
+                    self._let_go()
                 self._is_back()
             except self._database.errors as error:
                 self._is_away(error)
@@ -98,10 +102,19 @@ class Keeper(threading.Thread):
             self._refuse(latest, str(error))
             return
         if delta is not None:
+            replaced = map(self._directory.account, delta.changed)
+            self._replaced += [account for account in replaced if account is not None]
             self._directory = delta.directory
             self._on_directory(delta)
             self._refused = (None, "")
             self._heartbeat()
+
+    def _let_go(self) -> None:
+        """Free what was replaced; the loop has done with it for seconds."""
+        pace = Pace()
+        while self._replaced:
+            del self._replaced[-LOOK_EVERY:]
+            pace()
 
     def _refuse(self, version: int, why: str) -> None:
         log.error("version %d of the directory is refused: %s", version, why)

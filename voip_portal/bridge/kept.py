@@ -11,20 +11,21 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from sipcore.bindings import BindingChange, BindingTable, LineBindings
-from sipcore.directory import Account, AccountState, Device, Directory, Domain, DomainAddress
+from sipcore.directory import Directory
 from voip_portal.bridge.binding_store import binding_of, row_of
+from voip_portal.bridge.pace import LOOK_EVERY, Pace
+from voip_portal.directory.discovery import LOADERS
 from voip_portal.faults import first_line
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Another one is not read: a node that was updated in an outage must not guess."""
-BATCH: Final = 200
-"""Rows made at a time; between them the event loop has its turn."""
 
 
 class NotKept(Exception):
@@ -60,32 +61,25 @@ class Kept:
         self, directory: Directory, cluster_keys: Sequence[str], node_number: int
     ) -> None:
         """Keep this one from now on; OSError where it cannot be written."""
-        domains = [[domain.name, domain.algorithms] for domain in directory.domains.values()]
         header = {
             "version": directory.version,
-            "realm": directory.realm,
-            "domains": domains,
-            "default_domain": directory.default_domain,
+            "parts": [loader.name for loader in LOADERS],
             "cluster_keys": list(cluster_keys),
             "node_number": node_number,
         }
-        accounts = (_account_row(account) for account in directory.accounts())
-        addresses = (["n", a.domain, a.value, a.account_id] for a in directory.addresses())
-        self._write(self.directory_path, header, _both(accounts, addresses))
+        self._write(self.directory_path, header, _rows_of(directory))
 
     def load_directory(self) -> KeptDirectory:
         """The directory that was in force last."""
         header, rows = self._read(self.directory_path)
+        if header.get("parts") != [loader.name for loader in LOADERS]:
+            raise NotKept(f"{self.directory_path} is of another version of this program")
+        by_part = defaultdict(list)
         try:
-            default = header["default_domain"]
-            directory = Directory(
-                version=header["version"],
-                realm=header["realm"],
-                domains=[Domain(name, tuple(offered)) for name, offered in header["domains"]],
-                default_domain=default,
-                accounts=[_account(row, default) for row in rows if row[0] == "a"],
-                addresses=[DomainAddress(*row[1:]) for row in rows if row[0] == "n"],
-            )
+            for name, *row in rows:
+                by_part[name].append(row)
+            parts = [loader.part_of(by_part[loader.name]) for loader in LOADERS]
+            directory = Directory(version=header["version"], parts=parts)
             number = header.get("node_number", 0)  # all were 0 when there was none in the file
             return KeptDirectory(directory, header["at"], header["cluster_keys"], number)
         except (KeyError, ValueError, TypeError, IndexError) as error:
@@ -116,6 +110,7 @@ class Kept:
         fresh = path.with_name(f".{path.name}.new")
         fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
+            pace = Pace()
             with os.fdopen(fd, "wb") as file:
                 file.write(_line({"format": FORMAT, "at": time.time(), **header}))
                 digest.update(_line(header))
@@ -124,7 +119,7 @@ class Kept:
                     count += len(batch)
                     digest.update(data)
                     file.write(data)
-                    time.sleep(0)
+                    pace()
                 file.write(_line({"end": count, "digest": digest.hexdigest()}))
                 if self._digests.get(path) != digest.hexdigest():
                     file.flush()
@@ -186,42 +181,17 @@ def newer_than(held: Callable[[int], int], lines: Iterable[LineBindings]) -> lis
     return [line for line in lines if line.version > held(line.line_id)]
 
 
-def _account_row(account: Account) -> list[Any]:
-    devices = [[d.id, d.ha1_md5.decode(), d.ha1_sha256.decode()] for d in account.devices]
-    return [
-        "a",
-        account.id,
-        account.username,
-        account.state,
-        account.class_of_service,
-        account.end_calls,
-        devices,
-    ]
-
-
-def _account(row: list[Any], domain: str) -> Account:
-    _, line_id, username, state, class_of_service, end_calls, devices = row
-    return Account(
-        line_id,
-        username,
-        domain,
-        AccountState(state),
-        class_of_service,
-        tuple(Device(i, md5.encode("ascii"), sha.encode("ascii")) for i, md5, sha in devices),
-        end_calls,
-    )
-
-
-def _both(first: Iterable[Any], second: Iterable[Any]) -> Iterator[Any]:
-    yield from first
-    yield from second
+def _rows_of(directory: Directory) -> Iterator[list[Any]]:
+    for loader in LOADERS:
+        for row in loader.rows_of(directory.part(loader.kind)):
+            yield [loader.name, *row]
 
 
 def _batches(rows: Iterable[Any]) -> Iterator[list[Any]]:
     batch: list[Any] = []
     for row in rows:
         batch.append(row)
-        if len(batch) == BATCH:
+        if len(batch) == LOOK_EVERY:
             yield batch
             batch = []
     if batch:

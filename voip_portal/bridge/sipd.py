@@ -78,10 +78,6 @@ def worker_config(config: dict[str, Any], incarnation: int) -> WorkerConfig:
         probe_s=config["probe_s"],
         max_call_s=config["max_call_s"],
         tls_folder=config["tls_folder"],
-        open_networks=tuple(config["open_networks"]),
-        edge_for=config["edge_for"],
-        enum_suffix=config["enum_suffix"],
-        trusted_peers=frozenset(config["trusted_peers"]),
         registrar=RegistrarPolicy(service_route=tuple(config["service_route"])),
     )
 

@@ -9,8 +9,8 @@ from django.conf import settings
 from sipcore.transport.flow import bracketed
 from voip_portal.nodes.certificates import own_authority
 from voip_portal.nodes.domain_records import last_found
-from voip_portal.numbers.models import Domain
 from voip_portal.nodes.services import told_node
+from voip_portal.numbers.models import Domain
 
 DEFAULT_PORT = 5060
 TRANSPORTS = ("UDP", "TCP")

@@ -17,6 +17,7 @@ from sipcore.apps.echo import Echo
 from sipcore.apps.user_agent import UserAgent
 from sipcore.bindings import BindingChange, BindingTable, MemoryBindingStore, StoreResult
 from sipcore.campus import CampusService
+from sipcore.directory import Part
 from sipcore.node.journal import Journal
 from sipcore.node.server import Node
 from sipcore.node.spool import Spool
@@ -53,6 +54,7 @@ class Served:
         timers: Timers,
         host: str,
         services: Sequence[type[UserAgent]],
+        parts: Sequence[Part[Any, Any]] = (),
         **more: Any,
     ) -> None:
         self.port = free_port()
@@ -74,7 +76,7 @@ class Served:
             timers=timers,
             **more,
         )
-        directory = make_directory(["anna", "bob", "clara"])
+        directory = make_directory(["anna", "bob", "clara"]).with_parts(1, parts)
         worker = Worker(
             config, directory, BindingTable(), Random(1), lambda w: CampusService(w, services)
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sipcore.apps.user_agent import UserAgent
+from sipcore.directory import OpenNetworks
 from sipcore.message import Request
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Flow
@@ -152,7 +153,7 @@ def test_large_requests_go_by_tcp_into_networks_that_are_open(
     if ip_address(host).is_global:
         pytest.skip("this machine's address is everybody's: its network is always open")
     networks = (f"{host}/32",) if is_open else ()
-    with serving(tmp_path, open_networks=networks) as served, TwoWays(host, served.port) as zoe:
+    with serving(tmp_path, parts=[OpenNetworks(networks)]) as served, TwoWays(host, served.port) as zoe:
         # The port is the node's own: connections into this machine are kept to no other.
         anna = served.agent("anna")
         request = anna.request("MESSAGE", f"sip:zoe@{host}:{served.port}", body=b"x" * 2_000)

@@ -18,6 +18,7 @@ import uvloop
 from sipcore.apps.config import Listener, WorkerConfig
 from sipcore.bindings import Binding, BindingTable
 from sipcore.campus import CampusService
+from sipcore.directory import NumberLookup, Part
 from sipcore.locate import Candidate
 from sipcore.message import Request, Response, parse_auth_params, parse_message
 from sipcore.node.journal import Journal
@@ -126,6 +127,7 @@ class Serving:
         contact: str,
         dns: Sequence[Address] = (),
         hosts: Sequence[str] = ("127.0.0.1",),
+        parts: Sequence[Part[Any, Any]] = (),
         **more: Any,
     ) -> None:
         self.address = ("127.0.0.1", free_port())
@@ -145,7 +147,8 @@ class Serving:
         )
         table = BindingTable()
         table.replace(1, 1, [Binding(1, contact, contact, "id", 1, 4e9)])
-        self.worker = Worker(config, make_directory(["anna"]), table, Random(1), CampusService)
+        directory = make_directory(["anna"]).with_parts(1, parts)
+        self.worker = Worker(config, directory, table, Random(1), CampusService)
         self.node = Node(
             self.worker,
             writer=NoStore(),
@@ -271,7 +274,7 @@ def test_a_number_is_found_by_enum(
 
     async def test() -> None:
         anna = f"sip:anna@{DOMAIN}"
-        async with Serving(tmp_path, anna, [dns.address], enum_suffix="far.example") as serving:
+        async with Serving(tmp_path, anna, [dns.address], parts=[NumberLookup(["far.example"])]) as serving:
             with Peer() as caller, Peer(ports[1]) as alive:
                 asked = message(port_of(caller.address))
                 asked.uri_text = "tel:+46-8-1234567"

@@ -289,3 +289,39 @@ async def test_under_a_wildcard_address_it_is_no_server_of_our_own_house_either(
             await asyncio.sleep(0.01)
     inner.close()
     await streams.close()
+
+
+@pytest.mark.skipif(not own_address(), reason="this machine has no address but the loopback")
+async def test_a_connection_into_a_network_that_is_open_no_more_ends() -> None:
+    """What peers have opened stays, and is answered on."""
+    address, loop = own_address(), asyncio.get_running_loop()
+    local = ("0.0.0.0", free_port())  # noqa: S104
+    failures: list[bytes] = []
+    messages: list[Flow] = []
+    streams = StreamSet(
+        lambda data, flow: messages.append(flow),
+        failures.append,
+        QUICK,
+        reach=Reach([f"{address}/32"]),
+    )
+    await streams.listen(Listener("TCP", local, local), loop)
+    own = Flow("TCP", local, (address, local[1]))
+    reader, writer = await asyncio.open_connection(address, local[1])
+    async with asyncio.timeout(PATIENCE_S):
+        writer.write(MESSAGE)
+        streams.send(own, MESSAGE, loop)
+        while len(messages) < 2:  # noqa: ASYNC110 (what is waited for knows no events)
+            await asyncio.sleep(0.01)
+        assert len(streams) == 3
+        streams.set_reach(Reach())
+        while len(streams) > 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        streams.send(own, MESSAGE, loop)
+        while not failures:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        [theirs] = [flow for flow in messages if flow.remote == writer.get_extra_info("sockname")]
+        streams.send(theirs, MESSAGE, loop)
+        assert await reader.readexactly(len(MESSAGE)) == MESSAGE
+    assert failures == [MESSAGE]
+    writer.close()
+    await streams.close()

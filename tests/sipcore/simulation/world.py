@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import md5, sha256
 from random import Random
@@ -22,7 +22,17 @@ from sipcore.apps.echo import Echo
 from sipcore.apps.user_agent import UserAgent
 from sipcore.bindings import BindingChange, BindingTable, MemoryBindingStore
 from sipcore.campus import CampusService
-from sipcore.directory import Account, Device, Directory, Domain, DomainAddress
+from sipcore.directory import (
+    Account,
+    Device,
+    Directory,
+    Domain,
+    DomainAddress,
+    Edges,
+    NumberLookup,
+    Part,
+    TrustedPeers,
+)
 from sipcore.eventlog import Kind, Record, encode_line
 from sipcore.locate import Answer, Question
 from sipcore.node.turn import Turn
@@ -408,6 +418,10 @@ class World:
         stream: str = "TLS",
         transports: tuple[str, ...] = ("UDP",),
         dual_stack: bool = False,
+        parts: Sequence[Part[Any, Any]] = (),
+        trusted_peers: Iterable[str] = (),
+        edge_for: Mapping[str, str] | None = None,
+        enum_suffix: str = "",
         **config: Any,
     ) -> None:
         """`tls`: there are connections to `tls_address`, which may be of TCP as well (`stream`)."""
@@ -432,7 +446,15 @@ class World:
         self.size = size
         self.random = Random(seed)
         self.network = MemoryNetwork(Random(self.random.getrandbits(64)), conditions)
-        self.directory = make_directory(names)
+        self.directory = make_directory(names).with_parts(
+            1,
+            [
+                TrustedPeers(trusted_peers),
+                Edges((edge_for or {}).items()),
+                NumberLookup([enum_suffix] if enum_suffix else []),
+                *parts,
+            ],
+        )
         self.store = MemoryBindingStore()
         self.policy = policy or RegistrarPolicy()
         self.services = services

@@ -9,7 +9,14 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from sipcore.directory import AccountState, Directory
+from sipcore.directory import (
+    AccountState,
+    Directory,
+    Edges,
+    NumberLookup,
+    OpenNetworks,
+    TrustedPeers,
+)
 from tests.voip_portal.people import kept_of
 from voip_portal.accounts.models import User
 from voip_portal.bridge import directory_loader as loader
@@ -27,7 +34,14 @@ def contents(directory: Directory) -> tuple[Any, ...]:
     accounts = sorted(directory.accounts(), key=lambda a: a.id)
     names = {a.id: directory.account_by_name(a.username) for a in accounts}
     assert all(found is not None and found.id == i for i, found in names.items())
-    return directory.version, directory.realm, directory.domains, accounts, directory._addresses
+    addresses = set(directory.addresses())
+    peers = directory.part(TrustedPeers).domains, *others(directory)
+    return directory.version, directory.realm, directory.domains, accounts, addresses, peers
+
+
+def others(directory: Directory) -> tuple[Any, ...]:
+    networks = directory.part(OpenNetworks).networks
+    return directory.part(Edges).hops, networks, directory.part(NumberLookup).suffix
 
 
 @pytest.fixture
@@ -41,9 +55,9 @@ def full_loads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     load = loader._load
 
-    def counted(database: Database) -> Directory:
+    def counted(*args: Any) -> Directory:
         seen.append(1)
-        return load(database)
+        return load(*args)
 
     monkeypatch.setattr(loader, "_load", counted)
     return seen
@@ -147,9 +161,6 @@ def test_calls_that_are_to_end_are_known_also_after_very_many_changes(
     database: Database, old: Directory, annas_line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loader, "MAX_DELTA_ROWS", 5)
-    limited = loader._CHANGES.replace("LIMIT 20001", "LIMIT 6")
-    assert limited != loader._CHANGES
-    monkeypatch.setattr(loader, "_CHANGES", limited)
     for i in range(10):
         Line.objects.filter(pk=annas_line.pk).update(label=f"Label {i}")
     lines.end_ongoing_calls(annas_line.pk)
@@ -294,9 +305,52 @@ def test_reload_row_is_read_with_everything(
     assert full_loads == [1]
 
 
+def test_other_servers_are_in_force_by_the_change_that_names_them_and_no_more_by_the_next(
+    database: Database, old: Directory, full_loads: list[int]
+) -> None:
+    edge = ("other.example", "sip:192.0.2.9")
+    database.execute("INSERT INTO peers_edge (domain, registrar) VALUES (?, ?)", edge)
+    database.execute("INSERT INTO peers_opennetwork (network) VALUES ('10.1.0.0/16')")
+    database.execute("INSERT INTO peers_numberlookup (suffix, is_only) VALUES ('e164.arpa', 1 = 1)")
+    there = caught_up(database, old, full_loads).directory
+    assert others(there) == (dict([edge]), {"10.1.0.0/16"}, "e164.arpa")
+    database.execute("UPDATE peers_edge SET registrar = 'sip:192.0.2.10'")
+    database.execute("UPDATE peers_numberlookup SET suffix = 'nrenum.net'")
+    full_loads.clear()
+    there = caught_up(database, there, full_loads).directory
+    assert others(there) == ({edge[0]: "sip:192.0.2.10"}, {"10.1.0.0/16"}, "nrenum.net")
+    database.execute("DELETE FROM peers_edge")
+    database.execute("DELETE FROM peers_opennetwork")
+    database.execute("DELETE FROM peers_numberlookup")
+    full_loads.clear()
+    there = caught_up(database, there, full_loads).directory
+    assert others(there) == ({}, frozenset(), "")
+
+
+def test_a_peer_is_trusted_by_the_change_that_names_it_and_no_more_by_the_next(
+    database: Database, old: Directory, full_loads: list[int]
+) -> None:
+    db = database
+    db.execute("INSERT INTO peers_trustedpeer (domain) VALUES ('PBX.Example'), ('gw.example')")
+    trusted = caught_up(database, old, full_loads).directory
+    assert trusted.part(TrustedPeers).domains == {"pbx.example", "gw.example"}
+    db.execute("UPDATE peers_trustedpeer SET domain = 'new.example' WHERE domain = 'gw.example'")
+    db.execute("DELETE FROM peers_trustedpeer WHERE domain = 'PBX.Example'")
+    full_loads.clear()
+    later = caught_up(database, trusted, full_loads)
+    assert (later.directory.part(TrustedPeers).domains, later.changed) == ({"new.example"}, [])
+
+
 @pytest.mark.parametrize(
     ("sql", "why"),
     [
+        ("INSERT INTO peers_opennetwork (network) VALUES ('10.1.2.3/8')", "write 10"),
+        ("INSERT INTO peers_edge (domain, registrar) VALUES ('a.example', 'b')", "write other"),
+        (
+            "INSERT INTO peers_edge (domain, registrar) VALUES ('campus.example', 'sip:b')",
+            "a domain of our own",
+        ),
+        ("INSERT INTO peers_trustedpeer (domain) VALUES ('sip:x')", "peers_trustedpeer .*no domain"),
         ("UPDATE lines_line SET state = 'dancing'", "unknown state 'dancing'"),
         ("UPDATE lines_line SET username = ''", "no user name"),
         ("UPDATE lines_devicesecret SET ha1_md5 = 'x'", "its HA1 is none"),

@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from sipcore.bindings import BindingChange, BindingTable, LineBindings
-from sipcore.directory import Account, AccountState, Device, Directory, Domain, DomainAddress
+from sipcore.directory import (
+    Account,
+    AccountState,
+    Device,
+    Directory,
+    Domain,
+    DomainAddress,
+    Edges,
+    NumberLookup,
+    OpenNetworks,
+    TrustedPeers,
+)
 from tests.sipcore.bindings.examples import a_binding
 from tests.support.postgresql import Cluster
 from tests.voip_portal.bridge.daemon import ROOT, Deployment, Phone, stop, until
@@ -29,6 +40,12 @@ def directory() -> Directory:
             Account(2, "bob", "campus.example", AccountState.SUSPENDED, "staff", end_calls=True),
         ],
         addresses=[DomainAddress("campus.example", "Anna", 1), DomainAddress("b.example", "12", 2)],
+        parts=[
+            TrustedPeers(["pbx.example", "gw.example"]),
+            Edges([("other.example", "sip:192.0.2.9")]),
+            OpenNetworks(["10.1.0.0/16"]),
+            NumberLookup(["e164.arpa"]),
+        ],
     )
 
 
@@ -45,6 +62,10 @@ def test_a_directory_is_read_as_it_was_kept(kept: Kept) -> None:
     assert new.domains == old.domains
     assert list(new.accounts()) == list(old.accounts())
     assert list(new.addresses()) == list(old.addresses())
+    assert new.part(TrustedPeers).domains == {"pbx.example", "gw.example"}
+    assert new.part(Edges).hops == {"other.example": "sip:192.0.2.9"}
+    assert new.part(OpenNetworks).networks == {"10.1.0.0/16"}
+    assert new.part(NumberLookup).suffix == "e164.arpa"
     assert new.resolve("anna", "campus.example") == old.account(1)
     assert (found.cluster_keys, found.node_number) == (KEYS, 7)
     assert found.told.startswith("directory 212 of ")
@@ -82,7 +103,7 @@ def with_another_name(data: bytes) -> bytes:
 
 
 def of_next_year(data: bytes) -> bytes:
-    return data.replace(b'"format":1', b'"format":2', 1)
+    return data.replace(b'"format":2', b'"format":3', 1)
 
 
 def empty(data: bytes) -> bytes:

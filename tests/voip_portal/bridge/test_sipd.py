@@ -178,3 +178,28 @@ def test_missing_trigger_stops_the_start(deployment: Deployment) -> None:
     process = deployment.start("sipd", "--node", "other", "--port", "0")
     assert process.wait(20) != 0
     deployment.manage("migrate", "--verbosity", "0")
+
+
+@pytest.mark.usefixtures("sipd")
+def test_another_registrars_phones_are_served_within_a_second_and_no_more_after_another(
+    deployment: Deployment,
+) -> None:
+    db, phone = deployment.database, Phone(deployment.port, patience_s=0.05)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as registrar:
+        registrar.bind(("127.0.0.1", 0))
+        registrar.settimeout(0.05)
+
+        def passes() -> bool:
+            phone.ask("REGISTER", "sip:far.example", "carl")
+            try:
+                return registrar.recv(4096).startswith(b"REGISTER")
+            except TimeoutError:
+                return False
+
+        uri = f"sip:127.0.0.1:{registrar.getsockname()[1]}"
+        edge = ("far.example", uri)
+        db.execute("INSERT INTO peers_edge (domain, registrar) VALUES (?, ?)", edge)
+        assert until(passes, 5) < IN_FORCE_S
+        db.execute("DELETE FROM peers_edge")
+        assert until(lambda: not passes() and not passes(), 5) < IN_FORCE_S
+    phone.close()

@@ -31,6 +31,10 @@ MODELS = {
     "record": "calls.Record",
     "change": "changes.Change",
     "node": "nodes.Node",
+    "trusted server": "peers.TrustedPeer",
+    "domain of another registrar": "peers.Edge",
+    "open network": "peers.OpenNetwork",
+    "look up of numbers": "peers.NumberLookup",
 }
 
 

@@ -312,6 +312,10 @@ FILTERED_BY: dict[str, set[str]] = {
         "is_pool__exact",
         "is_pool__isnull",
     },
+    "peers.Edge": set(),
+    "peers.NumberLookup": set(),
+    "peers.OpenNetwork": set(),
+    "peers.TrustedPeer": set(),
 }
 
 

@@ -17,18 +17,19 @@ from django.db import InterfaceError, OperationalError
 from sipcore.errors import MalformedMessage
 from sipcore.message.uri import parse_host_port, parse_uri
 from sipcore.transport.flow import is_address
-from sipcore.transport.reach import Reach
 from voip_portal.bridge import limits
 from voip_portal.bridge.compiled import FOLDER, is_current
 from voip_portal.bridge.kept import Kept, NotKept
 from voip_portal.bridge.listening import advertised_as, listen_hosts
 from voip_portal.bridge.sipd import stream_limits
+from voip_portal.directory.words import is_sip_uri
 from voip_portal.faults import in_a_sentence
 from voip_portal.nodes.campus_authority import NoAuthority, ensure
 from voip_portal.nodes.models import Deployment
 from voip_portal.nodes.one_authority import ensure_certificate
 from voip_portal.nodes.services import NUMBERS, NoNumberLeft, number_of_node
 from voip_portal.numbers.models import Domain
+from voip_portal.peers.variables import read_start_values
 
 DNS_PORT = 53
 SECRET = frozenset({"cluster_keys", "database", "bindings_database"})
@@ -61,6 +62,7 @@ class Command(BaseCommand):
         try:
             self.check_migrations()
             self.check(tags=[Tags.database], databases=["default"], fail_level=WARNING)
+            read_start_values()
             known = known_to_database(options["node"])
         except (OperationalError, InterfaceError) as error:
             known = kept_of(options["node"], error)
@@ -183,10 +185,6 @@ def daemon_config(
         ),
         "address": settings.VOIP_ADVERTISE,
         "dns": dns_servers(settings.VOIP_DNS),
-        "open_networks": open_networks(settings.VOIP_OPEN_NETWORKS),
-        "edge_for": edge_domains(settings.VOIP_EDGE_FOR),
-        "enum_suffix": enum_suffix(settings.VOIP_ENUM),
-        "trusted_peers": trusted_peers(settings.VOIP_TRUSTED_PEERS),
         "service_route": service_route(settings.VOIP_SERVICE_ROUTE),
         "node_number": known.node_number,
         "cluster_keys": list(known.cluster_keys),
@@ -230,60 +228,6 @@ def dns_servers(words: Sequence[str]) -> list[tuple[str, int]]:
     return servers
 
 
-def open_networks(words: Sequence[str]) -> list[str]:
-    """The networks of VOIP_OPEN_NETWORKS, each sure to be one."""
-    for word in words:
-        try:
-            Reach([word])
-        except ValueError as error:
-            raise CommandError(
-                f"VOIP_OPEN_NETWORKS: {error}: write 10.0.0.0/8 or 192.168.7.2."
-            ) from None
-    return list(words)
-
-
-def trusted_peers(words: Sequence[str]) -> list[str]:
-    """The domains of VOIP_TRUSTED_PEERS, in lower case."""
-    domains = [word.lower().removesuffix(".") for word in words]
-    for word in domains:
-        if not is_domain(word):
-            raise CommandError(
-                f"VOIP_TRUSTED_PEERS: {word} is no domain that a certificate can name: "
-                "write pbx.example.org."
-            )
-    return domains
-
-
-def enum_suffix(word: str) -> str:
-    """The domain of VOIP_ENUM, in lower case; "" for none."""
-    domain = word.lower().removesuffix(".")
-    if word and not is_domain(domain):
-        raise CommandError(f"VOIP_ENUM: {word} is no domain: write e164.arpa.")
-    return domain
-
-
-def is_domain(text: str) -> bool:
-    """Whether this is the name of a domain, and nothing besides."""
-    is_bare = not set("@:;?/*<>") & set(text) and not is_address(text)
-    return is_bare and all(text.split(".")) and is_sip_uri(f"sip:{text}")
-
-
-def edge_domains(words: Sequence[str]) -> dict[str, str]:
-    """Domain → URI of its registrar, as VOIP_EDGE_FOR has them."""
-    domains = {}
-    for word in words:
-        domain, _, uri = word.partition("=")
-        if not domain or not is_sip_uri(uri):
-            raise CommandError(
-                f"VOIP_EDGE_FOR: {word} does not say where a domain's registrar is: "
-                "write other.example=sip:192.0.2.9:5060."
-            )
-        if Domain.objects.filter(name=domain.lower()).exists():
-            raise CommandError(f"VOIP_EDGE_FOR: {domain} is a domain of our own.")
-        domains[domain.lower()] = uri
-    return domains
-
-
 def service_route(words: Sequence[str]) -> list[str]:
     """The Route values of VOIP_SERVICE_ROUTE."""
     for word in words:
@@ -292,14 +236,6 @@ def service_route(words: Sequence[str]) -> list[str]:
                 f"VOIP_SERVICE_ROUTE: {word} is no URI of a proxy: write sip:sip.example.org;lr."
             )
     return [f"<{word}>" for word in words]
-
-
-def is_sip_uri(text: str) -> bool:
-    """Whether something can be sent there."""
-    try:
-        return parse_uri(text).scheme in ("sip", "sips")
-    except MalformedMessage:
-        return False
 
 
 def driver_settings(database: dict[str, Any]) -> dict[str, Any]:

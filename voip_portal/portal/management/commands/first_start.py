@@ -1,4 +1,4 @@
-"""Make what an empty database lacks: deployment, first domain, pool, administrator."""
+"""Make what an empty database lacks: deployment, first domain, pool, rows, administrator."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from voip_portal.accounts.services import ensure_administrator
 from voip_portal.changes.actor import acting_as
 from voip_portal.nodes.services import ensure_deployment
 from voip_portal.numbers.services import ensure_numbering_plan
+from voip_portal.peers.variables import read_start_values
 
 
 class Command(BaseCommand):
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         with acting_as("first start"):
             ensure_deployment()
             ensure_numbering_plan(options["domain"], options["first"], options["last"])
+        read_start_values()
         email = options["admin"] or f"admin@{settings.VOIP_CAMPUS_DOMAINS[0]}"
         password = ensure_administrator(email)
         if password is not None:

@@ -1,0 +1,1 @@
+"""Servers of others, and what the SIP server believes and does of them."""
