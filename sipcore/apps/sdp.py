@@ -14,18 +14,31 @@ HOLD: Final = (
 def in_session_of(first: bytes, body: bytes) -> bytes:
     """A description of somebody else as the next version of `first` (RFC 3264 §8, RFC 3725 §6).
 
-    Its origin says which session it belongs to: that of `first`, one version later.
+    Its origin says which session it belongs to: that of `first`, one version later. Where it has none
+    of its own the line is put behind `v=`, where it belongs (RFC 4566 §5). What begins otherwise, or
+    has nothing to continue, is left as it is.
     """
-    origin = _origin(first)
-    words = origin.split(b" ")
-    if len(words) != 6:
+    start, end = _origin(first)
+    words = first[start:end].split(b" ")
+    if len(words) != 6 or not words[2].isdigit():
         return body
     words[2] = str(int(words[2]) + 1).encode()
-    return body.replace(_origin(body), b" ".join(words), 1)
+    origin = b" ".join(words)
+    start, end = _origin(body)
+    if start >= 0:
+        return body[:start] + origin + body[end:]
+    version, newline, rest = body.partition(b"\n")
+    if not newline or not version.startswith(b"v="):
+        return body
+    ending = b"\r\n" if version.endswith(b"\r") else b"\n"
+    return version + newline + origin + ending + rest
 
 
-def _origin(body: bytes) -> bytes:
-    """The line that begins with `o=`."""
-    start = body.find(b"o=")
+def _origin(body: bytes) -> tuple[int, int]:
+    """Where the first line that is `o=` begins and ends, without its line break; -1 for none."""
+    start = 0 if body.startswith(b"o=") else body.find(b"\no=") + 1
+    if start == 0 and not body.startswith(b"o="):
+        return -1, -1
     end = body.find(b"\n", start)
-    return body[start:end].rstrip(b"\r")
+    end = len(body) if end < 0 else end
+    return start, end - (body[end - 1 : end] == b"\r")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from sipcore.apps.host import Host
 from sipcore.calls import Call, Dialog, ack_request, bye_request, bye_requests
 from sipcore.campus.agents import Agents
 from sipcore.campus.in_call import InCallSender
+from sipcore.campus.limits import CALLS_AT_ONCE, STEP_S
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Cause, Side
 from sipcore.transaction import ServerTransaction
@@ -29,6 +31,7 @@ class CallControl:
         self._sender = sender
         self._placed: dict[str, ServerTransaction] = {}
         """The INVITEs of what rings, by call context."""
+        self._endings = _Endings(host)
 
     def __len__(self) -> int:
         """How many calls ring."""
@@ -67,18 +70,29 @@ class CallControl:
 
     def end_calls_of(self, line_ids: Collection[int], now: float) -> None:
         """End all calls in which one of these accounts is a party."""
-        for call in self._host.calls:
-            if call.caller_line in line_ids or call.callee_line in line_ids:
-                self.end_call(call, now)
+        calls = [
+            call
+            for call in self._host.calls
+            if call.caller_line in line_ids or call.callee_line in line_ids
+        ]
+        self._endings.add(calls, self.end_call, now)
 
     def end_old_calls(self, older_than: float, now: float) -> None:
         """End the calls that began before this time and nobody has answered."""
+        calls = [
+            call
+            for call in self._host.calls
+            if call.answered_now is None and call.begun_now < older_than
+        ]
+        self._endings.add(calls, self._end_old_call, now)
+
+    def _end_old_call(self, call: Call, now: float) -> None:
+        if call.answered_now is not None:
+            return  # meanwhile
         host = self._host
-        for call in host.calls:
-            if call.answered_now is None and call.begun_now < older_than:
-                self.end_call(call, now)
-                if call.context not in self._placed:
-                    host.calls.end(call, Cause.LOST, Side.SYSTEM, now, host.at)
+        self.end_call(call, now)
+        if call.context not in self._placed:
+            host.calls.end(call, Cause.LOST, Side.SYSTEM, now, host.at)
 
     def end_if_due(self, call: Call, now: float) -> bool:
         """End an answered call that has gone on too long, or lost its end with our last life."""
@@ -125,6 +139,35 @@ class CallControl:
     def forget_dialog(self, call: Call, dialog: Dialog) -> None:
         """A dialog is over: if one of our services holds it, it is to let it go."""
         self._agents.forget(call, dialog)
+
+
+class _Endings:
+    """Calls that are to be ended, some in each step: a turn with thousands keeps all phones waiting."""
+
+    __slots__ = ("_host", "_waiting")
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._waiting: deque[tuple[Call, Callable[[Call, float], None]]] = deque()
+
+    def add(self, calls: Sequence[Call], end: Callable[[Call, float], None], now: float) -> None:
+        """A few are ended now; of many each step ends some, the first of them at once."""
+        is_at_work = bool(self._waiting)
+        self._waiting.extend([(call, end) for call in calls])
+        if not is_at_work:
+            self.advance(now)
+
+    def advance(self, now: float) -> None:
+        """Take the next step; the others come when the loop has looked at its sockets."""
+        host, waiting = self._host, self._waiting
+        if len(waiting) > CALLS_AT_ONCE:
+            host.wake(self, now + STEP_S)  # also where one of them cannot be ended
+        else:
+            host.sleep(self)
+        for _ in range(min(CALLS_AT_ONCE, len(waiting))):
+            call, end = waiting.popleft()
+            if host.calls.get(call.context) is call:
+                end(call, now)
 
 
 class _LateAnswer:

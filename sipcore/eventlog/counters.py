@@ -67,6 +67,8 @@ class Counter(StrEnum):
     """A datagram for an address of ours that we do not listen at: not sent."""
     DATAGRAM_NOT_SENT = "datagram_not_sent"
     """A datagram that the operating system refused to send."""
+    KERNEL_DROPPED = "kernel_dropped"
+    """A datagram that found the receive buffer of our socket full: dropped by the operating system."""
     CONNECTION_REFUSED = "connection_refused"
     """A connection beyond the number in all, or of one source: closed."""
     CONNECTION_OUT_OF_REACH = "connection_out_of_reach"

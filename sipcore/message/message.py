@@ -81,6 +81,12 @@ class Message:
         tops = self._tops
         return (self._index() if tops is None else tops).get(key, "")
 
+    @property
+    def first_rows(self) -> dict[str, str]:
+        """The whole first row of each name (lower-case, long); not to be changed."""
+        tops = self._tops
+        return self._index() if tops is None else tops
+
     def is_named(self, call_id_row: str, from_row: str) -> bool:
         """Whether its Call-ID and From are these rows, to the byte."""
         tops = self._tops

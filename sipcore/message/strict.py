@@ -12,20 +12,28 @@ from typing import Final
 from sipcore.errors import MalformedMessage
 from sipcore.message.grammar import split_top
 from sipcore.message.request import Request
-from sipcore.message.uri import Uri
 
 MAX_CSEQ: Final = (1 << 31) - 1
 """RFC 3261 §8.1.1.5: less than 2^31."""
 _LISTS: Final = ("via", "route", "record-route", "path")
 """What decides where something goes: an entry that is missing may have said where."""
-_OTHER_LISTS: Final = frozenset(_LISTS[1:])
 
 
-def check_outside_call(request: Request) -> None:
-    """Raise MalformedMessage for what may be read in two ways."""
-    keys = request.keys
-    via_row = request.first_row("via")
-    if "," in via_row or keys.count("via") > 1 or not _OTHER_LISTS.isdisjoint(keys):
+def check_outside_call(request: Request) -> bool:
+    """Raise MalformedMessage for what may be read in two ways.
+
+    Returns whether all is written as nearly everybody writes it. That is told from the rows alone, for
+    all requests pay for it: From and Contact of a REGISTER, say, are read by nobody else, or later.
+    """
+    tops, keys = request.first_rows, request.keys
+    via_row = tops["via"]
+    if (
+        "," in via_row
+        or len(tops) != len(keys)
+        or "route" in tops
+        or "record-route" in tops
+        or "path" in tops
+    ):
         _check_lists(request)
     via = request.via
     if via.flaw:
@@ -35,16 +43,30 @@ def check_outside_call(request: Request) -> None:
     call_id = request.call_id
     if not call_id or " " in call_id or "\t" in call_id:
         raise MalformedMessage("empty, or with a blank inside", header="call-id")
+    text = request.uri_text
+    row = tops["from"]
+    if text.startswith("sip:") and row.startswith(": <sip:", row.find(":")):
+        other, contact = tops["to"], tops.get("contact", _NO_CONTACT)
+        if other.startswith(": <sip:", other.find(":")) and contact.startswith(
+            ": <sip:", contact.find(":")
+        ):
+            text = f"{text}{row}{other}{contact}"
+            if "?" not in text and "[" not in text and len(tops) == len(keys):
+                return True
+    _check_uris(request)
+    return False
+
+
+_NO_CONTACT: Final = ": <sip:"
+
+
+def _check_uris(request: Request) -> None:
     try:
         uris = [request.uri, request.from_.uri, request.to.uri]
-        if "contact" in keys:
+        if request.has("contact"):
             uris += [contact.uri for contact in request.contacts]
     except MalformedMessage:
         return  # whoever needs it says so
-    _check_uris(uris)
-
-
-def _check_uris(uris: list[Uri]) -> None:
     for uri in uris:
         if uri.flaw:
             raise MalformedMessage(uri.flaw, header="uri")

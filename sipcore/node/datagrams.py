@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import select
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final
@@ -28,11 +30,26 @@ from sipcore.node.limits import (
 )
 from sipcore.transport.flow import Address, Flow
 
+log = logging.getLogger("sipcore.node")
+
 _IP_RECVERR: Final = 11
 _IPV6_RECVERR: Final = 25
 _UNREACHABLE: Final = {2: ((3, 12), 4), 3: ((1, 4), -1)}
 """By origin (ICMP, ICMPv6): the types that count, and the code that does not. That is "too big",
 which the kernel takes care of. Source quench and TTL exceeded do not count (RFC 3261 §18.4)."""
+
+
+_SO_MEMINFO: Final = 55
+_DROPS_AT: Final = 8
+"""Where in the numbers of SO_MEMINFO the drops stand (`SK_MEMINFO_DROPS` of Linux)."""
+
+
+def _ask_for_room(sock: socket.socket) -> int:
+    """Ask for a receive buffer; how many bytes of it were granted (Linux counts them double)."""
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+    granted = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    return granted // 2 if sys.platform == "linux" else granted
 
 
 def _ask_for_errors(sock: socket.socket) -> None:
@@ -72,8 +89,16 @@ class DatagramSocket:
         """`sock` is bound to `local` already; without one it is made here."""
         if sock is None:
             sock = bind("UDP", local)
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+        granted = _ask_for_room(sock)
+        if granted < RECEIVE_BUFFER_BYTES:
+            log.warning(
+                "UDP %s:%d has room for %d bytes that wait to be read, not %d: datagrams are lost "
+                "where many come at once. As root: sysctl -w net.core.rmem_max=%d, then start again",
+                *local,
+                granted,
+                RECEIVE_BUFFER_BYTES,
+                RECEIVE_BUFFER_BYTES,
+            )
         _ask_for_errors(sock)
         self._socket = sock
         self._local = local
@@ -111,6 +136,15 @@ class DatagramSocket:
             except OSError:
                 return False
         return True
+
+    @property
+    def dropped(self) -> int:
+        """Datagrams that found the receive buffer full, since the socket was made (Linux counts them)."""
+        try:
+            numbers = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * (_DROPS_AT + 1))
+        except OSError:
+            return 0
+        return int(struct.unpack(f"={len(numbers) // 4}I", numbers)[_DROPS_AT])
 
     def _take_errors(self) -> None:
         """Tell of what did not arrive (RFC 3261 §18.4); the kernel wakes us until all is taken."""

@@ -24,7 +24,8 @@ MAX_STUN_SOURCES: Final = 10_000
 """addresses: that get STUN answers in one second."""
 
 RECEIVE_BUFFER_BYTES: Final = 4 << 20
-"""Asked of the kernel; the default overflows with some 330 datagrams in one scheduling pause."""
+"""Asked of the kernel for each UDP socket, which grants `net.core.rmem_max` at most; the default overflows
+with some 330 datagrams in one scheduling pause."""
 MAX_DATAGRAM_BYTES: Final = 65_536
 """What is read of one datagram: all that UDP can carry."""
 MAX_REMEMBERED_FLOWS: Final = 50_000

@@ -251,8 +251,9 @@ class Node:
                 self._rewrite_journal()
 
     def _take_counts(self) -> None:
-        """What the spool has counted by itself."""
+        """What the spool and the kernel have counted by themselves."""
         total = self.worker.counts.total
+        total[Counter.KERNEL_DROPPED] = sum(each.dropped for each in self._datagrams.values())
         total[Counter.RECORD_DROPPED] = self._spool.dropped
         total[Counter.RECORD_LOST] = self._spool.lost
 

@@ -23,7 +23,7 @@ NO_LIMITS = {
     "message/grammar.py": {"UINT32_MAX"},
     "message/message.py": {"MAX_CSEQ"},
     "message/strict.py": {"MAX_CSEQ"},
-    "node/datagrams.py": {"_IP_RECVERR", "_IPV6_RECVERR"},
+    "node/datagrams.py": {"_IP_RECVERR", "_IPV6_RECVERR", "_SO_MEMINFO", "_DROPS_AT"},
     "node/streams.py": {"HALF_A_PING"},
     "proxy/branch.py": {"FLOW_FAILED"},
     "proxy/forward.py": {"DEFAULT_MAX_FORWARDS"},

@@ -129,8 +129,7 @@ def overview() -> Overview:
 
 def missing_records() -> domain_records.Found | None:
     """What was found lately of the default domain, where it does not lead here."""
-    domain = Domain.objects.filter(is_default=True).first()
-    found = domain_records.last_found(domain.name) if domain is not None else None
+    found = domain_records.last_found()
     return None if found is None or found.leads_here else found
 
 

@@ -36,6 +36,9 @@ REASONS: Final = {
     "stopping": _("Calls and requests answered 503 while the node was being stopped"),
     "no_socket": _("Datagrams not sent: the node no longer listens at their address"),
     "datagram_not_sent": _("Datagrams that the operating system refused to send"),
+    "kernel_dropped": _(
+        "Datagrams dropped by the operating system before the server had read them: it was too busy"
+    ),
     "connection_refused": _("Connections closed: too many in all, or from one network"),
     "connection_out_of_reach": _(
         "Connections not opened: their network is not among the open ones"

@@ -37,6 +37,10 @@ class Found:
     missing: tuple[str, ...]
     """Records to add, as lines of a zone file."""
 
+    def leads_here_from(self, domain: str) -> bool:
+        """Whether it leads here, and is that domain ("": whichever)."""
+        return self.leads_here and domain in ("", self.domain)
+
 
 def look(domain: str, ask: Ask) -> Found:
     """Ask for the records that lead to the advertised address. OSError: nobody answers."""
@@ -117,9 +121,9 @@ def refresh() -> None:
     cache.set(KEY, [found.domain, settings.VOIP_ADVERTISE, found.leads_here, found.missing], KEPT_S)
 
 
-def last_found(domain: str) -> Found | None:
-    """What the task found lately of this domain; None where it did not look yet."""
+def last_found() -> Found | None:
+    """What the task found lately of the default domain; None where it has not looked yet."""
     kept: Any = cache.get(KEY)
-    if not kept or kept[:2] != [domain, settings.VOIP_ADVERTISE]:
+    if not kept or kept[1] != settings.VOIP_ADVERTISE:
         return None
-    return Found(domain, kept[2], tuple(kept[3]))
+    return Found(kept[0], kept[2], tuple(kept[3]))

@@ -10,7 +10,6 @@ from sipcore.transport.flow import bracketed
 from voip_portal.nodes.certificates import own_authority
 from voip_portal.nodes.domain_records import last_found
 from voip_portal.nodes.services import told_node
-from voip_portal.numbers.models import Domain
 
 DEFAULT_PORT = 5060
 TRANSPORTS = ("UDP", "TCP")
@@ -38,14 +37,16 @@ class Server:
         return self.host if self.port == DEFAULT_PORT else f"{self.host}:{self.port}"
 
 
-def server() -> Server:
+def server(domain: str = "") -> Server:
     """As a node has reported it, with the domain that leads there; from the settings before any has.
+
+    `domain` is the default one where it was just read: what was found of another is no use then.
 
     IPv6 addresses stand in brackets.
     """
     node = told_node()
     if node is None:
-        return _configured()
+        return _configured(domain)
     ports = {transport: port for transport, _host, port, _told in node.listeners}
     plain = tuple(transport for transport in TRANSPORTS if transport in ports)
     return Server(
@@ -54,25 +55,24 @@ def server() -> Server:
         plain,
         tls_port=ports.get("TLS", 0),
         own_authority=node.own_authority,
-        domain=_domain(),
+        domain=_shown(domain),
     )
 
 
-def _configured() -> Server:
+def _configured(domain: str) -> Server:
     return Server(
         _literal(settings.VOIP_ADVERTISE),
         settings.VOIP_SIP_PORT,
         tls_port=max(0, settings.VOIP_TLS_PORT),
         own_authority=own_authority(settings.VOIP_TLS_FOLDER) is not None,
-        domain=_domain(),
+        domain=_shown(domain),
     )
 
 
-def _domain() -> str:
-    """The default domain, where it was found lately that the DNS leads from it to us; else ""."""
-    name = Domain.objects.filter(is_default=True).values_list("name", flat=True).first() or ""
-    found = last_found(name)
-    return name if found is not None and found.leads_here else ""
+def _shown(domain: str) -> str:
+    """The domain, where it was found lately that the DNS leads from it to us; else ""."""
+    found = last_found()
+    return found.domain if found is not None and found.leads_here_from(domain) else ""
 
 
 def _literal(host: str) -> str:

@@ -27,8 +27,22 @@ OTHER = b"v=0\r\no=bob 77 8 IN IP4 192.0.2.2\r\ns=x\r\nm=audio 4000 RTP/AVP 0\r\
         (b"v=0\r\n", OTHER, OTHER),
         (b"o=too few words\r\n", OTHER, OTHER),
         (b"o=one 2 3 IN IP4 h more\r\n", OTHER, OTHER),
+        (b"o=a 1 x IN IP4 h\r\n", OTHER, OTHER),
+        # A description without an origin gets one where it belongs, and never before its version.
+        (
+            b"v=0\r\no=a 1 1 IN IP4 h\r\n",
+            b"v=0\r\ns=o=x\r\nm=audio 1 RTP/AVP 0\r\n",
+            b"v=0\r\no=a 1 2 IN IP4 h\r\ns=o=x\r\nm=audio 1 RTP/AVP 0\r\n",
+        ),
+        (b"o=a 1 1 IN IP4 h", b"v=0\ns=-\n", b"v=0\no=a 1 2 IN IP4 h\ns=-\n"),
+        (b"o=a 1 1 IN IP4 h\r\n", b"s=-\r\n", b"s=-\r\n"),
+        (b"o=a 1 1 IN IP4 h\r\n", b"", b""),
+        (b"v=0\r\ns=o=1 2 3 4 5 6\r\n", OTHER, OTHER),
     ],
-    ids=["answer", "offer", "line feeds", "both", "the first alone", "none", "few", "many"],
+    ids=[
+        *("answer", "offer", "line feeds", "both", "the first alone", "none", "few", "many"),
+        *("no number", "no origin", "no origin and line feeds", "no version", "nothing", "not its own line"),
+    ],
 )
 def test_it_continues_the_session(first: bytes, body: bytes, expected: bytes) -> None:
     assert in_session_of(first, body) == expected

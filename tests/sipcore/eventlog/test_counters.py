@@ -114,7 +114,7 @@ def test_values_are_stable() -> None:
         *("message_insecure", "message_pending", "message_too_large"),
         *("stranger_refused", "stranger_limited", "stranger_message_limited"),
         *("method_refused", "lookup_limited"),
-        *("extra_answer", "too_busy", "stopping", "no_socket", "datagram_not_sent"),
+        *("extra_answer", "too_busy", "stopping", "no_socket", "datagram_not_sent", "kernel_dropped"),
         *("connection_refused", "connection_out_of_reach"),
         *("handshake_refused", "handshake_failed"),
         *("internal_error", "record_dropped", "record_lost"),

@@ -186,3 +186,39 @@ async def test_a_turn_that_fails_does_not_make_the_server_deaf(phone: socket.soc
         server.close()
     assert failures
     assert all(isinstance(failure, RuntimeError) for failure in failures)
+
+
+@pytest.mark.source
+@pytest.mark.parametrize("asked", [4096, 1 << 30])
+async def test_a_smaller_buffer_than_was_asked_for_is_said_with_what_to_do(
+    asked: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sipcore.node.datagrams.RECEIVE_BUFFER_BYTES", asked)
+    Turns().listen(("127.0.0.1", free_port())).close()
+    told = [record.getMessage() for record in caplog.records]
+    if asked == 4096:
+        assert told == []
+    else:
+        [line] = told
+        assert f"sysctl -w net.core.rmem_max={asked}" in line
+
+
+@pytest.mark.source
+async def test_what_the_kernel_dropped_is_counted(
+    phone: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sipcore.node.datagrams.RECEIVE_BUFFER_BYTES", 4096)
+    turns, local = Turns(), ("127.0.0.1", free_port())
+    server = turns.listen(local)
+    try:
+        assert server.dropped == 0
+        for _ in range(500):  # nobody reads meanwhile
+            phone.sendto(b"flood" * 20, local)
+        dropped = server.dropped
+        assert dropped > 400
+        async with asyncio.timeout(5):
+            await turns.until(500 - dropped)
+        await asyncio.sleep(0)
+        assert len(turns.all) + server.dropped == 500
+    finally:
+        server.close()

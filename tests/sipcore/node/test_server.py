@@ -285,6 +285,21 @@ async def test_a_full_disk_keeps_no_message_back(
     assert Journal(tmp_path / "journal.jsonl").read() == []
 
 
+@pytest.mark.source
+async def test_what_the_kernel_dropped_stands_in_the_nodes_counts(
+    tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sipcore.node.datagrams.RECEIVE_BUFFER_BYTES", 4096)
+    async with started(make_node(tmp_path, free_port(), "life")) as node:
+        [listener] = node.worker.config.listeners
+        for _ in range(500):  # the loop reads nothing meanwhile
+            peer.socket.sendto(b"\r\n\r\n" * 20, listener.local)
+        node._take_counts()
+        counted = node.worker.counts.since_start()
+        assert counted == {"kernel_dropped": node._datagrams[listener.local].dropped}
+        assert counted["kernel_dropped"] > 400
+
+
 async def test_a_message_that_cannot_be_sent_is_counted_and_the_others_go(
     tmp_path: Path, peer: Peer
 ) -> None:

@@ -82,3 +82,15 @@ def test_a_new_domain_has_them_reserved(admin_client: Client) -> None:
     assert done.status_code == 302
     rows = Address.objects.filter(domain__name="new.example").order_by("value")
     assert [(a.value, a.state) for a in rows] == [(n, AddressState.RESERVED) for n in SHIPPED]
+
+
+def test_check_says_what_to_set_where_the_system_grants_too_little_room(
+    db: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = tmp_path / "rmem_max"
+    monkeypatch.setattr("voip_portal.bridge.room_check.MOST", most)
+    assert "bridge.W003" not in told()  # a system that does not say
+    most.write_text("4194304\n")
+    assert "bridge.W003" not in told()
+    most.write_text("212992\n")
+    assert "echo net.core.rmem_max=4194304" in told()

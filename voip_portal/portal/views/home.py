@@ -32,7 +32,7 @@ def home(request: HttpRequest, line: Line) -> HttpResponse:
     context = {
         "line": line,
         "number": numbers.number_of(line),
-        "server": server(),
+        "server": server(numbers.default_domain().name),
         "registrations": or_none(lambda: registrations([line.pk])),
         "devices": line.devices.active().order_by("-created_at"),
         "calls": or_none(lambda: history(mine, size=LAST_CALLS).entries),

@@ -64,7 +64,7 @@ def setup_page(request: HttpRequest, device: Device, secret: str = "") -> HttpRe
         "device": device,
         "line": line,
         "secret": secret,
-        "server": server(),
+        "server": server(numbers.default_domain().name),
         "number": numbers.number_of(line),
         "phones": PHONES,
         "progress": progress(request, device),
