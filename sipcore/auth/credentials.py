@@ -121,13 +121,20 @@ def _checked(params: Mapping[str, str], algorithm: str) -> Credentials:
         and uri
         and len(response) == RESPONSE_LENGTHS[algorithm]
         and response.isascii()
-        and (not qop or (qop in ("auth", "auth-int") and nc > 0 and _is_count(nc_text, nc)))
+        and (
+            not qop
+            or (
+                qop in ("auth", "auth-int")
+                and nc > 0
+                and (f"{nc:08x}" == nc_text.lower() or _is_short_count(nc_text, nc))
+            )
+        )
     )
     if not proper:
         raise MalformedMessage("improper digest credentials", header="Authorization")
     return Credentials(algorithm, username, nonce, uri, response, qop, nc_text, nc, cnonce)
 
 
-def _is_count(text: str, number: int) -> bool:
-    """Whether a nonce count is of hex digits alone: eight of them (RFC 7616 §3.4), or fewer."""
-    return len(text) <= 8 and f"{number:x}" == text.lower().lstrip("0")
+def _is_short_count(text: str, number: int) -> bool:
+    """Whether a nonce count has fewer hex digits than the eight of RFC 7616 §3.4."""
+    return len(text) < 8 and f"{number:x}" == text.lower().lstrip("0")

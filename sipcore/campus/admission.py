@@ -25,7 +25,7 @@ from sipcore.campus.inquiries import Inquiries
 from sipcore.campus.message_out import MessageOut
 from sipcore.campus.method_check import MethodCheck
 from sipcore.campus.method_rules import allow_besides
-from sipcore.campus.own_line import for_the_others
+from sipcore.campus.own_line import NOT_TO_ITSELF, for_the_others
 from sipcore.campus.own_request import OwnTransaction
 from sipcore.campus.placed_call import PlacedCall
 from sipcore.campus.subscriptions import SUBSCRIBES, begin_subscription
@@ -135,7 +135,8 @@ class Admissions:
             elif self.merged.has_other(request):
                 self.refuse_merged(incoming.tx, request, now)
                 return
-        plan = for_the_others(self.host, incoming, plan)
+        if request.method in NOT_TO_ITSELF:
+            plan = for_the_others(self.host, incoming, plan)
         plan = self.methods.checked(incoming, plan)
         if request.method in SUBSCRIBES and is_too_much_to_keep(request):
             incoming.refuse(self.host, now, 513)

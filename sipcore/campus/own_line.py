@@ -27,7 +27,7 @@ def for_the_others(host: Host, incoming: Incoming, plan: Plan) -> Plan:
     §21.4.6); so are those asked of the server itself, or of a line that no phone is registered for.
     """
     account, request = incoming.caller.account, incoming.request
-    if account is None or request.method not in NOT_TO_ITSELF:
+    if account is None:
         return plan
     is_event = request.method in EVENT_METHODS and request.has("event")
     if isinstance(plan, Fork):
@@ -84,4 +84,4 @@ def _leads_to(target: Target, bindings: Sequence[Binding]) -> bool:
     )
 
 
-__all__ = ["for_the_others"]
+__all__ = ["NOT_TO_ITSELF", "for_the_others"]

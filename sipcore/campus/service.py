@@ -83,7 +83,7 @@ class CampusService:
         method = request.method
         if method in ("ACK", "CANCEL"):
             return False
-        if method == "REGISTER" or not request.to_tag:
+        if request.is_odd:
             self._check_reading(request)
         if self._host.is_stopping and self._draining.turns_away(request, back):
             return True
@@ -108,8 +108,7 @@ class CampusService:
 
     def _check_reading(self, request: Request) -> None:
         """Refuse a request outside a call that others may read otherwise than we do."""
-        if check_outside_call(request):
-            return  # as nearly always
+        check_outside_call(request)
         for value in (request.from_, request.to):
             if value.needs_quotes and reads_as_ours(value.display, self._host.own.domain_of):
                 raise MalformedMessage("display name needs quotes")

@@ -81,12 +81,6 @@ class Message:
         tops = self._tops
         return (self._index() if tops is None else tops).get(key, "")
 
-    @property
-    def first_rows(self) -> dict[str, str]:
-        """The whole first row of each name (lower-case, long); not to be changed."""
-        tops = self._tops
-        return self._index() if tops is None else tops
-
     def is_named(self, call_id_row: str, from_row: str) -> bool:
         """Whether its Call-ID and From are these rows, to the byte."""
         tops = self._tops
@@ -354,6 +348,11 @@ class Message:
             found = self._call_id = self.first("call-id") or ""
         return found
 
+    def read_call_id(self, row: str) -> str:
+        """Take the Call-ID from its row."""
+        found = self._call_id = row[row.find(":") + 1 :].strip(BLANKS)
+        return found
+
     @property
     def cseq_number(self) -> int:
         found = self._cseq_number
@@ -408,8 +407,8 @@ class Message:
         found = self._contacts
         if found is None:
             values = self.values("contact")
-            if has_star(values):
-                if self.cseq_method != "REGISTER":
+            if len(values) > 1 or (values and values[0][:1] == "*" and has_star(values)):
+                if has_star(values) and self.cseq_method != "REGISTER":
                     raise MalformedMessage("* is for REGISTER", header="contact")
                 values = [v for v in values if not has_star((v,))]
             found = [parse_name_addr(v, "contact") for v in values]
@@ -501,8 +500,6 @@ class Message:
 
 def has_star(values: Sequence[str]) -> bool:
     """Whether one of these Contact values is `*`, with parameters or without."""
-    if len(values) == 1 and values[0][:1] != "*":
-        return False  # as nearly always
     return any(v[:1] == "*" and v[1:].lstrip(BLANKS)[:1] in ("", ";") for v in values)
 
 

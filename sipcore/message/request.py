@@ -20,6 +20,7 @@ class Request(Message):
     __slots__ = (
         "_uri",
         "_uri_text",
+        "is_odd",
         "is_for_strict_router",
         "method",
         "stamped_via",
@@ -39,6 +40,8 @@ class Request(Message):
         self.method = method
         self._uri_text = uri_text
         self._uri: Uri | None = None
+        self.is_odd = False
+        """Whether it is not written as nearly all are that come outside a call: see `strict`."""
         self.is_for_strict_router = False
         """Whether the Request-URI is that of the next hop, taken from the Route (§16.6 step 6)."""
         self.unstamped_via = ""

@@ -19,22 +19,9 @@ _LISTS: Final = ("via", "route", "record-route", "path")
 """What decides where something goes: an entry that is missing may have said where."""
 
 
-def check_outside_call(request: Request) -> bool:
-    """Raise MalformedMessage for what may be read in two ways.
-
-    Returns whether all is written as nearly everybody writes it. That is told from the rows alone, for
-    all requests pay for it: From and Contact of a REGISTER, say, are read by nobody else, or later.
-    """
-    tops, keys = request.first_rows, request.keys
-    via_row = tops["via"]
-    if (
-        "," in via_row
-        or len(tops) != len(keys)
-        or "route" in tops
-        or "record-route" in tops
-        or "path" in tops
-    ):
-        _check_lists(request)
+def check_outside_call(request: Request) -> None:
+    """Raise MalformedMessage for what may be read in two ways. Asked of what `is_odd` alone."""
+    _check_lists(request)
     via = request.via
     if via.flaw:
         raise MalformedMessage(via.flaw, header="via")
@@ -43,21 +30,7 @@ def check_outside_call(request: Request) -> bool:
     call_id = request.call_id
     if not call_id or " " in call_id or "\t" in call_id:
         raise MalformedMessage("empty, or with a blank inside", header="call-id")
-    text = request.uri_text
-    row = tops["from"]
-    if text.startswith("sip:") and row.startswith(": <sip:", row.find(":")):
-        other, contact = tops["to"], tops.get("contact", _NO_CONTACT)
-        if other.startswith(": <sip:", other.find(":")) and contact.startswith(
-            ": <sip:", contact.find(":")
-        ):
-            text = f"{text}{row}{other}{contact}"
-            if "?" not in text and "[" not in text and len(tops) == len(keys):
-                return True
     _check_uris(request)
-    return False
-
-
-_NO_CONTACT: Final = ": <sip:"
 
 
 def _check_uris(request: Request) -> None:

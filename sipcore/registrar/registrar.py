@@ -130,7 +130,7 @@ def _apply(
 ) -> Response | None:
     """Put every Contact of the request into the draft, or say why it is refused."""
     values = request.values("contact")
-    if has_star(values):
+    if (len(values) != 1 or values[0][:1] == "*") and has_star(values):
         return _apply_star(request, draft, values)
     if len(values) > MOST_CONTACTS:
         return refuse(request, 403, "Too Many Contacts")
