@@ -27,6 +27,7 @@ from sipcore.campus.method_rules import (
 )
 from sipcore.directory import Edges
 from sipcore.errors import MalformedMessage
+from sipcore.eventlog import Counter
 from sipcore.locate import destination
 from sipcore.message import Request, Response, is_sips, parse_uri
 from sipcore.proxy import OwnRoute, Purpose, Trust, forward, take_out
@@ -165,6 +166,11 @@ class Edge:
         refused = _refusal(request, trust)
         if refused is not None:
             host.refuse(tx, request, now, *refused)
+            return True
+        counts = trust is Trust.STRANGER and request.method != "BYE"
+        if counts and not host.calls.strangers.asks_in(own.uri.user, now):
+            host.count(Counter.STRANGER_MESSAGE_LIMITED)
+            host.refuse(tx, request, now, 480)
             return True
         relay = EdgeRelay(host.own, own.uri.user if stays else "", is_sips(request.uri_text))
         from_phone = flow == token.flow

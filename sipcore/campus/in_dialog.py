@@ -279,10 +279,12 @@ class InDialogRouter:
         domain = host.own.domain_of(uri)
         if domain is None or not token.pinned or host.trusted_peer(flow):
             return True
+        account = host.directory.resolve(uri.user_decoded, domain)
+        if account is None:
+            return True  # `anonymous@`, say
         if not token.from_caller(request.from_tag):
             return token.caller_line is None
-        account = host.directory.resolve(uri.user_decoded, domain)
-        return account is not None and account.id == token.caller_line
+        return account.id == token.caller_line
 
     def is_proved(self, own: OwnRoute, request: Request, flow: Flow) -> bool:
         """Whether a request with a token of ours comes from where something of ours has arrived.

@@ -44,7 +44,8 @@ NEW_MESSAGES_IN_ALL: Final = 2_000
 """messages: of those, of networks that never talked with the line: some 12 MB of memory."""
 
 INSIDE_A_CALL: Final = 320
-"""requests: of a stranger inside one call in that time, BYE apart; keys pressed quickly are ten a second."""
+"""requests: of a stranger inside one call in that time, BYE apart, or with one flow token of an edge; keys
+pressed quickly are ten a second."""
 INSIDE_IN_ALL: Final = 10_000
 """requests: of strangers inside calls in that time, of a worker."""
 

@@ -17,6 +17,7 @@ from sipcore.campus.limits import RETRY_S
 from sipcore.directory import AccountState
 from sipcore.locate import Answer
 from sipcore.message import Request, Response
+from sipcore.perimeter.limits import INSIDE_A_CALL
 from sipcore.registrar import RegistrarPolicy
 from sipcore.transport.flow import Address, Flow
 from tests.sipcore.conformance.peer import Header, Peer, come_to_rest
@@ -889,6 +890,25 @@ def test_whoever_learns_a_token_has_no_phone_pick_up(size: Size, by: str, header
             edged.world.run(0.1)
             [arrived] = edged.phone.requests(method)
             assert arrived.has(header[0].lower()) == passes
+
+@BY
+def test_whoever_learns_a_token_sends_so_many_requests_with_it(size: Size, by: str) -> None:
+    size = ONE if size is ONE else Size(2, 1)  # each worker counts for itself
+    edged = Edged(size, by)
+    path = edged.path()
+    node = edged.world.nodes[0].address
+    mallory = Peer(edged.world, ("203.0.113.9", 5060))
+    edged.phone.arrived.clear()
+    for _ in range(INSIDE_A_CALL + 30):
+        uri = f"sip:carl@192.168.3.3:40001{edged.param}"
+        mallory.send(mallory.build("MESSAGE", uri, ("Route", path)), node)
+    edged.world.run(1)
+    assert len(edged.phone.requests("MESSAGE")) == INSIDE_A_CALL
+    assert mallory.statuses.count(480) == 30
+    edged.registrar.send(edged.registrar.build("MESSAGE", uri, ("Route", path)), node)
+    edged.world.run(0.3)
+    assert len(edged.phone.requests("MESSAGE")) == INSIDE_A_CALL + 1
+
 
 @BY
 @pytest.mark.rfc("REG-25")

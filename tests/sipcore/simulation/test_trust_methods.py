@@ -489,7 +489,7 @@ def test_who_has_a_phone_ring_may_not_command_it_by_the_dialog_of_its_180(
         invite.call_id,
         invite.first("from") or "",
         ringing.first("to") or "",
-        BOB,
+        bob.contact,
         list(reversed(ringing.record_routes)),
         1,
     )
