@@ -12,7 +12,7 @@ from sipcore.calls import CallToken
 from sipcore.campus.dialog_parts import token_in_route
 from sipcore.campus.incoming import COME_BACK, STRANGER, Caller
 from sipcore.campus.limits import MOST_COME_BACK
-from sipcore.directory import AccountState
+from sipcore.directory import AccountState, Directory
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Kind, Record
 from sipcore.message import Request, Response, Uri, parse_uri
@@ -65,7 +65,7 @@ class Identity:
             # A number without a domain would look like one of ours on the phone that rings.
             host.refuse(tx, request, now, 403, "From Names No Domain")
             return None
-        if self._is_hidden(from_uri, domain):
+        if hides_sender(host.directory, from_uri, domain):
             if self._hidden_domain(from_uri, flow) is None:
                 return STRANGER
             return self._hidden_caller(tx, request, flow, domain, now)
@@ -98,17 +98,6 @@ class Identity:
             return None
         return Caller(account, verdict.device, aor=account.aor, is_hidden=True)
 
-    def _is_hidden(self, uri: Uri, domain: str | None) -> bool:
-        """Whether a From hides who is calling: `anonymous@` here, or a host that nobody can have.
-
-        RFC 3323 §4.1.1.3 has `anonymous@anonymous.invalid`; `domain`: of ours, by the host.
-        """
-        if domain is None:
-            return uri.host.endswith(".invalid")
-        if len(uri.user) != len(ANONYMOUS) or uri.user.lower() != ANONYMOUS:
-            return False
-        return self._host.directory.resolve(ANONYMOUS, domain) is None
-
     def _hidden_domain(self, uri: Uri, source: Flow) -> str | None:
         """Whose phones are asked who they are, where a From hides it; None where nobody is.
 
@@ -116,7 +105,9 @@ class Identity:
         """
         host = self._host
         domain = host.own.domain_of(uri)
-        if not self._is_hidden(uri, domain) or not host.bindings.is_source(source.remote[0]):
+        if not hides_sender(host.directory, uri, domain):
+            return None
+        if not host.bindings.is_source(source.remote[0]):
             return None
         return domain or host.directory.default_domain
 
@@ -124,7 +115,7 @@ class Identity:
         """Whether nobody is asked who has sent a request, told by its From and its source."""
         uri = request.from_.uri
         domain = self._host.own.domain_of(uri)
-        if domain is not None and not self._is_hidden(uri, domain):
+        if domain is not None and not hides_sender(self._host.directory, uri, domain):
             return False
         return self._hidden_domain(uri, source) is None
 
@@ -349,6 +340,18 @@ def _is_place_of_ours(text: str, domain_of: Callable[[Uri], str | None]) -> bool
 
 
 _IN_A_HOST: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-_:[]")
+
+
+def hides_sender(directory: Directory, uri: Uri, domain: str | None) -> bool:
+    """Whether a From hides who is calling: `anonymous@` here, or a host that nobody can have.
+
+    RFC 3323 §4.1.1.3 has `anonymous@anonymous.invalid`; `domain`: of ours, by the host.
+    """
+    if domain is None:
+        return uri.host.endswith(".invalid")
+    if len(uri.user) != len(ANONYMOUS) or uri.user.lower() != ANONYMOUS:
+        return False
+    return directory.resolve(ANONYMOUS, domain) is None
 
 
 def _names_host(text: str, host: str) -> bool:

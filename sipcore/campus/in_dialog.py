@@ -10,7 +10,7 @@ from sipcore.calls.moved import Place
 from sipcore.calls.notes import ended_note, refreshed_note, seen_note
 from sipcore.campus.agents import Agents
 from sipcore.campus.dialog_parts import contact_of, spare_flow
-from sipcore.campus.identity import Identity
+from sipcore.campus.identity import Identity, hides_sender
 from sipcore.campus.in_call import InCallSender, asker_in
 from sipcore.campus.method_rules import BEFORE_THE_ANSWER, asks_for_the_lines_own
 from sipcore.campus.moving import Moving, party_of
@@ -125,7 +125,7 @@ class InDialogRouter:
         self._agents = agents
         self._sender = sender
         self.moving = Moving(host, identity, self)
-        self.subscriptions = SubscriptionRouter(host, self._next_target_of)
+        self.subscriptions = SubscriptionRouter(host, self._next_target_of, self._may_be_from)
 
     def _token_of(self, own: OwnRoute, request: Request) -> CallToken | None:
         return self._host.tokens.check(own.token, request.call_id) if own.token else None
@@ -145,7 +145,7 @@ class InDialogRouter:
                 host.refuse(tx, request, now, 481)
             return
         if token.is_subscription:
-            self.subscriptions.handle(tx, request, own, token, now)
+            self.subscriptions.handle(tx, request, flow, own, token, now)
             return
         refused = self._refusal(request, token, flow)
         if refused is not None:
@@ -279,12 +279,18 @@ class InDialogRouter:
         domain = host.own.domain_of(uri)
         if domain is None or not token.pinned or host.trusted_peer(flow):
             return True
+<<<<<<< HEAD
         account = host.directory.resolve(uri.user_decoded, domain)
         if account is None:
             return True  # `anonymous@`, say
+=======
+        if hides_sender(host.directory, uri, domain):
+            return True  # it says to be nobody
+>>>>>>> subs
         if not token.from_caller(request.from_tag):
             return token.caller_line is None
-        return account.id == token.caller_line
+        account = host.directory.resolve(uri.user_decoded, domain)
+        return account is not None and account.id == token.caller_line
 
     def is_proved(self, own: OwnRoute, request: Request, flow: Flow) -> bool:
         """Whether a request with a token of ours comes from where something of ours has arrived.

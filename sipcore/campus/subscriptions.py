@@ -26,7 +26,7 @@ from sipcore.calls.subscriptions import AS_BEFORE, OVER, REFER_PACKAGES, news_no
 from sipcore.calls.token import PARAMETER
 from sipcore.campus.dialog_parts import contact_of, flow_behind_contact
 from sipcore.campus.incoming import Caller, Incoming
-from sipcore.campus.method_rules import commands_phone, packages
+from sipcore.campus.method_rules import asks_for_the_lines_own, packages
 from sipcore.eventlog import new_context
 from sipcore.message import Request, Response, is_sips, parse_name_addr
 from sipcore.message.grammar import parse_uint
@@ -65,6 +65,9 @@ class SubscriptionRelay(Purpose):
             callee_flow=outgoing if self.pinned or is_spare else target.flow,
             pinned=self.pinned,
             is_spare=is_spare,
+            caller_line=held.subscriber
+            if self.pinned and isinstance(held.subscriber, int)
+            else None,
             is_subscription=True,
         )
         secure = is_sips(target.uri_text)
@@ -162,21 +165,27 @@ class InSubscriptionRelay(Purpose):
 class SubscriptionRouter:
     """Begins subscriptions, and routes what comes inside them.
 
-    `next_target` is where a request with a token goes (`InDialogRouter.next_target`).
+    `next_target` is where a request with a token goes, `may_be_from` whether its sender may be whom
+    From names, where another worker holds the subscription: as in a call (`InDialogRouter`).
     """
 
-    __slots__ = ("_host", "_next_target")
+    __slots__ = ("_host", "_may_be_from", "_next_target")
 
     def __init__(
-        self, host: Host, next_target: Callable[[Request, CallToken, bool], Target]
+        self,
+        host: Host,
+        next_target: Callable[[Request, CallToken, bool], Target],
+        may_be_from: Callable[[Request, CallToken, Flow], bool],
     ) -> None:
         self._host = host
         self._next_target = next_target
+        self._may_be_from = may_be_from
 
     def handle(
         self,
         tx: ServerTransaction,
         request: Request,
+        flow: Flow,
         own: OwnRoute,
         token: CallToken,
         now: float,
@@ -187,7 +196,7 @@ class SubscriptionRouter:
             host.refuse(tx, request, now, 405, "", [("Allow", ", ".join(INSIDE))])
             return
         held = host.subscriptions.get(token.context, now)
-        refused = self._refusal(request, token, held)
+        refused = self._refusal(request, flow, token, held)
         if refused is not None:
             tx.respond(refused, now)
             return
@@ -221,7 +230,7 @@ class SubscriptionRouter:
         )
 
     def _refusal(
-        self, request: Request, token: CallToken, held: Subscription | None
+        self, request: Request, flow: Flow, token: CallToken, held: Subscription | None
     ) -> Response | None:
         """Why a request with a valid token is none of its subscription.
 
@@ -234,8 +243,10 @@ class SubscriptionRouter:
             )
             if not is_elsewhere:
                 return request.respond(481, "Subscription Does Not Exist")
-            if commands_phone(request):
+            if asks_for_the_lines_own(request):
                 return request.respond(403, "Forbidden: Only The Line's Own Phones")
+            if not self._may_be_from(request, token, flow):
+                return request.respond(403, "From Not Yours")
             return None
         if held.subscriber_tag != (
             request.from_tag if request.method == "SUBSCRIBE" else request.to_tag

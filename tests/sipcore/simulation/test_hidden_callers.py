@@ -116,6 +116,20 @@ def test_one_who_hides_calls_abroad(size: Size, hidden: str, method: str, host: 
 
 
 @BOTH
+def test_every_node_lets_one_who_hides_hang_up_abroad(size: Size, hidden: str) -> None:
+    for node in range(size.nodes):
+        world = new_world(size)
+        zoe = Phone(world, "zoe", ("192.0.2.80", 5060))
+        anna = phone(world, "anna", "10.1.0.1")
+        call = sent(anna, hiding(anna, hidden, "INVITE", "sip:zoe@192.0.2.80:5060"))
+        [dialog] = call.dialogs.values()
+        bye = anna.start(anna.in_dialog(dialog, "BYE"), world.nodes[node].address)
+        world.run(1)
+        assert bye.status == 200
+        assert [r.method for r in zoe.received] == ["INVITE", "BYE"]
+
+
+@BOTH
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_it_does_not_matter_how_the_phone_is_reached(size: Size, hidden: str, kind: str) -> None:
     world = world_of(kind, size)

@@ -500,10 +500,39 @@ def test_nothing_but_the_news_of_its_package_reaches_a_subscriber(
 def test_nobody_commands_the_other_phone_with_a_token_that_another_node_knows() -> None:
     world = new_world(UDP, Size(2, 3))
     anna, bob = watcher(world, UDP), Notifier(world, "10.1.0.2")
-    subscribed(world, anna)
+    outgoing = subscribed(world, anna)
     assert bob.tell(event="check-sync", at=1).status == 403
     assert bob.tell("active", ("To", f"<sip:anna@{DOMAIN}>;tag=x"), at=1).status == 481
     assert heard(anna) == 0
+    # Nor does a lamp for presence become one for calls.
+    for at, status in ((0, 481), (1, 403)):
+        request = anna.in_dialog(dialog_of(outgoing), "SUBSCRIBE")
+        request.append("Event", "dialog")
+        asked = anna.start(request, node_address(at))
+        world.run(1)
+        assert asked.status == status
+    assert heard(bob.phone, "SUBSCRIBE") == 1
+
+
+def test_nobody_abroad_is_one_of_us_with_a_token_that_another_node_knows() -> None:
+    world = new_world(UDP, Size(2, 3))
+    anna, zoe = watcher(world, UDP), Peer(world, ("192.0.2.80", 5060))
+    entry(anna, anna.build("SUBSCRIBE", "sip:zoe@192.0.2.80"), *FIRST["SUBSCRIBE"])
+    [asked] = zoe.requests("SUBSCRIBE")
+    for sender, status in ((f"sip:bob@{DOMAIN}", 403), ("sip:zoe@zoe.example", 200)):
+        news = zoe.build(
+            "NOTIFY",
+            asked.contacts[0].uri_text,
+            *[("Route", value) for value in asked.record_routes],
+            ("To", asked.first("from") or ""),
+            ("From", f"<{sender}>;tag=zoe"),
+            ("Call-ID", asked.call_id),
+            ("Event", "presence"),
+        )
+        zoe.send(news, node_address(1))
+        world.run(1)
+        assert zoe.statuses[-1] == status
+    assert heard(anna) == 1
 
 
 @BY_SIZE
