@@ -20,7 +20,7 @@ from voip_portal.changes import triggers
 from voip_portal.changes.models import Change
 from voip_portal.nodes import domain_records
 from voip_portal.nodes.models import Node
-from voip_portal.nodes.services import SILENT_AFTER
+from voip_portal.nodes.services import SILENT_AFTER, served
 from voip_portal.numbers import services as numbers
 from voip_portal.numbers.models import Domain
 
@@ -130,7 +130,7 @@ def overview() -> Overview:
 def missing_records() -> domain_records.Found | None:
     """What was found lately of the default domain, where it does not lead here."""
     domain = Domain.objects.filter(is_default=True).first()
-    found = domain_records.last_found(domain.name) if domain is not None else None
+    found = domain_records.last_found(domain.name, served().host) if domain is not None else None
     return None if found is None or found.leads_here else found
 
 

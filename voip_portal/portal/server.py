@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.conf import settings
-
 from sipcore.transport.flow import bracketed
-from voip_portal.nodes.certificates import own_authority
 from voip_portal.nodes.domain_records import last_found
-from voip_portal.nodes.services import told_node
+from voip_portal.nodes.services import served
 from voip_portal.numbers.models import Domain
 
 DEFAULT_PORT = 5060
@@ -43,37 +40,20 @@ def server() -> Server:
 
     IPv6 addresses stand in brackets.
     """
-    node = told_node()
-    if node is None:
-        return _configured()
-    ports = {transport: port for transport, _host, port, _told in node.listeners}
-    plain = tuple(transport for transport in TRANSPORTS if transport in ports)
+    found = served()
+    plain = tuple(transport for transport in TRANSPORTS if transport in found.ports)
     return Server(
-        _literal(node.address or settings.VOIP_ADVERTISE),
-        ports[plain[0]],
+        bracketed(found.host),
+        found.ports[plain[0]],
         plain,
-        tls_port=ports.get("TLS", 0),
-        own_authority=node.own_authority,
-        domain=_domain(),
+        tls_port=found.ports.get("TLS", 0),
+        own_authority=found.own_authority,
+        domain=_domain(found.host),
     )
 
 
-def _configured() -> Server:
-    return Server(
-        _literal(settings.VOIP_ADVERTISE),
-        settings.VOIP_SIP_PORT,
-        tls_port=max(0, settings.VOIP_TLS_PORT),
-        own_authority=own_authority(settings.VOIP_TLS_FOLDER) is not None,
-        domain=_domain(),
-    )
-
-
-def _domain() -> str:
+def _domain(host: str) -> str:
     """The default domain, where it was found lately that the DNS leads from it to us; else ""."""
     name = Domain.objects.filter(is_default=True).values_list("name", flat=True).first() or ""
-    found = last_found(name)
+    found = last_found(name, host)
     return name if found is not None and found.leads_here else ""
-
-
-def _literal(host: str) -> str:
-    return bracketed(host.strip("[]"))
