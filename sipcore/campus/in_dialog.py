@@ -279,14 +279,8 @@ class InDialogRouter:
         domain = host.own.domain_of(uri)
         if domain is None or not token.pinned or host.trusted_peer(flow):
             return True
-<<<<<<< HEAD
-        account = host.directory.resolve(uri.user_decoded, domain)
-        if account is None:
-            return True  # `anonymous@`, say
-=======
         if hides_sender(host.directory, uri, domain):
             return True  # it says to be nobody
->>>>>>> subs
         if not token.from_caller(request.from_tag):
             return token.caller_line is None
         account = host.directory.resolve(uri.user_decoded, domain)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.core.checks import CheckMessage, Warning
 from django.db import DatabaseError
 
 from voip_portal.nodes import domain_records
+from voip_portal.nodes.services import served
 from voip_portal.numbers.models import Domain
 from voip_portal.numbers.services import default_domain
 
@@ -29,7 +29,7 @@ def check_domain_records(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         _warning(
-            f"The domain {domain} does not lead to this server ({settings.VOIP_ADVERTISE}): "
+            f"The domain {domain} does not lead to this server ({served().host}): "
             "pages show that address in its place, and other systems cannot call here.",
             "Add to the DNS (docs/dns.md): " + " · ".join(found.missing),
         )

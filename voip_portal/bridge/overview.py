@@ -20,7 +20,7 @@ from voip_portal.changes import triggers
 from voip_portal.changes.models import Change
 from voip_portal.nodes import domain_records
 from voip_portal.nodes.models import Node
-from voip_portal.nodes.services import SILENT_AFTER
+from voip_portal.nodes.services import SILENT_AFTER, served
 from voip_portal.numbers import services as numbers
 from voip_portal.numbers.models import Domain
 
@@ -129,7 +129,7 @@ def overview() -> Overview:
 
 def missing_records() -> domain_records.Found | None:
     """What was found lately of the default domain, where it does not lead here."""
-    found = domain_records.last_found()
+    found = domain_records.last_found(served().host)
     return None if found is None or found.leads_here else found
 
 

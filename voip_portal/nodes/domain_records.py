@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.cache import cache
 
+from voip_portal.nodes.services import served
 from voip_portal.numbers.services import default_domain
 
 ANSWER_S: Final = 2.0
@@ -25,6 +26,22 @@ SIP_PORT: Final = 5060
 
 Ask = Callable[[str, str], list[str]]
 """The records of a name and a type as text; none where there are none. OSError: nobody answers."""
+
+
+class _Kind(NamedTuple):
+    """One way to us: its NAPTR service, the label of its SRV record, our transport."""
+
+    service: str
+    label: str
+    transport: str
+
+
+_KINDS: Final = (
+    _Kind("SIPS+D2T", "_sips._tcp", "TLS"),
+    _Kind("SIP+D2T", "_sip._tcp", "TCP"),
+    _Kind("SIP+D2U", "_sip._udp", "UDP"),
+)
+"""In the order in which phones should prefer them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +60,16 @@ class Found:
 
 
 def look(domain: str, ask: Ask) -> Found:
-    """Ask for the records that lead to the advertised address. OSError: nobody answers."""
-    host, port, tls_port = settings.VOIP_ADVERTISE, settings.VOIP_SIP_PORT, settings.VOIP_TLS_PORT
-    address = host.strip("[]")
+    """Ask for the records that lead to where we are reached. OSError: nobody answers."""
+    here = served()
+    host = address = here.host
     target = f"sip.{domain}" if _kind(address) else host
-    missing, servers = [], [("SIPS+D2T", "_sips._tcp", tls_port)] if tls_port > 0 else []
-    servers += [("SIP+D2T", "_sip._tcp", port), ("SIP+D2U", "_sip._udp", port)]
+    missing, has_srv, leads = [], False, False
+    kinds = [kind for kind in _KINDS if kind.transport in here.ports]
     naptr = " ".join(ask(domain, "NAPTR")).lower()
     ours = {address} if _kind(address) else _addresses(host, ask)
-    leads, has_srv = False, False
-    for order, (service, label, at) in enumerate(servers, 1):
+    for order, (service, label, transport) in enumerate(kinds, 1):
+        at = here.ports[transport]
         if f'"{service.lower()}"' not in naptr:
             missing.append(f'{domain}. IN NAPTR {order}0 10 "s" "{service}" "" {label}.{domain}.')
         found = [row.split() for row in ask(f"{label}.{domain}", "SRV")]
@@ -64,7 +81,7 @@ def look(domain: str, ask: Ask) -> Found:
         leads = leads or (to_us and service == "SIP+D2U")
         if not to_us:
             missing.append(f"{label}.{domain}. IN SRV 0 10 {at} {target}.")
-    if not has_srv and port == SIP_PORT:
+    if not has_srv and here.ports.get("UDP") == SIP_PORT:
         leads = not ours.isdisjoint(_addresses(domain, ask))
     if _kind(address) and not leads and address not in _addresses(target, ask):
         missing.append(f"{target}. IN {_kind(address)} {address}")
@@ -118,12 +135,15 @@ def refresh() -> None:
         found = look(default_domain().name, by_dns())
     except OSError:
         return
-    cache.set(KEY, [found.domain, settings.VOIP_ADVERTISE, found.leads_here, found.missing], KEPT_S)
+    cache.set(KEY, [found.domain, served().host, found.leads_here, found.missing], KEPT_S)
 
 
-def last_found() -> Found | None:
-    """What the task found lately of the default domain; None where it has not looked yet."""
+def last_found(host: str) -> Found | None:
+    """What the task found lately of the default domain, for a server that is reached at `Served.host`.
+
+    None where it has not looked yet.
+    """
     kept: Any = cache.get(KEY)
-    if not kept or kept[1] != settings.VOIP_ADVERTISE:
+    if not kept or kept[1] != host:
         return None
     return Found(kept[0], kept[2], tuple(kept[3]))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -67,6 +68,31 @@ def told_node() -> Node | None:
         return alive[0]
     heard = [node for node in nodes if node.heartbeat_at is not None]
     return max(heard, key=lambda node: node.heartbeat_at or at, default=None)
+
+
+class Served(NamedTuple):
+    """Where phones and other servers reach us."""
+
+    host: str
+    """An IPv6 address without brackets."""
+    ports: Mapping[str, int]
+    """By transport: UDP, TCP, TLS; what is not served is not there."""
+    own_authority: bool
+    """Whether the certificate is known only by our own authority's."""
+
+
+def served() -> Served:
+    """As a node has reported it; from the settings before any has."""
+    node = told_node()
+    if node is not None:
+        ports = {transport: port for transport, _host, port, _told in node.listeners}
+        host = node.address or settings.VOIP_ADVERTISE
+        return Served(host.strip("[]"), ports, node.own_authority)
+    ports = {"UDP": settings.VOIP_SIP_PORT, "TCP": settings.VOIP_SIP_PORT}
+    if settings.VOIP_TLS_PORT > 0:
+        ports["TLS"] = settings.VOIP_TLS_PORT
+    has_own = own_authority(settings.VOIP_TLS_FOLDER) is not None
+    return Served(settings.VOIP_ADVERTISE.strip("[]"), ports, has_own)
 
 
 def authority_certificate() -> bytes | None:

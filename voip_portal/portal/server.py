@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.conf import settings
-
 from sipcore.transport.flow import bracketed
-from voip_portal.nodes.certificates import own_authority
 from voip_portal.nodes.domain_records import last_found
-from voip_portal.nodes.services import told_node
+from voip_portal.nodes.services import served
 
 DEFAULT_PORT = 5060
 TRANSPORTS = ("UDP", "TCP")
@@ -44,36 +41,19 @@ def server(domain: str = "") -> Server:
 
     IPv6 addresses stand in brackets.
     """
-    node = told_node()
-    if node is None:
-        return _configured(domain)
-    ports = {transport: port for transport, _host, port, _told in node.listeners}
-    plain = tuple(transport for transport in TRANSPORTS if transport in ports)
+    found = served()
+    plain = tuple(transport for transport in TRANSPORTS if transport in found.ports)
     return Server(
-        _literal(node.address or settings.VOIP_ADVERTISE),
-        ports[plain[0]],
+        bracketed(found.host),
+        found.ports[plain[0]],
         plain,
-        tls_port=ports.get("TLS", 0),
-        own_authority=node.own_authority,
-        domain=_shown(domain),
+        tls_port=found.ports.get("TLS", 0),
+        own_authority=found.own_authority,
+        domain=_shown(domain, found.host),
     )
 
 
-def _configured(domain: str) -> Server:
-    return Server(
-        _literal(settings.VOIP_ADVERTISE),
-        settings.VOIP_SIP_PORT,
-        tls_port=max(0, settings.VOIP_TLS_PORT),
-        own_authority=own_authority(settings.VOIP_TLS_FOLDER) is not None,
-        domain=_shown(domain),
-    )
-
-
-def _shown(domain: str) -> str:
+def _shown(domain: str, host: str) -> str:
     """The domain, where it was found lately that the DNS leads from it to us; else ""."""
-    found = last_found()
+    found = last_found(host)
     return found.domain if found is not None and found.leads_here_from(domain) else ""
-
-
-def _literal(host: str) -> str:
-    return bracketed(host.strip("[]"))

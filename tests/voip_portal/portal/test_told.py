@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.utils.timezone import now
 
+from voip_portal.nodes.domain_records import look
 from voip_portal.nodes.models import Deployment, Node
 from voip_portal.nodes.services import ensure_deployment
 from voip_portal.portal.server import server
@@ -48,6 +49,14 @@ def test_a_node_that_lives_comes_before_one_that_does_not() -> None:
     node("node2", 5080)
     node("node3", 5090)
     assert server().port == 5080
+
+
+def test_the_records_that_the_dns_lacks_are_those_of_what_is_served() -> None:
+    node("node1", 5070)
+    missing = look("campus.example", lambda name, kind: []).missing
+    assert "_sip._udp.campus.example. IN SRV 0 10 5070 sip.campus.example." in missing
+    assert "_sips._tcp.campus.example. IN SRV 0 10 5071 sip.campus.example." in missing
+    assert missing[-1] == "sip.campus.example. IN A 192.0.2.9"
 
 
 def test_while_all_are_silent_the_last_one_stays_told() -> None:
