@@ -12,6 +12,7 @@ from sipcore.calls import CallToken
 from sipcore.campus.dialog_parts import token_in_route
 from sipcore.campus.incoming import COME_BACK, STRANGER, Caller
 from sipcore.campus.limits import MOST_COME_BACK
+from sipcore.campus.old_phones import OldPhones
 from sipcore.directory import AccountState, Directory
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Kind, Record
@@ -21,6 +22,7 @@ from sipcore.perimeter.limits import REFUSAL_SUM_INTERVAL_S
 from sipcore.routing import account_named
 from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Flow, is_no_host
+from sipcore.transport.way_back import response_flow
 
 ONLY_MD5_AGENTS: Final = ("baresip v0", "baresip v1", "baresip v2")
 """User-Agents that give up when any challenge names an algorithm they do not know, where RFC 7616
@@ -37,6 +39,7 @@ class Identity:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._old_phones = OldPhones(host.record)
         self._refusals = Refusals(host.config.cluster_keys[0])
 
     def caller(
@@ -198,11 +201,21 @@ class Identity:
             and not self._is_served(sent.uri, request)
         ):
             verdict = Verdict(VerdictKind.WRONG, verdict.username)
+        if verdict.kind is not VerdictKind.MISSING:
+            self._answered(request, response_flow(request, flow), verdict)
         if verdict.device is not None and host.silent_devices.remotes:
             host.silent_devices.heard(verdict.device.id, host.at)
         if verdict.kind in (VerdictKind.WRONG, VerdictKind.REPLAYED):
             self._record_refusal(verdict.username, request, flow)
         return verdict
+
+    def _answered(self, request: Request, back: Flow, verdict: Verdict) -> None:
+        """A phone has shown credentials: it can answer what it was offered."""
+        self._old_phones.answered(back.remote)
+        account, device, sent = verdict.account, verdict.device, verdict.sent
+        if account is None or device is None or sent is None or sent.algorithm != "MD5":
+            return
+        self._old_phones.proved(back.remote, account.id, device.id, self._host.now, self._host.at)
 
     def _is_served(self, text: str, request: Request) -> bool:
         """Whether a digest's uri is of ours, or of the host that is asked for (RFC 7616 §3.4.6).
@@ -231,14 +244,15 @@ class Identity:
     ) -> None:
         """Answer 401 or 407 with a challenge for each algorithm of the domain."""
         stale = verdict.kind is VerdictKind.STALE
-        tx.respond_once(self._challenge_response(request, proxy, bound_to, domain, stale), now)
+        response = self._challenge_response(request, tx.flow, proxy, bound_to, domain, stale)
+        tx.respond_once(response, now)
 
     def refusal(self, request: Request, flow: Flow, domain: str) -> Response:
         """The challenge for a REGISTER whose credentials are no good, as `challenge` has it."""
         bound_to = self._host.own.aor_of(request.to.uri)
         verdict = self.verify(request, flow, proxy=False, bound_to=bound_to, domain=domain)
         stale = verdict.kind is VerdictKind.STALE
-        return self._challenge_response(request, False, bound_to, domain, stale)
+        return self._challenge_response(request, flow, False, bound_to, domain, stale)
 
     def plain_challenge(self, request: Request, flow: Flow) -> Response | None:
         """The challenge for a request without credentials; None where none is due."""
@@ -248,7 +262,8 @@ class Identity:
             domain = host.own.domain_of(uri)
             if domain is None or not host.own.is_ours(request.uri):
                 return None
-            return self._challenge_response(request, False, host.own.aor_of(uri), domain, False)
+            bound_to = host.own.aor_of(uri)
+            return self._challenge_response(request, flow, False, bound_to, domain, False)
         uri = request.from_.uri
         domain = host.own.domain_of(uri)
         if domain is None or len(uri.user) == len(ANONYMOUS):
@@ -263,16 +278,17 @@ class Identity:
             return None
         if host.trusted_peer(flow) and self._came_back(request, domain) is not None:
             return None
-        return self._challenge_response(request, True, request.call_id, domain, False)
+        return self._challenge_response(request, flow, True, request.call_id, domain, False)
 
     def _challenge_response(
-        self, request: Request, proxy: bool, bound_to: str, domain: str, stale: bool
+        self, request: Request, back: Flow, proxy: bool, bound_to: str, domain: str, stale: bool
     ) -> Response:
+        """`back`: the flow that it will go by."""
         host = self._host
         headers = host.authenticator.challenge(
             proxy,
             host.directory.realm,
-            self._offered(request, domain),
+            self._offered(request, back, domain, proxy, stale),
             bound_to,
             host.at,
             stale=stale,
@@ -280,14 +296,29 @@ class Identity:
         status = 407 if proxy else 401
         return request.respond(status, to_tag=host.stateless_tag(request), headers=headers)
 
-    def _offered(self, request: Request, domain: str) -> tuple[str, ...]:
+    def _offered(
+        self, request: Request, back: Flow, domain: str, proxy: bool, stale: bool
+    ) -> tuple[str, ...]:
         known = self._host.directory.domain(domain)
         algorithms = known.algorithms if known else ("MD5",)
         if len(algorithms) > 1 and "MD5" in algorithms:
             agent = request.first("user-agent")
             if agent is not None and agent.startswith(ONLY_MD5_AGENTS):
                 return ("MD5",)
+            if self._knows_md5_alone(request, back, proxy, stale):
+                return ("MD5",)
         return algorithms
+
+    def _knows_md5_alone(self, request: Request, back: Flow, proxy: bool, stale: bool) -> bool:
+        """Whether a phone gives up at SHA-256, by what it did before, or by the right credentials it shows.
+
+        Those were made for a nonce that is too old; it would not know what to do with another algorithm.
+        """
+        rows = request.rows("proxy-authorization" if proxy else "authorization")
+        if not rows:
+            now = self._host.now
+            return self._old_phones.knows_md5_alone(back.remote, request.branch, now)
+        return stale and not any("sha-256" in row.lower() for row in rows)
 
     def _record_refusal(self, username: str, request: Request, flow: Flow) -> None:
         host, source = self._host, flow.remote[0]

@@ -30,6 +30,18 @@ interval by which a phone is held to be there."""
 RETRY_S: Final = 5.0
 """After this time what the service wants removed is tried again, where the store has failed."""
 
+CHALLENGES_IN_VAIN: Final = 3
+"""challenges: in a row that a source answers nothing to, before it is offered MD5 alone. One lost or an
+impatient phone is less."""
+OLD_PHONE_S: Final = 600.0
+"""How long it is then, from the last time that it showed credentials: phones that give up begin anew after
+five minutes at most, and refresh more often."""
+TELL_OLD_PHONE_S: Final = 86_400.0
+"""How often it is recorded of a device, for its owner to see."""
+MAX_CHALLENGED: Final = 10_000
+"""sources: remembered that have been challenged and not answered, the last ones; as many that are offered
+MD5 alone, and devices that this was recorded of."""
+
 MAX_REGISTRAR_HOSTS: Final = 64
 """addresses: known of the registrar of a domain that we are the edge of; the oldest go."""
 MOST_COME_BACK: Final = 8

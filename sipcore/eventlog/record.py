@@ -28,6 +28,8 @@ class Kind(StrEnum):
     """A registered device has answered nothing twice."""
     DEVICE_HEARD = "device.heard"
     """Such a device is there again."""
+    DEVICE_MD5 = "device.md5"
+    """A device that gives up at SHA-256 was let in with MD5."""
     AUTH_REFUSED = "auth.refused"
     NODE_COUNTS = "node.counts"
     """What was counted rather than recorded in an interval (`sipcore.eventlog.counters`)."""

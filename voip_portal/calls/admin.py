@@ -31,6 +31,7 @@ KINDS = tuple(
         "register.gone",
         "device.silent",
         "device.heard",
+        "device.md5",
         "auth.refused",
         "node.counts",
         "unreadable",

@@ -16,6 +16,8 @@ from voip_portal.calls.storing import fold_calls
 
 REFUSALS_FOR_S: Final = 300
 LONG_OPEN_S: Final = 3600
+OLD_PHONE_FOR_S: Final = 2 * 86_400
+"""It is recorded once a day."""
 LONGEST_REGISTRATION_S: Final = 7200
 """As the registrar grants it at most."""
 FOLD_BATCH: Final = 200
@@ -80,23 +82,36 @@ class Silence(NamedTuple):
     told_at: float
 
 
-def silent_devices(device_ids: Collection[int], at: float | None = None) -> dict[int, Silence]:
-    """Those of these devices that are said not to answer, by what was told of each last.
+class DeviceNews(NamedTuple):
+    """What the SIP server has told of devices lately, by their ids."""
 
-    What is older than the longest registration has been overtaken by a newer one.
+    silent: dict[int, Silence]
+    """Those that are said not to answer, by what was told of each last."""
+    old: set[int]
+    """Those that were let in with MD5, as they give up at SHA-256."""
+
+
+def device_news(device_ids: Collection[int], at: float | None = None) -> DeviceNews:
+    """The news of these devices.
+
+    That one does not answer is overtaken by a newer registration after the longest time of one.
     """
     now = time.time() if at is None else at
     rows = Record.objects.filter(
-        kind__in=("device.silent", "device.heard"),
-        at__gte=now - LONGEST_REGISTRATION_S,
+        kind__in=("device.silent", "device.heard", "device.md5"),
+        at__gte=now - OLD_PHONE_FOR_S,
         data__device__in=list(device_ids),
     )
-    silent: dict[int, Silence] = {}
+    news = DeviceNews({}, set())
     for kind, told_at, data in rows.order_by("at", "pk").values_list("kind", "at", "data"):
-        silent.pop(data["device"], None)
-        if kind == "device.silent":
-            silent[data["device"]] = Silence(float(data["since"]), told_at)
-    return silent
+        device_id = data["device"]
+        if kind == "device.md5":
+            news.old.add(device_id)
+            continue
+        news.silent.pop(device_id, None)
+        if kind == "device.silent" and told_at >= now - LONGEST_REGISTRATION_S:
+            news.silent[device_id] = Silence(float(data["since"]), told_at)
+    return news
 
 
 def refold_all() -> int:

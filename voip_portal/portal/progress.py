@@ -15,7 +15,7 @@ from voip_portal.calls.services import connected_at, recent_refusals
 from voip_portal.lines.models import Device, State
 from voip_portal.portal.guard import or_none
 from voip_portal.portal.history import plain_address
-from voip_portal.portal.registrations import Registration, registrations
+from voip_portal.portal.registrations import Registration, as_told, registrations
 
 ECHO = "echo"
 
@@ -46,7 +46,7 @@ def progress(request: HttpRequest, device: Device, at: float | None = None) -> P
         return Progress("unknown")
     mine = [r for r in found if r.device_id == device.pk]
     if mine:
-        return Progress("registered", mine[0], echo=_echo_call(device))
+        return Progress("registered", as_told(mine, now)[0], echo=_echo_call(device))
     return _refused(request, device)
 
 

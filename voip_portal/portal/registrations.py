@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from voip_portal.calls.services import silent_devices
+from voip_portal.calls.services import Silence, device_news
 from voip_portal.lines.models import Device
 from voip_portal.location.models import Binding
 
@@ -29,7 +29,9 @@ class Registration:
     registered_at: float = 0.0
     """When the phone last did it, by a change or a refresh; epoch seconds."""
     silent_since: datetime | None = None
-    """Since when it answers no call; None where that is not known, or not asked (`with_silences`)."""
+    """Since when it answers no call; None where that is not known, or not asked (`as_told`)."""
+    is_old: bool = False
+    """Whether its software knows MD5 alone; asked by `as_told`, too."""
 
 
 def registrations(line_ids: Sequence[int], at: float | None = None) -> list[Registration]:
@@ -43,17 +45,24 @@ def registrations(line_ids: Sequence[int], at: float | None = None) -> list[Regi
     return [_registration(b, labels.get(b.device_id, "")) for b in bindings]
 
 
-def with_silences(found: list[Registration], at: float | None = None) -> list[Registration]:
-    """The same, each with whether its device answers; whoever has registered since is there again."""
+def as_told(found: list[Registration], at: float | None = None) -> list[Registration]:
+    """The same, each with what the SIP server has told of its device lately.
+
+    Whoever has registered since it did not answer is there again.
+    """
     if not found:
         return found
-    silent = silent_devices({r.device_id for r in found}, at)
+    silent, old = device_news({r.device_id for r in found}, at)
     return [
-        replace(r, silent_since=datetime.fromtimestamp(silent[r.device_id].since, UTC))
-        if r.device_id in silent and silent[r.device_id].told_at > r.registered_at
-        else r
+        replace(r, silent_since=_since(r, silent.get(r.device_id)), is_old=r.device_id in old)
         for r in found
     ]
+
+
+def _since(registration: Registration, silence: Silence | None) -> datetime | None:
+    if silence is None or silence.told_at <= registration.registered_at:
+        return None
+    return datetime.fromtimestamp(silence.since, UTC)
 
 
 def _registration(binding: Binding, label: str) -> Registration:

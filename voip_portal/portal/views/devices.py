@@ -16,7 +16,7 @@ from voip_portal.portal.access import own_device, person, with_line
 from voip_portal.portal.forms import DeviceForm
 from voip_portal.portal.guard import or_none
 from voip_portal.portal.limits import changes_devices
-from voip_portal.portal.registrations import registrations, with_silences
+from voip_portal.portal.registrations import as_told, registrations
 from voip_portal.portal.views.setup import setup_page
 
 
@@ -36,7 +36,7 @@ def devices(request: HttpRequest, line: Line) -> HttpResponse:
             form.add_error("label", _("Your line is suspended: no device can be added."))
         else:
             return setup_page(request, device, secret)
-    found = or_none(lambda: with_silences(registrations([line.pk])))
+    found = or_none(lambda: as_told(registrations([line.pk])))
     registered = {r.device_id: r for r in found or []}
     mine = [
         {"device": device, "registration": registered.get(device.pk)}
@@ -85,5 +85,5 @@ def registered_list(request: HttpRequest, line: Line) -> HttpResponse:
 
 
 def _registered(request: HttpRequest, line: Line, template: str) -> HttpResponse:
-    found = or_none(lambda: with_silences(registrations([line.pk])))
+    found = or_none(lambda: as_told(registrations([line.pk])))
     return render(request, template, {"registrations": found})

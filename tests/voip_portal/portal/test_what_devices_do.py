@@ -78,3 +78,16 @@ def test_it_is_told_in_swedish(
     client = as_user(anna)
     page = client.get("/devices/", headers={"accept-language": "sv"}).content.decode()
     assert f"Svarar inte sedan {hour(now - 600)}" in page
+
+
+@pytest.mark.parametrize("path", ["/devices/", "/devices/{pk}/", "/devices/{pk}/status/"])
+@pytest.mark.parametrize("days", [1, 3])
+def test_the_page_of_a_device_says_that_its_program_is_old(
+    annas_device: Device, anna: User, as_user: AsUser, register: Register, path: str, days: int
+) -> None:
+    """It gives up at SHA-256. The SIP server tells once a day of those it lets in with MD5."""
+    now = time.time()
+    register(annas_device)
+    told(annas_device, "device.md5", now - days * 86_400 + 60)
+    page = as_user(anna).get(path.format(pk=annas_device.pk)).content.decode()
+    assert ("MD5 alone" in page) == (days == 1)
