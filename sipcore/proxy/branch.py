@@ -236,17 +236,17 @@ class Branch:
             copy.push("Record-Route", record_route)
         copy.set("Max-Breadth", str(self.breadth))
         copy.push("Via", host.own.via_value(flow, host.new_branch(fork.loop)))
-        if fork.is_invite and target.line_id is not None:
-            self._listen(flow, now)
         transactions = host.transactions
         if flow.transport != "UDP" or target.flow is not None or self.datagram is not None:
             self.tx = transactions.request(copy, flow, now, self)
-            return
-        tx = transactions.request_within(host.max_datagram_bytes, copy, flow, now, self)
-        if tx is None:
-            self._send_large(copy, flow, now)
         else:
+            tx = transactions.request_within(host.max_datagram_bytes, copy, flow, now, self)
+            if tx is None:
+                self._send_large(copy, flow, now)
+                return
             self.tx = tx
+        if fork.is_invite and target.line_id is not None and self.final is None:
+            self._listen(flow, now)
 
     def _listen(self, flow: Flow, now: float) -> None:
         """A registered phone that says nothing at all, 100 included, is not there (see `SILENCE_S`)."""
