@@ -185,7 +185,7 @@ class Branch:
         elif self.failure is not None and self.failure.status == 408 and self.left:
             tx, self.left = self.left[-1], self.left[:-1]
             self.tx, self.request, self.flow = tx, tx.request, tx.flow  # the last to be asked
-            self._fall_silent(self.failure, now)
+            fork.branch_silent(self, self.failure, now)
         elif self.failure is not None:
             fork.branch_failed(self, self.failure, now)
         elif self.has_no_room:
@@ -223,6 +223,8 @@ class Branch:
         if copy is None:
             copy = self.request = self._copy()
         self._send(copy, flow, now)
+        if self.fork.is_invite:
+            self.fork.wake_at_latest(self.deadline)
 
     def _send(self, copy: Request, flow: Flow, now: float) -> None:
         fork, target = self.fork, self.target
@@ -252,7 +254,6 @@ class Branch:
         """A registered phone that says nothing at all, 100 included, is not there (see `SILENCE_S`)."""
         may_open = flow.connection == 0 and flow.transport != "UDP"
         self.deadline = now + (SILENCE_S + OPENING_S if may_open else SILENCE_S)
-        self.fork.wake_at_latest(self.deadline)
 
     def _send_large(self, copy: Request, flow: Flow, now: float) -> None:
         """What is too large for a datagram goes by TCP where the peer takes that (§18.1.1)."""
@@ -307,15 +308,11 @@ class Branch:
             fork.branch_failed(self, response, now)
 
     def _leave_silent(self, failure: Response, now: float) -> bool:
-        """Go on to the next server of its name, as this one says nothing; False where there is none."""
+        """Go on to the next server of its name, as this one says nothing; False where it has none."""
         if self.search is None:
             return False
         self.fork.host.next_hops.note_silence(self.search, now)
         return self._try_next(failure, now)
-
-    def _fall_silent(self, response: Response, now: float) -> None:
-        self.silent = True
-        self.fork.branch_silent(self, response, now)
 
     def on_transport_failure(self, tx: object, now: float) -> None:
         """It could not be sent: as if it had answered 503 (§16.9).
@@ -343,7 +340,7 @@ class Branch:
         fork.branch_failed(self, response, now)
 
     def rings(self, now: float) -> None:
-        """There is news of it: timer C begins anew (§16.7 step 2)."""
+        """There is news of it: timer C begins anew."""
         self.deadline = min(now + TIMER_C_S, self.ring_until)
 
     # --- failing and cancelling ----------------------------------------------------------------
@@ -371,7 +368,7 @@ class Branch:
             self.deadline = now + TIMER_C_S  # while the next server is looked for
             if not self._leave_silent(response, now):
                 self.left = before
-                self._fall_silent(response, now)
+                self.fork.branch_silent(self, response, now)
         elif self.cancel_sent or not self.provisional:
             self.fail(487 if self.fork.cancelled else 408, now)
         else:

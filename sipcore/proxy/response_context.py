@@ -116,11 +116,11 @@ class ResponseContext(Forking):
         """Launch the first group."""
         self.tx.owner = self
         self._launch_next_group(now)
-        if self.is_invite and not self.done:
+        if self.is_invite:
             self.wake_at_latest(self._next_deadline(now))
 
     def wake_at_latest(self, deadline: float) -> None:
-        if deadline < self.wake_at:
+        if deadline < self.wake_at and not self.done:
             self.wake_at = deadline
             self.host.wake(self, deadline)
 
@@ -213,6 +213,7 @@ class ResponseContext(Forking):
         self._settle(now)
 
     def branch_silent(self, branch: Branch, response: Response, now: float) -> None:
+        branch.silent = True
         self.purpose.silent(branch.target, branch.flow, now)
         self.branch_failed(branch, response, now)
 
@@ -225,6 +226,8 @@ class ResponseContext(Forking):
         branch.breadth = failed.breadth
         self.branches.append(branch)
         branch.launch(now)
+        if self.is_invite:
+            self.wake_at_latest(branch.deadline)
 
     def _settle(self, now: float) -> None:
         """After a final response: next group, or the best response, or nothing yet."""
@@ -236,6 +239,8 @@ class ResponseContext(Forking):
         worst = max((b.final.status for b in self.branches if b.final), default=0)
         if not self.cancelled and self.walk.goes_on_after(worst):
             self._launch_next_group(now)
+            if self.is_invite:
+                self.wake_at_latest(self._next_deadline(now))
             return
         self._forward_best(now)
         self._finish(now)

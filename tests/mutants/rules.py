@@ -170,6 +170,20 @@ RULES: Final = (
     ),
     # --- transaction -------------------------------------------------
     Rule(
+        "A CANCEL of another sent-by has the Call-ID of its INVITE",
+        "transaction",
+        "TransactionTable._sent_by_another",
+        "request.call_id == first.call_id",
+        "True",
+    ),
+    Rule(
+        "A CANCEL of another sent-by comes from where its INVITE came from",
+        "transaction",
+        "_is_from_there",
+        "same_host(first.remote[0], flow.remote[0])",
+        "True",
+    ),
+    Rule(
         "A response has the CSeq of its request",
         "transaction",
         "ClientTransaction.is_answered_by",
@@ -302,14 +316,14 @@ RULES: Final = (
     Rule(
         "A phone behind a proxy is not where its new flow leads",
         "bindings",
-        "BindingTable.flow_now",
-        "b.flow is not None and not b.path",
-        "b.flow is not None",
+        "BindingTable.phone_now",
+        "not b.path",
+        "True",
     ),
     Rule(
         "Of two phones of one device nobody knows which has moved",
         "bindings",
-        "BindingTable.flow_now",
+        "_same_phone",
         "len(same) > 1 and not before.instance",
         "False",
     ),
@@ -472,6 +486,20 @@ RULES: Final = (
     ),
     # --- registrar ---------------------------------------------------
     Rule(
+        "No interval is shortened below the minimum",
+        "registrar",
+        "_less",
+        "seconds - policy.min_expires_s",
+        "seconds",
+    ),
+    Rule(
+        "A flow is kept open whose phone writes what its NAT has shown it",
+        "registrar",
+        "_flow_to_keep_open",
+        "is_private_via or draft.has_kept(request.call_id, source)",
+        "is_private_via",
+    ),
+    Rule(
         "A REGISTER that was overtaken changes nothing",
         "registrar",
         "Draft._check_order",
@@ -535,6 +563,27 @@ RULES: Final = (
         "not alone",
     ),
     # --- proxy -------------------------------------------------------
+    Rule(
+        "A phone that says nothing is waited for four seconds",
+        "proxy",
+        "Branch._send",
+        "fork.is_invite and target.line_id is not None",
+        "False",
+    ),
+    Rule(
+        "A late answer joins until a final response has gone upstream",
+        "proxy",
+        "ResponseContext.branch_answered",
+        "branch.silent and (status < 300 or not self.final_sent)",
+        "False",
+    ),
+    Rule(
+        "A phone that rings too late gets a CANCEL",
+        "proxy",
+        "Branch.let_go",
+        "self.cancel_wanted = True",
+        "pass",
+    ),
     Rule(
         "A request that was here before as it is now is a loop",
         "proxy",
@@ -717,7 +766,28 @@ RULES: Final = (
         "A phone that has registered anew is not given up",
         "campus",
         "Probe.on_transport_failure",
-        "all(binding.flow == flow for binding in live)",
+        "binding is None or self._was_sent_to(tx, binding)",
+        "True",
+    ),
+    Rule(
+        "A request that comes again is one challenge in vain",
+        "campus",
+        "OldPhones.knows_md5_alone",
+        "branch != last",
+        "True",
+    ),
+    Rule(
+        "Whoever has shown credentials is no phone that gives up",
+        "campus",
+        "OldPhones.answered",
+        "source in self._challenged",
+        "False",
+    ),
+    Rule(
+        "A 2xx that comes again when it is too late gets no second BYE",
+        "campus",
+        "CallControl.hang_up_late",
+        "not is_again",
         "True",
     ),
     Rule(

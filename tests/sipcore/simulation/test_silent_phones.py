@@ -8,6 +8,8 @@ import pytest
 
 from sipcore.eventlog import Kind
 from sipcore.locate import Answer, Srv
+from sipcore.message import Request
+from sipcore.transaction import ServerTransaction
 from sipcore.transport.flow import Address
 from tests.sipcore.simulation.phone import (
     Outgoing,
@@ -364,3 +366,20 @@ def test_a_device_that_does_not_answer_a_probe_in_a_call_says_so_at_once(
     gone.register()
     world.run(1)
     assert silences(world)[1:] == [(Kind.DEVICE_HEARD, line, 100 + line)]
+
+
+def test_its_answer_that_comes_again_is_acknowledged_again_and_hung_up_once(size: Size) -> None:
+    world = make_world(size)
+    anna, late = registered(world, "anna", "10.1.0.1"), registered(world, "bob", "10.1.0.2")
+    deaf_until(late, world.network.now + 6.0)
+
+    def picks_up(phone: Phone, tx: ServerTransaction, request: Request, now: float) -> None:
+        for delay_s in (0.0, 0.5, 1.5):  # the ACK was lost
+            phone.network.after(delay_s, lambda _: phone.respond(tx, request, 200, "late"))
+
+    late.on_invite = picks_up
+    anna.call("bob")
+    world.run(15)
+    assert [r.method for r in late.received] == ["INVITE", "BYE"]
+    assert len(late.acks) == 3
+    assert lates(world) == [("answer", 2)]
