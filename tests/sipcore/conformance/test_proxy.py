@@ -1548,7 +1548,7 @@ def test_we_stay_on_the_way_of_a_subscription_and_of_nothing_else(size: Size) ->
     world = new_world(size)
     bob, caller = peer_of(world, "bob", "10.1.0.2"), Peer(world, ("192.0.2.66", 5060))
     headers = [("Event", "presence"), ("Suppress-If-Match", '"x"')]
-    desk = Phone(world, "bob", ("10.1.0.9", 5060))  # of the same line, which may send all of them
+    desk = phone(world, "bob", "10.1.0.9")  # of the same line, which may send all of them
     for method in ("SUBSCRIBE", "NOTIFY", "PUBLISH", "REFER", "MESSAGE", "OPTIONS"):
         request = desk.build(method, BOB)
         for header in headers:
