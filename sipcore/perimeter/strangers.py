@@ -6,8 +6,6 @@ our answers could send.
 
 from __future__ import annotations
 
-from typing import Final
-
 from sipcore.perimeter.lately import Lately
 from sipcore.perimeter.limits import (
     CALLS_IN_ALL,
@@ -26,9 +24,6 @@ from sipcore.perimeter.limits import (
     UNPROVED_PER_NETWORK,
 )
 from sipcore.perimeter.talked import Talked
-
-SERVICES: Final = 0
-"""Stands for the line where there is none."""
 
 
 class StrangerCalls:
@@ -93,7 +88,7 @@ class StrangerCalls:
         inside.forget(now)
         if len(inside) >= INSIDE_IN_ALL or inside.of(context) >= INSIDE_A_CALL:
             return False
-        inside.count(SERVICES, context, now)
+        inside.count(0, context, now)  # of no line
         return True
 
     def answered(self, context: str) -> None:
