@@ -91,6 +91,7 @@ INSTALLED_APPS = [
     "voip_portal.calls",
     "voip_portal.nodes",
     "voip_portal.peers",
+    "voip_portal.hours",
     "voip_portal.api",
     "voip_portal.portal",
     "voip_portal.bridge",

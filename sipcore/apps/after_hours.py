@@ -6,6 +6,7 @@ from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 from sipcore.apps.user_agent import UserAgent
+from sipcore.directory.opening_hours import OpeningHours
 from sipcore.routing import Fork, Plan, Query, Refuse
 
 
@@ -15,7 +16,8 @@ class AfterHours(UserAgent):
     name = "after-hours"
     watched, instead = "reception", "porter"
     zone = ZoneInfo("Europe/Stockholm")
-    opens, closes = time(8), time(17)
+    usual = OpeningHours([(day, time(8), time(17)) for day in range(5)])
+    """Where the admin has no opening hours."""
 
     def plan(self, query: Query, plan: Plan) -> Plan:
         callee = plan.callee if isinstance(plan, Fork | Refuse) else None
@@ -25,4 +27,4 @@ class AfterHours(UserAgent):
 
     def is_open(self) -> bool:
         local = datetime.fromtimestamp(self.worker.at, self.zone)
-        return local.weekday() < 5 and self.opens <= local.time() < self.closes
+        return (self.worker.directory.part(OpeningHours) or self.usual).are_open(local)

@@ -187,10 +187,10 @@ class SubscriptionTable:
         if held is not None and not held.notifiers:
             self.end(context)
 
-    def end_of(self, line_ids: Collection[int]) -> None:
-        """Forget the subscriptions of these lines, and those to them."""
+    def end_of(self, parties: Collection[int | str]) -> None:
+        """Forget the subscriptions of these lines and trusted peers (by domain), and those to them."""
         for held in list(self._held.values()):
-            if held.subscriber in line_ids or held.notifier_line in line_ids:
+            if held.subscriber in parties or held.notifier_line in parties:
                 self.end(held.context)
 
     def forget_over(self, now: float) -> None:

@@ -31,7 +31,7 @@ from sipcore.campus.method_rules import ALLOW, STRANGERS_MAY, allow_besides, pac
 from sipcore.campus.registrations import Lost, Registrations
 from sipcore.campus.rights import RightsSweep
 from sipcore.campus.subscriptions import InSubscriptionRelay
-from sipcore.directory import Account, AccountState
+from sipcore.directory import Account, AccountState, TrustedPeers
 from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter
 from sipcore.message import Request, Response, check_outside_call, is_sips
@@ -56,6 +56,7 @@ class CampusService:
         self._merged = MergedRequests()
         self._registrations = Registrations(host, self._identity, self._merged)
         self._edge = Edge(host)
+        self._trusted = host.directory.part(TrustedPeers).domains
         self.agents = Agents(host, self, agents)
         self._sender = InCallSender(host)
         self.control = CallControl(host, self.agents, self._sender)
@@ -324,9 +325,13 @@ class CampusService:
             self._registrations.remove_lost(target.line_id, Lost(target.flow, target.path), now)
 
     def directory_changed(self, changed: Iterable[int] | None, now: float) -> None:
-        """Take back what suspended accounts and revoked devices still hold."""
+        """Take back what suspended accounts, revoked devices and former trusted peers still hold."""
         self._edge.directory_changed()
         host = self._host
+        trusted = host.directory.part(TrustedPeers).domains
+        distrusted, self._trusted = self._trusted - trusted, trusted
+        if distrusted:
+            host.subscriptions.end_of(distrusted)
         self.agents.directory_changed(host.directory)
         if changed is None:
             ids = set(host.bindings.line_ids())
@@ -338,7 +343,8 @@ class CampusService:
 
     def _take_back(self, account_ids: Sequence[int], now: float) -> None:
         self._registrations.drop_lost_rights(account_ids, now)
-        inactive, losing = set(), set()
+        inactive: set[int | str] = set()
+        losing = set()
         for line_id in account_ids:
             account = self._host.directory.account(line_id)
             if account is None or account.state is not AccountState.ACTIVE:

@@ -30,6 +30,7 @@ READ_EVERYTHING: Final[Rules] = {
         "calls",
         "nodes",
         "peers",
+        "hours",
     )
 }
 ROLES: Final[dict[str, Rules]] = {
@@ -44,6 +45,7 @@ ROLES: Final[dict[str, Rules]] = {
             "opennetwork": EDIT,
             "numberlookup": EDIT,
         },
+        "hours": {"openinghours": EDIT},
     },
     "help desk": {
         "accounts": {"user": VIEW},

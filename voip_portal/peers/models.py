@@ -131,7 +131,7 @@ class NumberLookup(models.Model):
             "this domain, such as e164.arpa, and called by SIP where it has an address."
         ),
     )
-    is_only = models.BooleanField(default=True, unique=True, editable=False)
+    is_only = models.BooleanField(default=True, db_default=True, unique=True, editable=False)
     """There is one such domain at most."""
 
     class Meta:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import time
 from typing import cast
 
 import pytest
@@ -14,6 +15,7 @@ from sipcore.apps.sdp import HOLD
 from sipcore.apps.user_agent import IncomingCall, OutgoingCall, UserAgent
 from sipcore.calls import Call
 from sipcore.campus import CampusService
+from sipcore.directory.opening_hours import OpeningHours
 from sipcore.eventlog import Counter, Kind
 from sipcore.message import Request, Response
 from sipcore.routing import Fork, Group, Plan, Query
@@ -316,6 +318,29 @@ def test_the_porter_answers_for_the_reception_after_hours(
     [begin] = world.records_of(Kind.CALL_BEGIN)
     assert begin.fields["callee_line"] == NAMES.index(who) + 1
     at_rest(world)
+
+
+@pytest.mark.parametrize(
+    ("days", "who"),
+    [
+        ([(2, time(10), time(11))], "reception"),
+        ([(2, time(11), time(17))], "porter"),
+        ([(3, time(10), time(17))], "porter"),
+    ],
+)
+def test_the_administrators_opening_hours_count(
+    size: Size, days: list[tuple[int, time, time]], who: str
+) -> None:
+    world = make_world(size)
+    world.run(UNTIL_MORNING_S)  # 10:13 on a Wednesday
+    phones = [registered(world, name, f"10.1.0.{i}") for i, name in enumerate(NAMES)]
+    world.change_directory(world.directory.with_parts(2, [OpeningHours(days)]), [])
+    call = phones[0].call("reception")
+    world.run(3)
+    assert call.status == 200
+    assert [p.name for p in phones if p.dialogs and p is not phones[0]] == [who]
+    phones[0].hang_up(next(iter(call.dialogs.values())))
+    world.run(3)
 
 
 def test_nobody_else_is_redirected(size: Size) -> None:

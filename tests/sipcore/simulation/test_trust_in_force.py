@@ -12,6 +12,7 @@ from sipcore.locate import Answer, Naptr
 from sipcore.message import Request
 from tests.sipcore.conformance.test_outbound import FOREIGN, Edged, Inside
 from tests.sipcore.simulation.phone import Phone
+from tests.sipcore.simulation.test_subscriptions import Notifier
 from tests.sipcore.simulation.test_tls import DESK, said_by, sent
 from tests.sipcore.simulation.world import DOMAIN, ONE, SIZES, Size, World, tls_address
 
@@ -70,6 +71,17 @@ def test_a_peer_that_is_named_no_more_is_a_stranger_in_its_open_calls(size: Size
         [received] = [r for r in bob.received if r.method == "INFO"]
         found.append(received.has("alert-info"))
     assert found == [True, False]
+
+
+@pytest.mark.rfc("SEC-05")
+def test_a_peer_that_is_named_no_more_hears_no_more_news_of_its_subscriptions(size: Size) -> None:
+    world, phone, pbx = connected(size, [PBX])
+    bob = Notifier(world, "10.1.0.2", phone)
+    headers = [("Event", "presence"), ("Expires", "600")]
+    assert sent(pbx, "SUBSCRIBE", BOB, said_by(DESK, *headers)).status == 200
+    assert bob.tell(at=0).status == 200
+    change(world, TrustedPeers(["else.example"]))
+    assert bob.tell(at=0).status == 481
 
 
 @pytest.mark.rfc("PRX-48")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from sipcore.directory import (
     OpenNetworks,
     TrustedPeers,
 )
+from sipcore.directory.opening_hours import OpeningHours
 from tests.voip_portal.people import kept_of
 from voip_portal.accounts.models import User
 from voip_portal.bridge import directory_loader as loader
@@ -327,6 +328,22 @@ def test_other_servers_are_in_force_by_the_change_that_names_them_and_no_more_by
     assert others(there) == ({}, frozenset(), "")
 
 
+def test_opening_hours_are_in_force_by_the_change_that_says_them(
+    database: Database, old: Directory, full_loads: list[int]
+) -> None:
+    row = "INSERT INTO hours_openinghours (weekday, opens, closes) VALUES (?, ?, ?)"
+    database.execute(row, (0, "08:00:00", "17:30:00"))
+    database.execute(row, (5, "10:00:00", "12:00:00"))
+    directory = caught_up(database, old, full_loads).directory
+    assert set(directory.part(OpeningHours).days) == {0, 5}
+    assert directory.part(OpeningHours).days[0] == (0, time(8), time(17, 30))
+    database.execute("DELETE FROM hours_openinghours WHERE weekday = 0")
+    database.execute("UPDATE hours_openinghours SET closes = '13:00:00'")
+    full_loads.clear()
+    directory = caught_up(database, directory, full_loads).directory
+    assert directory.part(OpeningHours).days == {5: (5, time(10), time(13))}
+
+
 def test_a_peer_is_trusted_by_the_change_that_names_it_and_no_more_by_the_next(
     database: Database, old: Directory, full_loads: list[int]
 ) -> None:
@@ -344,6 +361,11 @@ def test_a_peer_is_trusted_by_the_change_that_names_it_and_no_more_by_the_next(
 @pytest.mark.parametrize(
     ("sql", "why"),
     [
+        (
+            "INSERT INTO hours_openinghours (weekday, opens, closes)"
+            " VALUES (7, '08:00:00', '17:00:00')",
+            "write 0 .Monday",
+        ),
         ("INSERT INTO peers_opennetwork (network) VALUES ('10.1.2.3/8')", "write 10"),
         ("INSERT INTO peers_edge (domain, registrar) VALUES ('a.example', 'b')", "write other"),
         (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from sipcore.directory import (
     OpenNetworks,
     TrustedPeers,
 )
+from sipcore.directory.opening_hours import OpeningHours
 from tests.sipcore.bindings.examples import a_binding
 from tests.support.postgresql import Cluster
 from tests.voip_portal.bridge.daemon import ROOT, Deployment, Phone, stop, until
@@ -45,6 +47,7 @@ def directory() -> Directory:
             Edges([("other.example", "sip:192.0.2.9")]),
             OpenNetworks(["10.1.0.0/16"]),
             NumberLookup(["e164.arpa"]),
+            OpeningHours([(0, time(8), time(17, 30))]),
         ],
     )
 
@@ -66,6 +69,7 @@ def test_a_directory_is_read_as_it_was_kept(kept: Kept) -> None:
     assert new.part(Edges).hops == {"other.example": "sip:192.0.2.9"}
     assert new.part(OpenNetworks).networks == {"10.1.0.0/16"}
     assert new.part(NumberLookup).suffix == "e164.arpa"
+    assert new.part(OpeningHours).days == {0: (0, time(8), time(17, 30))}
     assert new.resolve("anna", "campus.example") == old.account(1)
     assert (found.cluster_keys, found.node_number) == (KEYS, 7)
     assert found.told.startswith("directory 212 of ")

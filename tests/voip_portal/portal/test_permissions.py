@@ -33,6 +33,7 @@ MODELS = {
     "node": "nodes.Node",
     "trusted server": "peers.TrustedPeer",
     "domain of another registrar": "peers.Edge",
+    "opening hours of a day": "hours.OpeningHours",
     "open network": "peers.OpenNetwork",
     "look up of numbers": "peers.NumberLookup",
 }

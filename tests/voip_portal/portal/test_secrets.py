@@ -293,6 +293,7 @@ FILTERED_BY: dict[str, set[str]] = {
     "calls.Call": {"cause", "open"},
     "calls.Record": {"kind"},
     "changes.Change": {"op", "table_name"},
+    "hours.OpeningHours": set(),
     "lines.Device": set(),  # and `revoked_at__isempty`, which is a word of the filter's own
     "lines.Line": {"class_of_service", "class_of_service__isnull", "state__exact", "state__isnull"},
     "location.Binding": set(),
