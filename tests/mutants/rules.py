@@ -571,11 +571,11 @@ RULES: Final = (
         "False",
     ),
     Rule(
-        "The branches of all groups share one breadth",
+        "A fork wider than its Max-Breadth rings nobody",
         "proxy",
-        "ResponseContext._share_breadth",
-        "left -= branch.breadth",
-        "pass",
+        "ResponseContext._launch_next_group",
+        "branch.breadth",
+        "True",
     ),
     Rule(
         "Phones that are cancelled hear that another has answered",
