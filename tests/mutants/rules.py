@@ -302,14 +302,14 @@ RULES: Final = (
     Rule(
         "A phone behind a proxy is not where its new flow leads",
         "bindings",
-        "BindingTable.flow_now",
-        "b.flow is not None and not b.path",
-        "b.flow is not None",
+        "BindingTable.phone_now",
+        "[b for b in self.bindings(before.line_id, at) if not b.path]",
+        "self.bindings(before.line_id, at)",
     ),
     Rule(
         "Of two phones of one device nobody knows which has moved",
         "bindings",
-        "BindingTable.flow_now",
+        "_same_phone",
         "len(same) > 1 and not before.instance",
         "False",
     ),
@@ -334,13 +334,21 @@ RULES: Final = (
         "not binding.reg_id and _equals(uri, binding.contact)",
         "_equals(uri, binding.contact)",
     ),
+    Rule(
+        "Inside a call a phone is reached by the flow that it has now",
+        "bindings",
+        "BindingTable.flow_now",
+        "flow if now is None else now.flow or flow",
+        "flow",
+    ),
     # --- routing -----------------------------------------------------
     Rule(
         "An emergency number is known however it is written",
         "routing",
         "_decide",
-        "user in EMERGENCY_NUMBERS or is_emergency(uri)",
-        "user in EMERGENCY_NUMBERS",
+        "(domain is not None and user in EMERGENCY_NUMBERS) or is_emergency(uri, "
+        "is_foreign=domain is None)",
+        "domain is not None and user in EMERGENCY_NUMBERS",
     ),
     Rule(
         "A stranger is not sent on to a foreign domain",
@@ -531,8 +539,8 @@ RULES: Final = (
         "Contact * removes all with Expires: 0 alone",
         "registrar",
         "_apply_star",
-        'not alone or read_seconds(request.first("expires") or "") != 0',
-        "not alone",
+        'len(values) != 1 or read_seconds(asked or "") != 0',
+        "len(values) != 1",
     ),
     # --- proxy -------------------------------------------------------
     Rule(
@@ -546,8 +554,8 @@ RULES: Final = (
         "Credentials for our realm go no further",
         "proxy",
         "forwarded_request",
-        'own_realm and copy.has("proxy-authorization")',
-        "False",
+        "_remove_for_realm(copy, key, name, own_realm)",
+        "None",
     ),
     Rule(
         "Where a phone was seen is told to nobody",
@@ -693,13 +701,6 @@ RULES: Final = (
         'request.first("route") is None',
     ),
     Rule(
-        "Inside a call a phone is reached by the flow that it has now",
-        "campus",
-        "InDialogRouter._next_target",
-        "flow = self._host.bindings.flow_now(flow, self._host.at)",
-        "pass",
-    ),
-    Rule(
         "Our BYE reaches a phone by the flow that it has now",
         "campus",
         "InCallSender.send",
@@ -717,7 +718,7 @@ RULES: Final = (
         "A phone that has registered anew is not given up",
         "campus",
         "Probe.on_transport_failure",
-        "all(binding.flow == flow for binding in live)",
+        "binding is None or self._was_sent_to(tx, binding)",
         "True",
     ),
     Rule(
