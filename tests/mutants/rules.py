@@ -348,13 +348,21 @@ RULES: Final = (
         "not binding.reg_id and _equals(uri, binding.contact)",
         "_equals(uri, binding.contact)",
     ),
+    Rule(
+        "Inside a call a phone is reached by the flow that it has now",
+        "bindings",
+        "BindingTable.flow_now",
+        "flow if now is None else now.flow or flow",
+        "flow",
+    ),
     # --- routing -----------------------------------------------------
     Rule(
         "An emergency number is known however it is written",
         "routing",
         "_decide",
-        "user in EMERGENCY_NUMBERS or is_emergency(uri)",
-        "user in EMERGENCY_NUMBERS",
+        "(domain is not None and user in EMERGENCY_NUMBERS) or is_emergency(uri, "
+        "is_foreign=domain is None)",
+        "domain is not None and user in EMERGENCY_NUMBERS",
     ),
     Rule(
         "A stranger is not sent on to a foreign domain",
@@ -559,8 +567,8 @@ RULES: Final = (
         "Contact * removes all with Expires: 0 alone",
         "registrar",
         "_apply_star",
-        'not alone or read_seconds(request.first("expires") or "") != 0',
-        "not alone",
+        'len(values) != 1 or read_seconds(asked or "") != 0',
+        "len(values) != 1",
     ),
     # --- proxy -------------------------------------------------------
     Rule(
@@ -595,8 +603,8 @@ RULES: Final = (
         "Credentials for our realm go no further",
         "proxy",
         "forwarded_request",
-        'own_realm and copy.has("proxy-authorization")',
-        "False",
+        "_remove_for_realm(copy, key, name, own_realm)",
+        "None",
     ),
     Rule(
         "Where a phone was seen is told to nobody",
@@ -620,11 +628,11 @@ RULES: Final = (
         "False",
     ),
     Rule(
-        "The branches of all groups share one breadth",
+        "A fork wider than its Max-Breadth rings nobody",
         "proxy",
-        "ResponseContext._share_breadth",
-        "left -= branch.breadth",
-        "pass",
+        "ResponseContext._launch_next_group",
+        "branch.breadth",
+        "True",
     ),
     Rule(
         "Phones that are cancelled hear that another has answered",
@@ -740,13 +748,6 @@ RULES: Final = (
         "InDialogRouter._next_target",
         'token.pinned or request.first("route") is None',
         'request.first("route") is None',
-    ),
-    Rule(
-        "Inside a call a phone is reached by the flow that it has now",
-        "campus",
-        "InDialogRouter._next_target",
-        "flow = self._host.bindings.flow_now(flow, self._host.at)",
-        "pass",
     ),
     Rule(
         "Our BYE reaches a phone by the flow that it has now",

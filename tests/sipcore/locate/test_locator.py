@@ -150,6 +150,31 @@ def test_what_is_known_is_found_at_once() -> None:
     assert asked == []
 
 
+def test_addresses_that_nothing_may_be_sent_to_are_passed_over() -> None:
+    speaks = frozenset({("UDP", False)})
+    finder = Locator(
+        speaks, Random(1), lambda _: None, lambda _: None, lambda server: server == SERVERS[1]
+    )
+    finder.cache.put(NAME, Answer(300.0, addresses=[s.address for s in SERVERS[:3]]), 0.0)
+    hearer = Hearer()
+    search = finder.start(Destination("far.example", 5060))
+    for _ in range(2):
+        finder.seek(search, hearer, 1.0)
+    assert hearer.got == ["192.0.2.2", None]
+
+
+def test_a_server_that_has_asked_for_rest_is_left_alone_where_it_is_the_only_one() -> None:
+    finder, _, _ = locator()
+    finder.cache.put(NAME, FOUND, 0.0)
+    finder.dead.asked_for_rest(SERVERS[0], 60.0, 0.0)
+    hearer = Hearer()
+    for now in (59.0, 60.0):
+        finder.seek(finder.start(Destination("far.example", 5060)), hearer, now)
+    finder.dead.silent(SERVERS[0], 60.0)
+    finder.seek(finder.start(Destination("far.example", 5060)), hearer, 61.0)
+    assert hearer.got == [None, "192.0.2.1", "192.0.2.1"]  # a silent one is tried after all
+
+
 def test_a_question_is_asked_once_for_all_and_not_again_after_a_failure() -> None:
     finder, asked, _ = locator()
     hearers = [Hearer() for _ in range(5)]

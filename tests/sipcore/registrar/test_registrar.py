@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sipcore.bindings import BindingChange
-from sipcore.message import Request, Response, parse_message
+from sipcore.directory import Device
+from sipcore.message import Request, Response, Uri, parse_message
 from sipcore.registrar import (
     RegistrarPolicy,
+    Reply,
     WhenFull,
+    Write,
+    process,
     refuse_unsupported,
 )
+from sipcore.registrar.registrar import Outcome
 from tests.sipcore.registrar.harness import (
     ANNA,
     AT,
     CONTACT,
     TCP,
+    UDP,
     UUID,
     Node,
     a_register,
@@ -44,6 +52,51 @@ def test_first_registration_is_bound_and_answered(node: Node) -> None:
         1000,
         AT + 3600,
     )
+
+
+def processed(
+    node: Node, request: Request, device: Device, leads_back: Callable[[Uri], bool] | None = None
+) -> Outcome:
+    """What a REGISTER by UDP does, with the secret of this device."""
+    version = node.table.version(ANNA.id)
+    return process(
+        request,
+        ANNA,
+        device,
+        UDP,
+        node.bindings(),
+        version,
+        AT,
+        node.policy,
+        node.name,
+        leads_back,
+    )
+
+
+def test_a_binding_is_of_the_device_that_has_registered_it_last(node: Node) -> None:
+    """Which of them is revoked takes it along: a mere refresh would leave it to the first."""
+    node.register(a_register(CONTACT))
+    outcome = processed(node, a_register(CONTACT, call_id="call-2"), Device(12, b"", b""))
+    assert isinstance(outcome, Write)
+    assert [(b.device_id, b.call_id) for b in outcome.change.upserts] == [(12, "call-2")]
+    assert outcome.change.touches == ()
+
+
+def test_a_contact_that_leads_back_to_us_is_refused_where_it_would_be_sent_to(node: Node) -> None:
+    asked: list[str] = []
+
+    def leads_back(uri: Uri) -> bool:
+        asked.append(uri.text)
+        return True
+
+    request = a_register("<sip:anna@192.0.2.7:5060>")
+    outcome = processed(node, request, ANNA.devices[0], leads_back)
+    assert isinstance(outcome, Reply)
+    assert (outcome.response.status, outcome.response.reason) == (403, "Contact Leads Back Here")
+    # One that nothing is sent to, because the phone is reached by its flow, may say what it likes.
+    hidden = processed(node, a_register("<sip:anna@10.0.0.9>"), ANNA.devices[0], leads_back)
+    assert isinstance(hidden, Write)
+    assert asked == ["sip:anna@192.0.2.7:5060"]
 
 
 def test_answer_has_date_supported_and_a_to_tag(node: Node) -> None:

@@ -856,7 +856,7 @@ def test_a_refusal_that_cannot_be_acknowledged_is_as_good_as_none(size: Size, br
     )
     caller.send(invite)
     world.run(1)
-    assert 502 in caller.statuses
+    assert set(caller.statuses) == {502}
     come_to_rest(world)
 
 

@@ -200,3 +200,27 @@ def test_a_flood_of_calls_to_all_lines_writes_records_of_some() -> None:
         spray.send("INVITE", names[n % len(names)], f"192.{n // 250}.{n % 250}.7")
     world.run(1)
     assert len(world.records_of(Kind.CALL_BEGIN)) == NEW_CALLS_IN_ALL
+
+
+@pytest.mark.parametrize("size", SIZES, ids=["one worker", "two nodes of three"])
+def test_a_stranger_in_a_call_sends_to_nobody_but_its_other_side(size: Size) -> None:
+    """Neither a further Route nor another Request-URI leads elsewhere: the call goes by its two flows."""
+    world = World(1, size, ["bob"])
+    bob = registered(world, "bob", 1)
+    friend = Phone(world, "friend", ("198.51.100.7", 5060))
+    heard: list[bytes] = []
+    for victim in (("203.0.113.66", 5060), ("203.0.113.67", 5060)):
+        world.network.attach(victim, lambda data, source, now: heard.append(data))
+    invite = friend.build("INVITE", f"sip:bob@{DOMAIN}", body=b"v=0\r\n")
+    invite.set("From", "<sip:friend@elsewhere.example>;tag=f")
+    call = friend.start(invite, world.nodes[0].address)
+    world.run(2)
+    [dialog] = call.dialogs.values()
+    request = friend.in_dialog(dialog, "INFO")
+    request.append("Route", "<sip:203.0.113.66;lr>")
+    request.uri_text = "sip:bob@203.0.113.67"
+    outgoing = friend.start(request, world.nodes[0].address)
+    world.run(2)
+    assert outgoing.status == 200
+    assert [r.method for r in bob.received] == ["INVITE", "INFO"]
+    assert heard == []
