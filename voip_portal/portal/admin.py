@@ -8,6 +8,7 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -19,6 +20,8 @@ from voip_portal.accounts.roles import called
 from voip_portal.accounts.second_look import second_look
 from voip_portal.accounts.services import save_only
 from voip_portal.accounts.text import NameField
+from voip_portal.calls.admin import CallAdmin
+from voip_portal.calls.models import Call
 from voip_portal.changes.audited import Audited
 from voip_portal.changes.base_admin import BaseAdmin
 from voip_portal.changes.editing import edited_columns
@@ -26,12 +29,56 @@ from voip_portal.changes.models import Change
 from voip_portal.lines import services as lines
 from voip_portal.lines.admin import tell
 from voip_portal.lines.models import Line
+from voip_portal.portal.history import Facts, facts_for_staff, told
 
+admin.site.unregister(Call)
 admin.site.unregister(EmailAddress)  # a verified address is an identity, not something to edit
 
 PERSON = ("email", "name")
 RIGHTS = ("is_staff", "is_superuser", "groups")
 FACTS = ("is_active", "listed", "date_joined", "last_login", "closed_at")
+
+
+@admin.register(Call)
+class ToldCallAdmin(CallAdmin):
+    """Calls, with what both sides read of them."""
+
+    list_display = (
+        "started_at",
+        "caller",
+        "dialled",
+        "callee",
+        "caller_reads",
+        "callee_reads",
+        "duration",
+        "node",
+    )
+
+    def get_fields(self, request: HttpRequest, obj: Call | None = None) -> Any:
+        fields = super().get_fields(request, obj)
+        at = fields.index(("cause_text", "duration"))
+        return (*fields[:at], ("caller_reads", "callee_reads"), *fields[at:])
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        shown = super().get_changelist_instance(request)
+        facts = facts_for_staff(shown.result_list)
+        for call in shown.result_list:
+            call.facts = facts
+        return shown
+
+    @admin.display(description=_("the caller reads"))
+    def caller_reads(self, call: Call) -> str:
+        return str(told(call, _facts_of(call), outgoing=True)[0])
+
+    @admin.display(description=_("the called person reads"))
+    def callee_reads(self, call: Call) -> str:
+        return str(told(call, _facts_of(call), outgoing=False)[0])
+
+
+def _facts_of(call: Call) -> Facts:
+    """Those of its list, or of the page of one call."""
+    facts: Facts | None = getattr(call, "facts", None)
+    return facts_for_staff([call]) if facts is None else facts
 
 
 class UserForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -41,13 +88,28 @@ class UserForm(forms.ModelForm):  # type: ignore[type-arg]
         field_classes = {"name": NameField}
 
 
+class RoleFilter(admin.SimpleListFilter):
+    """People of one role."""
+
+    title = _("role")
+    parameter_name = "role"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        groups = Group.objects.order_by("pk").values_list("pk", "name")
+        return [(str(pk), called(name)) for pk, name in groups]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        chosen = {value for value, _name in self.lookup_choices} & {self.value()}
+        return queryset.filter(groups__in=chosen) if chosen else queryset
+
+
 @admin.register(User)
 class UserAdmin(Audited, FindsNames, BaseAdmin):
     """People. Passwords are neither shown nor set here: their owners reset them by mail."""
 
     form = UserForm
     list_display = ("email", "name", "is_active", "is_staff", "date_joined")
-    list_filter = ("is_active", "is_staff", "groups")
+    list_filter = ("is_active", "is_staff", RoleFilter)
     search_fields = ("email", "name_folded")
     show_full_result_count = False
     list_per_page = 50

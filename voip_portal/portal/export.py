@@ -36,6 +36,7 @@ def personal_data(user: User) -> dict[str, Any]:
                 "program": r.user_agent,
                 "since": _time(r.since),
                 "until": _time(r.until),
+                "last heard": _time(r.heard),
             }
             for r in registrations(ids)
         ],
@@ -68,6 +69,8 @@ def _calls(ids: list[int]) -> list[dict[str, Any]]:
                 "at": _time(entry.at),
                 "seconds": entry.duration_s,
                 "outcome": str(entry.outcome),
+                "device": entry.device,
+                "joined": str(entry.joined),
             }
             for entry in page.entries
         ]
