@@ -319,11 +319,6 @@ class Branch:
         self.fork.host.next_hops.note_silence(self.search, now)
         return self._try_next(failure, now)
 
-    def _fall_silent(self, response: Response, now: float) -> None:
-        self.silent = True
-        self.heard = Heard.SILENT
-        self.fork.branch_silent(self, response, now)
-
     def on_transport_failure(self, tx: object, now: float) -> None:
         """It could not be sent: as if it had answered 503 (§16.9).
 
