@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sipcore.calls.leg import Leg
-from sipcore.calls.limits import MAX_PARTY, MOST_ANSWERS, REFRESH_GRACE_S
-from sipcore.eventlog import Side
+from sipcore.calls.limits import MAX_PARTY, MOST_ANSWERS, MOST_PHONES, REFRESH_GRACE_S
+from sipcore.eventlog import Heard, Side
 from sipcore.message import parse_name_addr
 
 
@@ -71,6 +71,7 @@ class Call:
         "dialogs",
         "from_value",
         "over",
+        "phones",
         "rung_now",
         "terminated",
         "timer",
@@ -111,6 +112,8 @@ class Call:
         self.answered_now = answered_now
         self.answered_at = answered_at
         self.call_ended = call_ended
+        self.phones: tuple[tuple[int, int, str], ...] = ()
+        """Our devices that did not answer: device, status, what was heard of it (`Heard`)."""
         self.came_back: tuple[str, ...] = ()
         """Our branches of its INVITE that a trusted peer has sent back to us."""
         self.adopted = False
@@ -134,6 +137,12 @@ class Call:
     def parties(self) -> tuple[str, ...]:
         """The URIs of both, as the INVITE named them."""
         return tuple([parse_name_addr(v).uri_text for v in (self.from_value, self.to_value)])
+
+    def unanswered_on(self, device_id: int, status: int, heard: Heard) -> None:
+        """A device of ours did not answer; the last that was heard of it counts."""
+        others = tuple([phone for phone in self.phones if phone[0] != device_id])
+        if len(others) < MOST_PHONES:
+            self.phones = (*others, (device_id, status, heard))
 
     def has_all_answers(self, callee_tag: str) -> bool:
         """Whether a 2xx with this tag would be one phone more than a call may be answered by."""

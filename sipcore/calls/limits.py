@@ -6,6 +6,12 @@ from typing import Final
 
 MOST_ANSWERS: Final = 20
 """phones: by which one call may be answered; each makes a dialog, which is kept, probed and hung up."""
+MOST_PHONES: Final = 10
+"""phones: of which a call's record says why they did not answer; a line has as many devices."""
+MAX_REFERRED: Final = 1_000
+"""lines: remembered of whom another call is awaited, the last ones."""
+REFERRED_S: Final = 60.0
+"""How long after a REFER the call that it asks for is taken to come from it."""
 MAX_PARTY: Final = 256
 """characters: of a party's URI that is remembered of a call that is over."""
 REFRESH_GRACE_S: Final = 32.0

@@ -15,6 +15,7 @@ from sipcore.calls.call import Call, Dialog, EndedCall
 from sipcore.calls.journal import call_from_row, journal_row
 from sipcore.calls.limits import AFTER_S, MAX_NAMESAKES, MAX_OVER
 from sipcore.calls.moved import LegFacts, MovedParties, Party, Place, facts_of, place_told
+from sipcore.calls.moves import Moves
 from sipcore.eventlog import Cause, Kind, Record, Side
 from sipcore.perimeter import StrangerCalls
 from sipcore.transaction import TimerHeap
@@ -53,6 +54,8 @@ class CallTable:
         """Who has moved in a call, also in those that other workers hold."""
         self.strangers = StrangerCalls()
         """Which of them strangers have placed."""
+        self.moves = Moves(emit)
+        """Which of them were handed on."""
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -148,7 +151,9 @@ class CallTable:
             call.rung_now = now
             self._emit(Record(Kind.CALL_RING, call.context, at, {}))
 
-    def answer(self, call: Call, dialog: Dialog, callee_line: int | None) -> None:
+    def answer(
+        self, call: Call, dialog: Dialog, callee_line: int | None, callee_device: int = 0
+    ) -> None:
         """A 2xx made a dialog. A repeated 2xx of the same dialog changes nothing.
 
         One that comes when the call is over is held to be hung up, and has no record.
@@ -166,7 +171,11 @@ class CallTable:
                 self.strangers.answered(call.context)
             if callee_line is not None:
                 call.callee_line = callee_line
-        fields = {"callee_line": callee_line, "tag": dialog.callee_tag[:64]}
+        fields = {
+            "callee_line": callee_line,
+            "callee_device": callee_device,
+            "tag": dialog.callee_tag[:64],
+        }
         self._emit(Record(Kind.CALL_ANSWER, call.context, dialog.answered_at, fields))
         self._note(journal_row(call))
         self.plan_next(call, dialog.answered_now)
@@ -229,7 +238,7 @@ class CallTable:
         self._wakes.cancel(call.timer)
         answered = call.answered_now
         ring_end = now if answered is None else answered
-        fields = {
+        fields: dict[str, object] = {
             "cause": cause,
             "by": by,
             "status": status,
@@ -237,6 +246,8 @@ class CallTable:
             "ring_s": round(max(0.0, ring_end - call.begun_now), 3),
             "duration_s": None if answered is None else round(max(0.0, now - answered), 3),
         }
+        if call.phones:
+            fields["phones"] = call.phones
         self._emit(Record(Kind.CALL_END, call.context, at, fields))
         self._note({"op": "end", "c": call.context})
         self._note_end(call, now)

@@ -214,7 +214,10 @@ class Admissions:
             caller_flow = None
         else:
             caller_flow = flow if pinned else flow_behind_contact(request, flow)
-        host.calls.begin(call, self._begin_fields(incoming, call))
+        fields = self._begin_fields(incoming, call, plan, now)
+        host.calls.begin(call, fields)
+        if isinstance(plan, Fork) and request.has("replaces"):
+            self._take_over(incoming, call)
         if network:
             line_id = call.callee_line or SERVICE
             host.calls.strangers.began(call.context, line_id, network, now)
@@ -237,7 +240,16 @@ class Admissions:
             end_unanswered(host, call, 500, now)
             raise
 
-    def _begin_fields(self, incoming: Incoming, call: Call) -> dict[str, object]:
+    def _take_over(self, incoming: Incoming, call: Call) -> None:
+        """The call that the new one takes the place of says so (RFC 3891)."""
+        name = self.methods.names(incoming)
+        if name is not None:
+            for replaced in self.host.calls.named(name.call_id, name.tags):
+                self.host.calls.moves.replaced(replaced, call, self.host.at)
+
+    def _begin_fields(
+        self, incoming: Incoming, call: Call, plan: Plan, now: float
+    ) -> dict[str, object]:
         """What the `call.begin` record says."""
         request, caller = incoming.request, incoming.caller
         fields: dict[str, object] = {
@@ -253,6 +265,11 @@ class Admissions:
         }
         if caller.peer:
             fields["peer"] = caller.peer
+        if isinstance(plan, Relay):
+            fields["elsewhere"] = parse_uri(plan.target.uri_text).host[:128]
+        came_from = self.host.calls.moves.came_from(call.caller_line, request.uri.user_decoded, now)
+        if came_from:
+            fields["came_from"] = came_from
         return fields
 
     def _carry_out(

@@ -15,8 +15,9 @@ from sipcore.campus.in_call import InCallSender, asker_in
 from sipcore.campus.method_rules import BEFORE_THE_ANSWER, asks_for_the_lines_own
 from sipcore.campus.moving import Moving, party_of
 from sipcore.campus.subscriptions import SubscriptionRouter
+from sipcore.errors import MalformedMessage
 from sipcore.eventlog import Counter, Side
-from sipcore.message import Request, Response
+from sipcore.message import Request, Response, parse_name_addr
 from sipcore.proxy import (
     REFRESH_METHODS,
     OwnRoute,
@@ -88,11 +89,27 @@ class InDialogRelay(Purpose):
         self, target: Target, flow: Flow | None, response: Response, cancelled: bool, now: float
     ) -> bool:
         """A 2xx to a target refresh: whoever holds the call hears of it."""
-        if 200 <= response.status < 300 and self.request.method in TARGET_REFRESHES:
-            if self.place is not None:
-                self._moving.moved(self.token, self.request, self.place, now)
-            self._refreshed(response, now)
+        if 200 <= response.status < 300:
+            method = self.request.method
+            if method in TARGET_REFRESHES:
+                if self.place is not None:
+                    self._moving.moved(self.token, self.request, self.place, now)
+                self._refreshed(response, now)
+            elif method == "REFER" and self.call is not None:
+                self._referred(self.call, now)
         return True
+
+    def _referred(self, call: Call, now: float) -> None:
+        """One side sends the other to somebody else: what it calls next comes of this call."""
+        values = self.request.values("refer-to")
+        if len(values) != 1:
+            return
+        try:
+            target = parse_name_addr(values[0], "refer-to").uri
+        except MalformedMessage:
+            return  # what its receiver makes of it is another matter
+        by = Side.CALLER if self.from_caller else Side.CALLEE
+        self._host.calls.moves.refer(call, by, target, now, self._host.at)
 
     def asker(self, host: ProxyHost, request: Request) -> str:
         return asker_in(self._host, self.token)

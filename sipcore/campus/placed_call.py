@@ -20,7 +20,7 @@ from sipcore.campus.dialog_parts import (
 from sipcore.campus.incoming import Incoming
 from sipcore.campus.limits import MAX_KEPT
 from sipcore.errors import MalformedMessage
-from sipcore.eventlog import Counter, Kind, Record
+from sipcore.eventlog import Counter, Heard, Kind, Record
 from sipcore.message import Request, Response, is_sips, parse_name_addr
 from sipcore.proxy import ProxyHost, Purpose, SessionRequest, session_interval
 from sipcore.routing import Target
@@ -116,7 +116,9 @@ class PlacedCall(Purpose):
                 host.count(Counter.EXTRA_ANSWER)
                 return False
             is_late = call.is_late(tag)
-            host.calls.answer(call, self._dialog(target, flow, response, now), target.line_id)
+            host.calls.answer(
+                call, self._dialog(target, flow, response, now), target.line_id, target.device_id
+            )
             if self.pinned and call.caller_line is not None and flow is not None:
                 strangers = host.calls.strangers
                 strangers.talked.add(call.caller_line, network_of(flow.remote[0]))
@@ -207,6 +209,15 @@ class PlacedCall(Purpose):
         """The caller's share, whatever its From says."""
         line_id = self.call.caller_line
         return "" if line_id is None else f"line {line_id}"
+
+    def went_unanswered(self, target: Target, status: int, heard: Heard) -> None:
+        # 487 is what a phone says that we have told to stop.
+        if target.device_id and (status != 487 or heard is Heard.SILENT):
+            self.call.unanswered_on(target.device_id, status, heard)
+
+    def spoke_after_all(self, target: Target) -> None:
+        call = self.call
+        call.phones = tuple([phone for phone in call.phones if phone[0] != target.device_id])
 
     def ended(self, now: float) -> None:
         self._control.rings_no_more(self.call)

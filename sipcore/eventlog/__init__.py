@@ -8,12 +8,13 @@ from sipcore.eventlog.context import (
 )
 from sipcore.eventlog.counters import Counter, Counts
 from sipcore.eventlog.json_line import json_line
-from sipcore.eventlog.record import Cause, Kind, Record, Side, encode_line
+from sipcore.eventlog.record import Cause, Heard, Kind, Record, Side, encode_line
 
 __all__ = [
     "Cause",
     "Counter",
     "Counts",
+    "Heard",
     "Kind",
     "Record",
     "Side",

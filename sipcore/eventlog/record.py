@@ -19,6 +19,8 @@ class Kind(StrEnum):
     CALL_BEGIN = "call.begin"
     CALL_RING = "call.ring"
     CALL_ANSWER = "call.answer"
+    CALL_MOVED = "call.moved"
+    """A party was sent on to somebody else (REFER), or the call was taken over (Replaces)."""
     CALL_END = "call.end"
     CALL_LATE = "call.late"
     """A phone rang, or was picked up, when its caller had been told already how the call ended."""
@@ -61,6 +63,19 @@ class Side(StrEnum):
     CALLER = "caller"
     CALLEE = "callee"
     SYSTEM = "system"
+
+
+class Heard(StrEnum):
+    """What was heard of one phone that did not answer a call."""
+
+    SAID = "said"
+    """Its own final response."""
+    SILENT = "silent"
+    """Nothing at all."""
+    REFUSED = "refused"
+    """Nobody listens there (ICMP), or its connection is gone."""
+    OURS = "ours"
+    """It was given up by us, or could not be asked."""
 
 
 class Record:

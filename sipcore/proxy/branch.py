@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sipcore.errors import MalformedMessage
-from sipcore.eventlog import Counter
+from sipcore.eventlog import Counter, Heard
 from sipcore.locate import RETRY_LATER_S, Candidate, Search
 from sipcore.message import Request, Response, is_sips
 from sipcore.proxy.forward import cancel_request, forwarded_request, next_hop_text
@@ -21,6 +21,7 @@ from sipcore.routing.plan import SIPS_NOT_ALLOWED, Target
 from sipcore.transaction import ClientTransaction
 from sipcore.transport.flow import Flow
 
+SAID: Final = Heard.SAID
 FLOW_FAILED: Final = 430
 """The flow is gone, the phone may be reached by another (RFC 5626 §11.5). No phone is told so."""
 
@@ -97,6 +98,7 @@ class Branch:
         "final",
         "flow",
         "fork",
+        "heard",
         "left",
         "others",
         "provisional",
@@ -125,6 +127,8 @@ class Branch:
         self.provisional = False
         self.silent = False
         """Whether its final response is ours, for want of anything from the phone."""
+        self.heard = SAID
+        """What its end, should it be a failure, was."""
         self.cancel_wanted = False
         self.cancel_sent = False
         self.search: Search | None = None
@@ -303,6 +307,7 @@ class Branch:
         fork = self.fork
         if tx is not self.tx or self.final is not None or fork.done:
             return
+        self.heard = Heard.OURS if self.provisional else Heard.SILENT
         response = self._own_response(487 if fork.cancelled else 408)
         if self.provisional or not self._leave_silent(response, now):
             fork.branch_failed(self, response, now)
@@ -332,6 +337,7 @@ class Branch:
                 self.request = None
                 self._send_again(datagram, now)
                 return
+        self.heard = Heard.REFUSED
         response = self._own_response(503 if self.target.flow is None else FLOW_FAILED)
         if self.search is not None:
             hops.note_silence(self.search, now)
@@ -350,6 +356,8 @@ class Branch:
 
     def fail(self, status: int, now: float, headers: Sequence[tuple[str, str]] = ()) -> None:
         """End it with a failure of our own."""
+        waited = status in (408, 487) and self.tx is not None and not self.provisional
+        self.heard = Heard.SILENT if waited else Heard.OURS
         self.fork.branch_failed(self, self._own_response(status, headers), now)
 
     def cancel(self, now: float) -> None:

@@ -6,6 +6,7 @@ It knows nothing of calls, dialogs or edges; a purpose knows nothing of branches
 
 from __future__ import annotations
 
+from sipcore.eventlog import Heard
 from sipcore.message import Request, Response
 from sipcore.proxy.host import ProxyHost
 from sipcore.routing.plan import Target
@@ -40,6 +41,12 @@ class Purpose:
         It is not forwarded, which RFC 3261 §16.7 step 5 has a proxy do with a 2xx: the caller has been
         told already. What rings gets a CANCEL; what was answered is to be hung up here.
         """
+
+    def went_unanswered(self, target: Target, status: int, heard: Heard) -> None:
+        """One target has come to its end with this failure; others may still answer."""
+
+    def spoke_after_all(self, target: Target) -> None:
+        """A phone that was said to be silent rings: it is one of the others again."""
 
     def asker(self, host: ProxyHost, request: Request) -> str:
         """Whose share of the questions to the DNS its names take, "" where nothing is looked up.

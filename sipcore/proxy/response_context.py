@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sipcore.errors import MalformedMessage
+from sipcore.eventlog import Heard
 from sipcore.locate import OWN_REQUESTS
 from sipcore.message import Request, Response
 from sipcore.proxy.best_response import best_response, merge_challenges
@@ -166,6 +167,8 @@ class ResponseContext(Forking):
                 self.purpose.came_late(branch.target, branch.flow, response, now)
                 return
             branch.silent, branch.final = False, None  # it joins the others
+            branch.heard = Heard.SAID
+            self.purpose.spoke_after_all(branch.target)
             self.wake_at_latest(branch.deadline)
         if self.done:
             if 200 <= status < 300 and self.is_invite:  # every 2xx of a fork is a dialog
@@ -204,6 +207,7 @@ class ResponseContext(Forking):
         """A branch has come to its end with this failure: its own, or ours in its place."""
         branch.final = response
         target, status = branch.target, response.status
+        self.purpose.went_unanswered(target, status, branch.heard)
         if status == FLOW_FAILED and _is_gone(target):
             self.host.flow_failed(target, now)
         if branch.others and status in (FLOW_FAILED, 408):
@@ -214,6 +218,7 @@ class ResponseContext(Forking):
 
     def branch_silent(self, branch: Branch, response: Response, now: float) -> None:
         branch.silent = True
+        branch.heard = Heard.SILENT
         self.purpose.silent(branch.target, branch.flow, now)
         self.branch_failed(branch, response, now)
 

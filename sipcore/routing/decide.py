@@ -341,6 +341,14 @@ def _phones(live: Sequence[Binding]) -> list[list[Binding]]:
 
 
 def _target(binding: Binding, secure: bool) -> Target:
+    target = _way_to(binding, secure)
+    target.device_id = binding.device_id
+    for other in target.other_flows:
+        other.device_id = binding.device_id
+    return target
+
+
+def _way_to(binding: Binding, secure: bool) -> Target:
     contact = binding.contact
     if not secure and is_sips(contact):
         # A sip URI is never made a sips URI on its way, but TLS it must be (RFC 5630 §5.3).

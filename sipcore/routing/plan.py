@@ -37,6 +37,8 @@ class Target:
         """The device of that account that registered it, 0 where there is none."""
         self.hop = hop
         """The URI that says where to send, when the Request-URI must not say it (RFC 5630 §5.3)."""
+        self.device_id = 0
+        """The device that registered it; 0 where it is none of ours."""
         self.other_flows: tuple[Target, ...] = ()
         """Of the same phone (RFC 5626 §7): the next one, should this one fail."""
 

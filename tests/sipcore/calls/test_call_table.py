@@ -91,7 +91,7 @@ def test_a_2xx_makes_a_dialog() -> None:
     desk.pass_time(5)
     dialog = desk.answered(call)
     record = desk.records[-1]
-    assert (record.at, record.fields) == (AT + 5, {"callee_line": 2, "tag": "b"})
+    assert (record.at, record.fields) == (AT + 5, {"callee_line": 2, "callee_device": 0, "tag": "b"})
     assert desk.written() == ["call.begin", "call.answer", "open", "open"]
     assert call.dialogs == {"b": dialog}
     assert (call.answered_now, call.answered_at, call.callee_line) == (105.0, AT + 5, 2)
