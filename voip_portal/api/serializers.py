@@ -50,6 +50,12 @@ class CallSerializer(serializers.Serializer):
     at = serializers.DateTimeField(help_text="When the call began.")
     duration_s = serializers.FloatField(allow_null=True, help_text="Talking time in seconds.")
     outcome = serializers.CharField(help_text="How it ended, in the asker's language.")
+    device = serializers.CharField(
+        help_text="The asker's own device that placed or took it; empty where that is not known."
+    )
+    joined = serializers.CharField(
+        help_text="Which call it came from, or where it went on, in the asker's language; or empty."
+    )
     tone = serializers.ChoiceField(choices=["talked", "quiet", "missed", "failed", "going-on"])
 
     @extend_schema_field(serializers.ChoiceField(choices=["outgoing", "incoming"]))

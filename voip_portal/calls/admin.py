@@ -25,6 +25,7 @@ KINDS = tuple(
         "call.begin",
         "call.ring",
         "call.answer",
+        "call.moved",
         "call.end",
         "call.late",
         "register.new",

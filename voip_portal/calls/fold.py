@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
+MOST_PHONES: Final = 10
+"""phones: kept of those that did not answer, as many as the record has."""
+
 
 class Event(NamedTuple):
     """A record as folding sees it."""
@@ -27,7 +30,8 @@ def fold(context: str, events: Iterable[Event]) -> dict[str, Any] | None:
     """The fields of `models.Call`, or None while its begin is unknown."""
     first: dict[str, Event] = {}
     late = ""
-    for event in sorted(events, key=lambda e: e.at):
+    events = sorted(events, key=lambda e: e.at)
+    for event in events:
         first.setdefault(event.kind, event)
         if event.kind == "call.late":
             late = _LATE.get(event.data.get("event", ""), late)
@@ -42,10 +46,39 @@ def fold(context: str, events: Iterable[Event]) -> dict[str, Any] | None:
         call["answered_at"] = moment(answer.at)
         if answer.data.get("callee_line") is not None:
             call["callee_line"] = answer.data["callee_line"]
+        call["callee_device"] = answer.data.get("callee_device") or None
     if end is not None:
         _end(call, end, answer)
     call["reason"] = call["reason"] or late
+    call["seen"] = _seen(begin, (e for e in events if e.kind == "call.moved"), end)
     return call
+
+
+def _seen(begin: Event, moved: Iterable[Event], end: Event | None) -> dict[str, Any] | None:
+    """What `models.Call.seen` says; of what happened twice the last counts."""
+    found: dict[str, Any] = {
+        "elsewhere": _text(begin, "elsewhere", 128),
+        "came_from": _text(begin, "came_from", 16),
+    }
+    for event in moved:
+        if "next" in event.data:
+            found["went_on_as"] = _text(event, "next", 16)
+        else:
+            found["moved_by"] = _text(event, "by", 8)
+            found["moved_to"] = _text(event, "to", 256)
+    if end is not None:
+        found["phones"] = _phones(end.data.get("phones"))
+    return {key: value for key, value in found.items() if value} or None
+
+
+def _text(event: Event, key: str, longest: int) -> str:
+    return str(event.data.get(key) or "")[:longest]
+
+
+def _phones(found: Any) -> list[list[Any]]:
+    """What is readable of the phones that did not answer."""
+    rows = found if isinstance(found, list) else []
+    return [row for row in rows[:MOST_PHONES] if isinstance(row, list) and len(row) == 3]
 
 
 def _begun(context: str, begin: Event) -> dict[str, Any]:
@@ -69,6 +102,9 @@ def _begun(context: str, begin: Event) -> dict[str, Any]:
         "reason": "",
         "node": str(data.get("node", ""))[:64],
         "open": True,
+        "caller_device": data.get("caller_device"),
+        "callee_device": None,
+        "seen": None,
     }
 
 

@@ -65,6 +65,15 @@ class Call(models.Model):
     reason = models.CharField(_("reason"), max_length=200, blank=True)
     node = models.CharField(_("node"), max_length=64, blank=True)
     open = models.BooleanField(_("ongoing"), default=True)
+    caller_device = models.BigIntegerField(_("caller's device"), null=True)
+    callee_device = models.BigIntegerField(_("device that answered"), null=True)
+    seen = models.JSONField(_("what was seen besides"), null=True)
+    """None for nothing, else those that there are of:
+    `phones`: of the called line that did not answer, [device, status, `eventlog.Heard`] each;
+    `elsewhere`: the domain that was called, where it is not ours;
+    `came_from`: the context of the call in which its caller was asked to place it (REFER);
+    `moved_by`, `moved_to`: which side has sent the other one on, and to whom;
+    `went_on_as`: the context of the call that took its place (Replaces)."""
 
     class Meta:
         verbose_name = _("call")

@@ -19,6 +19,8 @@ from voip_portal.accounts.roles import called
 from voip_portal.accounts.second_look import second_look
 from voip_portal.accounts.services import save_only
 from voip_portal.accounts.text import NameField
+from voip_portal.calls.admin import CallAdmin
+from voip_portal.calls.models import Call
 from voip_portal.changes.audited import Audited
 from voip_portal.changes.base_admin import BaseAdmin
 from voip_portal.changes.editing import edited_columns
@@ -26,12 +28,56 @@ from voip_portal.changes.models import Change
 from voip_portal.lines import services as lines
 from voip_portal.lines.admin import tell
 from voip_portal.lines.models import Line
+from voip_portal.portal.history import Facts, facts_for_staff, told
 
+admin.site.unregister(Call)
 admin.site.unregister(EmailAddress)  # a verified address is an identity, not something to edit
 
 PERSON = ("email", "name")
 RIGHTS = ("is_staff", "is_superuser", "groups")
 FACTS = ("is_active", "listed", "date_joined", "last_login", "closed_at")
+
+
+@admin.register(Call)
+class ToldCallAdmin(CallAdmin):
+    """Calls, with what both sides read of them."""
+
+    list_display = (
+        "started_at",
+        "caller",
+        "dialled",
+        "callee",
+        "caller_reads",
+        "callee_reads",
+        "duration",
+        "node",
+    )
+
+    def get_fields(self, request: HttpRequest, obj: Call | None = None) -> Any:
+        fields = super().get_fields(request, obj)
+        at = fields.index(("cause_text", "duration"))
+        return (*fields[:at], ("caller_reads", "callee_reads"), *fields[at:])
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        shown = super().get_changelist_instance(request)
+        facts = facts_for_staff(shown.result_list)
+        for call in shown.result_list:
+            call.facts = facts
+        return shown
+
+    @admin.display(description=_("the caller reads"))
+    def caller_reads(self, call: Call) -> str:
+        return str(told(call, _facts_of(call), outgoing=True)[0])
+
+    @admin.display(description=_("the called person reads"))
+    def callee_reads(self, call: Call) -> str:
+        return str(told(call, _facts_of(call), outgoing=False)[0])
+
+
+def _facts_of(call: Call) -> Facts:
+    """Those of its list, or of the page of one call."""
+    facts: Facts | None = getattr(call, "facts", None)
+    return facts_for_staff([call]) if facts is None else facts
 
 
 class UserForm(forms.ModelForm):  # type: ignore[type-arg]

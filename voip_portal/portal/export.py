@@ -68,6 +68,8 @@ def _calls(ids: list[int]) -> list[dict[str, Any]]:
                 "at": _time(entry.at),
                 "seconds": entry.duration_s,
                 "outcome": str(entry.outcome),
+                "device": entry.device,
+                "joined": str(entry.joined),
             }
             for entry in page.entries
         ]

@@ -34,6 +34,11 @@ class Seen:
     rang: bool = True
     in_call: bool = True
     elsewhere: bool = False
+    phone: str = ""
+    """What was heard of the called person's phones (`sipcore.eventlog.Heard`): one of them `said` what
+    the caller heard, all of them `refused`, or all were `silent` or refused; "" for anything else."""
+    devices: str = ""
+    """Names of those phones, for whoever they belong to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +63,17 @@ class Row:
     """Whether the called person was seen to be in another call."""
     elsewhere: bool | None = None
     """Whether the called address is of another system."""
+    phone: str | None = None
+    """What was heard of the called person's phones."""
+    named: Text | None = None
+    """What the called person reads where it is known which device it was, %(device)s."""
 
     def fits(self, cause: str, by: str, status: int, reason: str, seen: Seen) -> bool:
         return (
             (self.rang is None or self.rang == seen.rang)
             and (self.in_call is None or self.in_call == seen.in_call)
             and (self.elsewhere is None or self.elsewhere == seen.elsewhere)
+            and (self.phone is None or self.phone == seen.phone)
             and (self.cause is None or self.cause == cause)
             and (self.by is None or self.by == by)
             and (self.status is None or status in self.status)
@@ -121,16 +131,74 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(_("Cut off before an answer"), _("Missed; it was cut off"), F, M, cause="lost"),
     # Turned down.
     # Many phones say 486 when somebody presses "decline": busy is who was in a call.
-    Row(_("Declined"), _("You declined"), Q, cause="busy", status=(486,), in_call=False),
-    Row(_("Declined"), _("You declined"), Q, status=(486,), in_call=False),
+    Row(
+        _("Declined"),
+        _("You declined"),
+        Q,
+        cause="busy",
+        status=(486,),
+        in_call=False,
+        named=_("You declined on %(device)s"),
+    ),
+    Row(
+        _("Declined"),
+        _("You declined"),
+        Q,
+        status=(486,),
+        in_call=False,
+        named=_("You declined on %(device)s"),
+    ),
     Row(_("Busy"), _("Missed; you were on the phone"), Q, M, cause="busy"),
     Row(_("Busy"), _("Missed; you were on the phone"), Q, M, status=(486, 600)),
-    Row(_("Declined"), _("You declined"), Q, status=(603, 607)),
+    Row(
+        _("Declined"),
+        _("You declined"),
+        Q,
+        status=(603, 607),
+        named=_("You declined on %(device)s"),
+    ),
     Row(
         _("They take no anonymous calls"),
         _("Refused: the caller was anonymous"),
         Q,
         status=(433,),
+    ),
+    # What the called person's phones said, and did not say.
+    Row(
+        _("Not answered: their phone says that they are away"),
+        _("Missed; your phone said that you are away"),
+        Q,
+        M,
+        status=(480,),
+        phone="said",
+        named=_("Missed; %(device)s said that you are away"),
+    ),
+    Row(
+        _("Their phone says that it does not have this number"),
+        _("Missed; your phone said that this is not its number: check its user name"),
+        F,
+        M,
+        status=(404, 410, 604),
+        phone="said",
+        named=_("Missed; %(device)s said that this is not its number: check its user name"),
+    ),
+    Row(
+        _("Not reachable: their phone is switched off or has gone"),
+        _("Missed; your phone was not running where it last connected"),
+        F,
+        M,
+        status=(408, 430, 480, 500, 503),
+        phone="refused",
+        named=_("Missed; %(device)s was not running where it last connected"),
+    ),
+    Row(
+        _("Not reachable: their phone says nothing"),
+        _("Missed; your phone said nothing: it has gone, or has no network"),
+        F,
+        M,
+        status=(408, 430, 480, 500, 503),
+        phone="silent",
+        named=_("Missed; %(device)s said nothing: it has gone, or has no network"),
     ),
     # Nobody there.
     Row(
@@ -179,6 +247,7 @@ ROWS: Final[tuple[Row, ...]] = (
         F,
         M,
         status=range(300, 400),
+        named=_("Missed; %(device)s passed the call on to where we cannot reach"),
     ),
     Row(
         _("Not reachable: none of their phones is connected"),
@@ -252,7 +321,14 @@ ROWS: Final[tuple[Row, ...]] = (
         M,
         cause="unreachable",
     ),
-    Row(_("Refused"), _("Refused by your phone"), F, Q, cause="rejected"),
+    Row(
+        _("Refused"),
+        _("Refused by your phone"),
+        F,
+        Q,
+        cause="rejected",
+        named=_("Refused by %(device)s"),
+    ),
     Row(_("A technical fault"), _("Missed; a technical fault"), F, M),
 )
 
@@ -274,7 +350,11 @@ def outcome(
     """The sentence for one side of a call, and how to show it."""
     if is_open:
         return TALKING if answered else RINGING
-    row = next(row for row in ROWS if row.fits(cause, by, status, reason, seen or Seen()))
+    seen = seen or Seen()
+    row = next(row for row in ROWS if row.fits(cause, by, status, reason, seen))
     if outgoing:
         return row.outgoing, row.tone
-    return row.incoming, row.tone_incoming or row.tone
+    tone = row.tone_incoming or row.tone
+    if row.named is not None and seen.devices:
+        return str(row.named) % {"device": seen.devices}, tone
+    return row.incoming, tone

@@ -142,11 +142,11 @@ def test_calls_tell_who_was_called_and_how_it_went_in_words(
         )
     Call.objects.create(context="open", started_at=timezone.now(), open=True)
     page = text_of(operator, "calls/call/")
-    said = re.findall(r"field-cause_text[^>]*>\s*([^<]*?)\s*<", page)
+    said = re.findall(r"field-caller_reads[^>]*>\s*([^<]*?)\s*<", page)
     assert len(said) == len(Cause) + 2
-    assert "ongoing" in said
+    assert "Ringing" in said
     assert all(text and "_" not in text for text in said)
-    called = re.findall(r"field-callee[^>]*>\s*([^<]*?)\s*<", page)
+    called = re.findall(r"field-callee[\" ][^>]*>\s*([^<]*?)\s*<", page)
     assert set(called) == {"-", "anna"}
     assert not re.search(r">\s*(check_small|close_small|True|False)\s*<", page)
 

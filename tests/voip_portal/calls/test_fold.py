@@ -122,3 +122,23 @@ def test_a_phone_that_came_too_late_is_told(events: list[str], reason: str) -> N
     call = folded(BEGIN, missed, *late)
     assert call["reason"] == reason
     assert (call["cause"], call["ended_at"]) == ("no_answer", at(104.0))
+
+
+def test_what_was_seen_besides_is_kept_and_nothing_is_none() -> None:
+    begin = Event("call.begin", 100.0, BEGIN.data | {"caller_device": 7, "elsewhere": "b.example"})
+    moved = [
+        Event("call.moved", 110.0, {"by": "caller", "to": "sip:c@a.example"}),
+        Event("call.moved", 111.0, {"next": "other"}),
+    ]
+    answer = Event("call.answer", 105.0, ANSWER.data | {"callee_device": 8})
+    end = Event("call.end", 120.0, END.data | {"phones": [[9, 486, "said"], "odd"]})
+    call = folded(begin, answer, *moved, end)
+    assert (call["caller_device"], call["callee_device"]) == (7, 8)
+    assert call["seen"] == {
+        "elsewhere": "b.example",
+        "moved_by": "caller",
+        "moved_to": "sip:c@a.example",
+        "went_on_as": "other",
+        "phones": [[9, 486, "said"]],
+    }
+    assert folded(BEGIN, ANSWER, END)["seen"] is None

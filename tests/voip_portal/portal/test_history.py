@@ -11,7 +11,7 @@ from sipcore.eventlog import Cause
 from voip_portal.accounts.models import User
 from voip_portal.calls.models import Call
 from voip_portal.lines.models import Line
-from voip_portal.lines.services import close_line
+from voip_portal.lines.services import add_device, close_line
 from voip_portal.numbers.services import number_of, release
 from voip_portal.portal.history import history, plain_address
 from voip_portal.portal.templatetags.portal import duration
@@ -250,6 +250,69 @@ def test_somebody_elsewhere_is_shown_with_the_domain(
     assert [e.party for e in history([annas_line.pk]).entries] == [
         "nobody",
         "100 at pbx.example.org",
+    ]
+
+
+def test_a_local_number_is_of_here_and_has_no_domain(
+    annas_line: Line, call: Callable[..., Call]
+) -> None:
+    """As the daemon records it: the user part that was dialled, the domain only where it is not ours."""
+    fields = {"caller_line": annas_line.pk, "caller_device": 1, "to_uri": "sip:x@192.0.2.1"}
+    fields |= {"cause": "unreachable", "ended_by": "system", "status": 404, "ringing_at": None}
+    call(**fields, dialled="29999")
+    call(**fields, dialled="100", seen={"elsewhere": "pbx.example.org"})
+    found = history([annas_line.pk]).entries
+    assert [(e.party, str(e.outcome)) for e in found] == [
+        ("100 at pbx.example.org", "The other system has nobody of this name or number"),
+        ("29999", "Nobody has this name or number"),
+    ]
+
+
+def test_which_of_my_devices_took_or_declined_it_is_said_to_me_alone(
+    annas_line: Line, boriss_line: Line, call: Callable[..., Call]
+) -> None:
+    laptop, _ = add_device(annas_line, "Laptop", "campus")
+    phone, _ = add_device(boriss_line, "Pixel", "campus")
+    lines = {"caller_line": boriss_line.pk, "callee_line": annas_line.pk}
+    call(
+        **lines,
+        caller_device=phone.pk,
+        cause="busy",
+        status=486,
+        seen={"phones": [[laptop.pk, 486, "said"]]},
+    )
+    call(**lines, caller_device=phone.pk, callee_device=laptop.pk)
+    mine, theirs = (
+        [(e.device, str(e.outcome)) for e in history([line.pk]).entries]
+        for line in (annas_line, boriss_line)
+    )
+    assert mine == [("Laptop", "Talked; they hung up"), ("", "You declined on Laptop")]
+    assert theirs == [("Pixel", "Talked; you hung up"), ("Pixel", "Declined")]
+
+
+def test_transfers_are_joined_to_the_calls_they_came_from(
+    annas_line: Line,
+    boriss_line: Line,
+    clara: User,
+    line_of: Callable[[User], Line],
+    call: Callable[..., Call],
+) -> None:
+    claras_line = line_of(clara)
+    moved = {"moved_by": "caller", "moved_to": "sip:clara@campus.example"}
+    first = call(caller_line=annas_line.pk, callee_line=boriss_line.pk, seen=moved)
+    call(
+        caller_line=boriss_line.pk,
+        callee_line=claras_line.pk,
+        seen={"came_from": first.context},
+    )
+    joined = [
+        [str(e.joined) for e in history([line.pk]).entries]
+        for line in (annas_line, boriss_line, claras_line)
+    ]
+    assert joined == [
+        ["You passed them on to clara."],
+        ["Comes from the call at 12:01 with anna.", "They passed you on to clara."],
+        ["Passed on from another call."],
     ]
 
 

@@ -1,10 +1,18 @@
 import itertools
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from django.test import Client
 from django.utils import translation
 
 from sipcore.campus.causes import cause_of
 from sipcore.eventlog import Cause, Side
+from tests.voip_portal.portal.test_second_look import staff
+from voip_portal.accounts.models import User
+from voip_portal.calls.models import Call
+from voip_portal.lines.models import Line
+from voip_portal.lines.services import add_device
 from voip_portal.portal.outcomes import ROWS, Row, Seen, Tone, outcome
 
 
@@ -20,6 +28,7 @@ def example(row: Row) -> dict[str, object]:
             rang=row.rang is not False,
             in_call=row.in_call is not False,
             elsewhere=row.elsewhere is True,
+            phone=row.phone or "",
         ),
     }
 
@@ -33,6 +42,10 @@ def test_every_row_is_reached_and_says_something_to_both_sides(row: Row) -> None
     expected = (row.incoming, row.tone_incoming or row.tone)
     assert outcome(outgoing=False, **facts) == expected  # type: ignore[arg-type]
     assert all(len(str(text)) > 3 for text in (row.outgoing, row.incoming))
+    if row.named is not None:
+        seen = replace(facts["seen"], devices="Laptop")  # type: ignore[type-var]
+        said, _tone = outcome(outgoing=False, **(facts | {"seen": seen}))  # type: ignore[arg-type]
+        assert "Laptop" in str(said)
 
 
 @pytest.mark.parametrize(
@@ -187,3 +200,21 @@ def test_causes_that_sipd_gives_a_status_never_say_talked() -> None:
 def test_a_call_that_goes_on_is_shown_so() -> None:
     assert outcome(outgoing=True, cause="", is_open=True)[1] is Tone.GOING_ON
     assert str(outcome(outgoing=True, cause="", is_open=True, answered=True)[0]) == "Going on now"
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_staff_read_in_the_list_of_calls_what_both_sides_read(
+    annas_line: Line, as_user: Callable[[User], Client], call: Callable[..., Call]
+) -> None:
+    laptop, _secret = add_device(annas_line, "Laptop", "campus")
+    made = call(
+        callee_line=annas_line.pk,
+        cause="busy",
+        status=486,
+        seen={"phones": [[laptop.pk, 486, "said"]]},
+    )
+    client = as_user(staff("help desk"))
+    for path in ("", f"{made.pk}/change/"):
+        page = client.get(f"/admin/calls/call/{path}").content.decode()
+        assert "You declined on Laptop" in page
+        assert "Declined" in page
