@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -17,16 +18,24 @@ class DeviceSerializer(serializers.ModelSerializer):
     connected = serializers.SerializerMethodField(
         help_text="Whether it is registered now; null while that cannot be read."
     )
+    last_heard = serializers.SerializerMethodField(
+        help_text="When it last registered, placed or took a call; null while it is not connected."
+    )
 
     class Meta:
         model = Device
-        fields = ["id", "label", "line", "created_at", "connected"]
-        read_only_fields = ["id", "line", "created_at", "connected"]
+        fields = ["id", "label", "line", "created_at", "connected", "last_heard"]
+        read_only_fields = ["id", "line", "created_at", "connected", "last_heard"]
 
     @extend_schema_field(serializers.BooleanField(allow_null=True))
     def get_connected(self, device: Device) -> bool | None:
         connected = self.context["connected"]
         return None if connected is None else device.pk in connected
+
+    @extend_schema_field(serializers.DateTimeField(allow_null=True))
+    def get_last_heard(self, device: Device) -> datetime | None:
+        heard: datetime | None = self.context["heard"].get(device.pk)
+        return heard
 
 
 class NewDeviceSerializer(DeviceSerializer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, cast
 
 from django.conf import settings
@@ -75,6 +76,10 @@ class DeviceViewSet(
             mine = [line.pk for line in lines_of(asker(self.request))]
             found = or_none(lambda: registrations(mine))
             context["connected"] = None if found is None else {r.device_id for r in found}
+            heard: dict[int, datetime] = {}
+            for r in found or ():
+                heard[r.device_id] = max(r.heard, heard.get(r.device_id, r.heard))
+            context["heard"] = heard
         return context
 
     @extend_schema(

@@ -36,6 +36,7 @@ def personal_data(user: User) -> dict[str, Any]:
                 "program": r.user_agent,
                 "since": _time(r.since),
                 "until": _time(r.until),
+                "last heard": _time(r.heard),
             }
             for r in registrations(ids)
         ],

@@ -24,7 +24,7 @@ from voip_portal.lines.models import Device, Line, State
 from voip_portal.numbers.models import Address, AddressState
 from voip_portal.portal.guard import or_none
 from voip_portal.portal.history import history
-from voip_portal.portal.registrations import registrations
+from voip_portal.portal.registrations import as_told, registrations
 
 FOUND: Final = 20
 """Candidates on the page of a search that fits several."""
@@ -78,7 +78,7 @@ def line_page(request: HttpRequest, pk: int) -> HttpResponse:
     """All that answers a ticket about a line and its owner, and what can be done about it."""
     _staff_only(request)
     line = get_object_or_404(Line.objects.select_related("owner"), pk=pk)
-    found = or_none(lambda: registrations([line.pk]))
+    found = or_none(lambda: as_told(registrations([line.pk])))
     devices = list(line.devices.active().order_by("-pk"))
     by_device: dict[int, list[Any]] = {}
     for registration in found or []:

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django import template
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 
 register = template.Library()
+
+
+@register.filter
+def moment(at: datetime) -> str:
+    """A time of today as 14:03, of another day with the day, in the reader's zone."""
+    local = localtime(at)
+    is_today = local.date() == localtime().date()
+    return date_format(local, "H:i" if is_today else "j M H:i")
 
 
 @register.filter

@@ -37,11 +37,11 @@ def devices(request: HttpRequest, line: Line) -> HttpResponse:
         else:
             return setup_page(request, device, secret)
     found = or_none(lambda: as_told(registrations([line.pk])))
-    registered = {r.device_id: r for r in found or []}
-    mine = [
-        {"device": device, "registration": registered.get(device.pk)}
-        for device in line.devices.active().order_by("-created_at", "-pk")
-    ]
+    mine = []
+    for device in line.devices.active().order_by("-created_at", "-pk"):
+        its = [r for r in found or [] if r.device_id == device.pk]
+        best = min(its, key=lambda r: r.is_silent, default=None)
+        mine.append({"device": device, "registrations": its, "best": best})
     context = {"form": form, "devices": mine, "max_devices": MAX_DEVICES, "unknown": found is None}
     return render(request, "portal/devices.html", context)
 
@@ -86,4 +86,5 @@ def registered_list(request: HttpRequest, line: Line) -> HttpResponse:
 
 def _registered(request: HttpRequest, line: Line, template: str) -> HttpResponse:
     found = or_none(lambda: as_told(registrations([line.pk])))
-    return render(request, template, {"registrations": found})
+    shared = dict.fromkeys(r.device_label for r in found or [] if r.is_shared)
+    return render(request, template, {"registrations": found, "shared": shared})

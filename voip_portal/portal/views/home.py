@@ -13,7 +13,7 @@ from voip_portal.numbers import services as numbers
 from voip_portal.portal.access import lines_of, person, with_line
 from voip_portal.portal.guard import or_none
 from voip_portal.portal.history import history
-from voip_portal.portal.registrations import registrations
+from voip_portal.portal.registrations import as_told, registrations
 from voip_portal.portal.server import server
 from voip_portal.portal.views.about import front
 
@@ -29,11 +29,13 @@ def first(request: HttpRequest) -> HttpResponse:
 def home(request: HttpRequest, line: Line) -> HttpResponse:
     """Overview."""
     mine = [own.pk for own in lines_of(person(request))]
+    found = or_none(lambda: as_told(registrations([line.pk])))
     context = {
         "line": line,
         "number": numbers.number_of(line),
         "server": server(numbers.default_domain().name),
-        "registrations": or_none(lambda: registrations([line.pk])),
+        "registrations": found,
+        "all_silent": bool(found) and all(r.is_silent for r in found or []),
         "devices": line.devices.active().order_by("-created_at"),
         "calls": or_none(lambda: history(mine, size=LAST_CALLS).entries),
     }
