@@ -15,9 +15,10 @@ class AccountsConfig(AppConfig):
         from allauth.account.signals import email_confirmed
 
         from voip_portal.accounts import known_browser
-        from voip_portal.accounts.roles import grant
+        from voip_portal.accounts.roles import grant, speak_the_readers_language
         from voip_portal.accounts.signing_up import confirmed
 
         email_confirmed.connect(confirmed, dispatch_uid="voip_portal.accounts.signing_up")
         known_browser.connect()
+        speak_the_readers_language()
         post_migrate.connect(grant, dispatch_uid="voip_portal.accounts.roles")

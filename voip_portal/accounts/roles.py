@@ -72,6 +72,32 @@ def called(name: str) -> str:
     return str(CALLED.get(name, name))
 
 
+MAY: Final = {
+    "add": _("may add"),
+    "change": _("may change"),
+    "delete": _("may delete"),
+    "view": _("may view"),
+}
+"""What a right allows, by the beginning of its code name."""
+
+
+def right(permission: Permission) -> str:
+    """A right in the reader's language."""
+    kind = permission.content_type
+    may = MAY.get(permission.codename.partition("_")[0], permission.name)
+    return f"{kind} | {may}"
+
+
+def speak_the_readers_language() -> None:
+    """Have the rows of Django's own tables be called so wherever the admin names them."""
+    Group.add_to_class("__str__", lambda group: called(group.name))
+    Permission.add_to_class("__str__", right)
+    given = Group.permissions.through
+    given._meta.verbose_name = _("right of a role")
+    given._meta.verbose_name_plural = _("rights of a role")
+    given.add_to_class("__str__", lambda row: str(row.permission))
+
+
 AT_ONCE: Final = 20
 """Rows that an action may reach, for staff who are neither operators nor administrators."""
 

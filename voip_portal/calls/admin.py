@@ -19,24 +19,21 @@ from voip_portal.changes.read_only import ReadOnlyAdmin, known, written
 from voip_portal.lines.models import Line
 from voip_portal.numbers.models import Address
 
-KINDS = tuple(
-    (kind, kind)
-    for kind in (
-        "call.begin",
-        "call.ring",
-        "call.answer",
-        "call.moved",
-        "call.end",
-        "call.late",
-        "register.new",
-        "register.gone",
-        "device.silent",
-        "device.heard",
-        "device.md5",
-        "auth.refused",
-        "node.counts",
-        "unreadable",
-    )
+KINDS = (
+    ("call.begin", _("a call began")),
+    ("call.ring", _("it rang")),
+    ("call.answer", _("it was answered")),
+    ("call.moved", _("it was passed on")),
+    ("call.end", _("it ended")),
+    ("call.late", _("a phone came too late")),
+    ("register.new", _("a phone registered")),
+    ("register.gone", _("a registration ended")),
+    ("device.silent", _("a phone does not answer")),
+    ("device.heard", _("it answers again")),
+    ("device.md5", _("an old phone was let in")),
+    ("auth.refused", _("a log-in was refused")),
+    ("node.counts", _("what a node counted")),
+    ("unreadable", _("unreadable")),
 )
 
 
@@ -137,18 +134,22 @@ class CallAdmin(ReadOnlyAdmin):
 class RecordAdmin(ReadOnlyAdmin):
     """Records as the nodes wrote them."""
 
-    list_display = ("when", "kind", "context", "spool_id", "n")
+    list_display = ("when", "kind_text", "context", "spool_id", "n")
     list_filter = (known(_("kind"), "kind", KINDS),)
     search_fields = ("=context",)
     search_help_text = _("A call's context, exactly")
     ordering = ("-pk",)
-    fields = ("when", "kind", "context", "spool_id", "n", "data")
+    fields = ("when", "kind_text", "context", "spool_id", "n", "data")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Record], search_term: str
     ) -> tuple[QuerySet[Record], bool]:
         term = search_term.strip()
         return (queryset.filter(context=term) if term else queryset), False
+
+    @admin.display(description=_("kind"), ordering="kind")
+    def kind_text(self, record: Record) -> str:
+        return str(dict(KINDS).get(record.kind, record.kind))
 
     @admin.display(description=_("at"))
     def when(self, record: Record) -> str:

@@ -36,8 +36,24 @@ _NAMED: Final = {
 """Tables whose models have no name that people read."""
 
 
-_REFERRED: Final = ("accounts_user", "auth_group", "lines_line", "numbers_domain")
+_REFERRED: Final = (
+    "accounts_user",
+    "auth_group",
+    "auth_permission",
+    "lines_device",
+    "lines_line",
+    "numbers_domain",
+)
 """Tables whose rows are named where another row refers to them."""
+_WITH: Final = {"auth_permission": ("content_type",)}
+"""What their names need besides."""
+_COLUMNS: Final = {
+    "group": _("role"),
+    "permission": _("right"),
+    "device": _("device"),
+    "user": _("person"),
+}
+"""Columns whose fields have no name that people read."""
 
 
 @cache
@@ -51,6 +67,12 @@ def table(name: str) -> str:
         return str(_NAMED[name])
     model = _models().get(name)
     return str(model._meta.verbose_name) if model is not None else name
+
+
+def title(change: Change) -> str:
+    """A change in a word: what of which row."""
+    done = str(dict(OPERATIONS).get(change.op, change.op))
+    return f"{table(change.table_name)} {change.row_key}: {done}"
 
 
 def tables() -> tuple[tuple[str, Any], ...]:
@@ -107,7 +129,9 @@ def _field(table_name: str, name: str) -> Field[Any, Any] | None:
 def column(table_name: str, name: str) -> str:
     """What people call a column."""
     field = _field(table_name, name)
-    return name if field is None else str(field.verbose_name)
+    if field is None:
+        return name
+    return str(_COLUMNS.get(str(field.verbose_name), field.verbose_name))
 
 
 Names = dict[tuple[str, str], str]
@@ -127,7 +151,9 @@ def named(changes: Iterable[Change]) -> list[Change]:
     names: Names = {}
     for name, keys in asked.items():
         model = _models()[name]
-        for row in model._default_manager.filter(pk__in=keys or {0}):
+        if not keys:
+            continue
+        for row in model._default_manager.filter(pk__in=keys).select_related(*_WITH.get(name, ())):
             names[name, str(row.pk)] = str(row)
     for change in rows:
         change.names = names  # type: ignore[attr-defined]

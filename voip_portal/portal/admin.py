@@ -8,6 +8,7 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -87,13 +88,28 @@ class UserForm(forms.ModelForm):  # type: ignore[type-arg]
         field_classes = {"name": NameField}
 
 
+class RoleFilter(admin.SimpleListFilter):
+    """People of one role."""
+
+    title = _("role")
+    parameter_name = "role"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        groups = Group.objects.order_by("pk").values_list("pk", "name")
+        return [(str(pk), called(name)) for pk, name in groups]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        chosen = {value for value, _name in self.lookup_choices} & {self.value()}
+        return queryset.filter(groups__in=chosen) if chosen else queryset
+
+
 @admin.register(User)
 class UserAdmin(Audited, FindsNames, BaseAdmin):
     """People. Passwords are neither shown nor set here: their owners reset them by mail."""
 
     form = UserForm
     list_display = ("email", "name", "is_active", "is_staff", "date_joined")
-    list_filter = ("is_active", "is_staff", "groups")
+    list_filter = ("is_active", "is_staff", RoleFilter)
     search_fields = ("email", "name_folded")
     show_full_result_count = False
     list_per_page = 50

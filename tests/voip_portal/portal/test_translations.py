@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.template.base import TextNode
 from django.template.loader import get_template
 from django.test import Client
@@ -15,6 +16,7 @@ from django.utils import translation
 from django.utils.translation.template import templatize
 
 from tests.voip_portal.people import make_person
+from voip_portal.changes.models import Change
 from voip_portal.numbers.models import Domain
 
 ROOT = Path(settings.BASE_DIR)
@@ -133,3 +135,47 @@ def test_the_admin_has_no_english_for_swedish_staff(domain: Domain) -> None:
         for word in ("Select ", "Type to", "No results", "Reset", "Apply", "More actions", "Dark"):
             assert not re.search(rf">\s*{word}|=\"{word}[^\"]*\"", text), (path, word)
     translation.activate("en")
+
+
+@pytest.mark.django_db(databases="__all__")
+def test_roles_rights_and_kinds_of_records_are_in_the_readers_language(domain: Domain) -> None:
+    """What Django keeps as a row, by an English name, wherever the admin shows it."""
+    staff = make_person("Root", is_staff=True, is_superuser=True, language="sv")
+    role = Group.objects.get(name="help desk")
+    made = Group.objects.create(name="egen")
+    staff.groups.add(role)
+    client = Client()
+    client.force_login(staff)
+    change = Change.objects.filter(table_name="accounts_user_groups").order_by("-pk")[0]
+    for path in (
+        "accounts/user/",
+        f"accounts/user/?role={role.pk}",
+        f"accounts/user/{staff.pk}/change/",
+        "auth/group/",
+        "auth/group/add/",
+        f"auth/group/{role.pk}/change/",
+        f"auth/group/{made.pk}/delete/",
+        "calls/record/",
+        "changes/change/",
+        f"changes/change/{change.pk}/change/",
+    ):
+        page = client.get(f"/admin/{path}")
+        assert page.status_code == 200
+        text = re.sub(r"<script.*?</script>|<svg.*?</svg>", "", page.content.decode(), flags=re.DOTALL)
+        english = r">[^<]*(\bCan (add|view)|help desk|operator|auditor|relationship|call\.|permission|group:)"
+        found = [m[0] for m in re.finditer(english, text)]
+        # The name that a row of the audit had is what it was.
+        assert [one for one in found if "namn: " not in one] == [], path
+    assert "kundtjänst" in client.get("/admin/accounts/user/").content.decode()
+    only = client.get(f"/admin/accounts/user/?role={role.pk}").content.decode()
+    assert "field-email" in only
+    nobody = Group.objects.get(name="auditor")
+    others = client.get(f"/admin/accounts/user/?role={nobody.pk}").content.decode()
+    assert "field-email" not in others
+    translation.activate("en")
+
+
+def test_no_style_sheet_writes_words_in_capitals() -> None:
+    for sheet in (ROOT / "voip_portal").rglob("static/**/*.css"):
+        rules = re.findall(r"([^{}]*)\{[^{}]*text-transform: *(?:uppercase|capitalize)", sheet.read_text())
+        assert [rule.strip() for rule in rules if "::first-letter" not in rule] == [], sheet
