@@ -39,7 +39,8 @@ CALLS: Final = 1_000_000
 BUSY_EVERY: Final = 50
 """One call of so many is made by the first line: her history has 20,000."""
 LIMIT_MS: Final = 300.0
-ROUNDS: Final = 5
+ROUNDS: Final = 10
+"""requests: the system counts processor time in steps of 10 ms."""
 BATCH: Final = 2_000
 PASSWORD_HASH: Final = "!"
 CALL_EVERY_S: Final = 25
@@ -64,14 +65,14 @@ def test_every_list_is_quick() -> None:
     staff.force_login(User.objects.create_superuser("admin@campus.example"))
     took = {}
     for name, who, url in pages(first, student, staff):
-        took[name] = median_ms(who, url)
-        print(f"{name:34} {took[name]:8.1f} ms")  # noqa: T201 (the table is what is wanted)
+        took[name] = cost(who, url)
+        print(f"{name:34} {took[name][0]:7.0f} ms {took[name][1]:7.0f} ms")  # noqa: T201 (the table)
     if os.environ.get("UPDATE") == "1":
         write(took)
-    assert {name: ms for name, ms in took.items() if ms >= LIMIT_MS} == {}
+    assert {name: ms for name, (ms, _wall) in took.items() if ms >= LIMIT_MS} == {}
 
 
-def write(took: Mapping[str, float]) -> None:
+def write(took: Mapping[str, tuple[float, float]]) -> None:
     """Put the figures between their marks."""
     text = PAGES_FILE.read_text()
     before, _, rest = text.partition(BEGIN)
@@ -81,8 +82,9 @@ def write(took: Mapping[str, float]) -> None:
         f"{connection.vendor}, Python {platform.python_version()}, {os.cpu_count()} cores,"
         f" {datetime.now(UTC):%Y-%m-%d}, load of the machine meanwhile {load:.0f}"
     )
-    rows = [f"| {name} | {ms:.0f} |\n" for name, ms in took.items()]
-    table = ["\n", about, ":\n\n", "| page | ms |\n|---|---|\n", *rows, "\n"]
+    rows = [f"| {name} | {ms:.0f} | {wall:.0f} |\n" for name, (ms, wall) in took.items()]
+    head = "| page | processor, ms | by the clock, ms |\n|---|---|---|\n"
+    table = ["\n", about, ":\n\n", head, *rows, "\n"]
     PAGES_FILE.write_text(before + BEGIN + "".join(table) + END + after)
 
 
@@ -144,15 +146,32 @@ def pages(first: Line, student: Client, staff: Client) -> Iterator[tuple[str, Cl
         yield f"admin {name}", staff, f"/admin/{rest}"
 
 
-def median_ms(client: Client, url: str) -> float:
-    """The median of some requests, after one that fills caches."""
-    assert client.get(url).status_code == 200, url
+def cost(client: Client, url: str) -> tuple[float, float]:
+    """Milliseconds of a request: of the processor, ours and the database's, and by the clock.
+
+    The first is what the page takes on a machine that does nothing else, whatever this one does.
+    """
+    assert client.get(url).status_code < 400, url
     took = []
+    used = used_s()
     for _ in range(ROUNDS):
         begun = time.perf_counter()
         client.get(url)
         took.append(time.perf_counter() - begun)
-    return statistics.median(took) * 1000
+    return (used_s() - used) / ROUNDS * 1000, statistics.median(took) * 1000
+
+
+def used_s() -> float:
+    """Processor time of this process and of its database sessions."""
+    used = time.process_time()
+    if connection.vendor == "postgresql":
+        for alias in connections:
+            with connections[alias].cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                stat = Path(f"/proc/{cursor.fetchone()[0]}/stat").read_text()
+            user, system = stat.rpartition(")")[2].split()[11:13]
+            used += (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+    return used
 
 
 def fill_people() -> Line:

@@ -139,14 +139,18 @@ def busy_anna(plan: None) -> User:
     return anna
 
 
-def violations(page: Page) -> list[str]:
-    """What axe finds that is serious or worse."""
+SERIOUS = frozenset({"serious", "critical"})
+ANY = SERIOUS | {"minor", "moderate"}
+
+
+def violations(page: Page, impacts: frozenset[str] = SERIOUS) -> list[str]:
+    """What axe finds that is serious or worse: the admin's theme has its own idea of landmarks."""
     page.evaluate(AXE.read_text())
     found = page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]
     return [
         f"{page.url}: {v['id']}: {v['nodes'][0]['html'][:200]}"
         for v in found
-        if v["impact"] in {"serious", "critical"}
+        if v["impact"] in impacts
     ]
 
 
@@ -157,8 +161,31 @@ def wide(page: Page) -> list[str]:
 
 
 def faults(page: Page) -> list[str]:
-    """What axe finds, and a page that is wider than its window."""
-    return violations(page) + wide(page)
+    """Whatever axe finds, and a page that is wider than its window."""
+    return violations(page, ANY) + wide(page)
+
+
+EVERY_LOOK = pytest.mark.parametrize(
+    ("scheme", "language"), [(s, lang) for s in ("light", "dark") for lang in ("en", "sv")]
+)
+"""Both themes in both languages; `at_both_widths` looks at each page of them twice."""
+
+
+def at_both_widths(page: Page, *looks: Callable[[Page], list[str]]) -> list[str]:
+    """What these find of a page, `faults` by default, in a narrow window and in a wide one."""
+    found: list[str] = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        for look in looks or (faults,):
+            found += [f"{width}: {fault}" for fault in look(page)]
+    return found
+
+
+def speaks(user: User, language: str) -> User:
+    """The person with this language in the settings."""
+    user.language = language
+    user.save(update_fields=["language"])
+    return user
 
 
 def the_code() -> str:

@@ -15,6 +15,9 @@ class Audited:
 
     change_form_after_template = "admin/changes_of.html"
 
+    class Media:
+        css = {"all": ["bridge/operations.css"]}
+
     def rows_of(self, obj: Any) -> list[tuple[str, str]]:
         """(table, key) of all rows whose changes belong on the page of `obj`."""
         return [(obj._meta.db_table, str(obj.pk))]

@@ -4,16 +4,19 @@ from collections.abc import Callable
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.utils.timezone import now
 from playwright.sync_api import Page, expect
 
 from tests.voip_portal.browsing import (
     AXE,
+    EVERY_LOOK,
     IN_A_BROWSER,
-    WIDTHS,
+    at_both_widths,
     connect,
     faults,
     log_in,
+    speaks,
     the_code,
     violations,
 )
@@ -109,12 +112,23 @@ def test_the_same_without_script(new_page: Callable[..., Page]) -> None:
     page.wait_for_selector("text=No calls yet")
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
+@EVERY_LOOK
 def test_axe_finds_nothing_serious_and_nothing_is_too_wide(
-    busy_anna: User, new_page: Callable[..., Page], width: int, scheme: str
+    busy_anna: User, new_page: Callable[..., Page], scheme: str, language: str
 ) -> None:
-    page = new_page(width, color_scheme=scheme)
-    paths = ["/accounts/signup/", "/accounts/password/reset/", "/nowhere/"]
+    speaks(busy_anna, language)
+    page = new_page(color_scheme=scheme, locale=language)
+    paths = [
+        "/",
+        "/help/",
+        "/privacy/",
+        "/contact/",
+        "/accounts/signup/",
+        "/accounts/password/reset/",
+        "/nowhere/",
+        "/accounts/login/?next=/calls/&why=ended",
+        "/accounts/login/?why=suspended",
+    ]
     device = Device.objects.get()
     mine = [
         "/",
@@ -135,20 +149,22 @@ def test_axe_finds_nothing_serious_and_nothing_is_too_wide(
     found: list[str] = []
     for path in paths:
         page.goto(path)
-        found += faults(page)
+        assert page.get_attribute("html", "lang") == language
+        found += at_both_widths(page)
     log_in(page, busy_anna)
     for path in mine:
         page.goto(path)
-        found += faults(page)
+        assert page.get_attribute("html", "lang") == language
+        found += at_both_widths(page)
     assert found == []
 
 
 @pytest.mark.usefixtures("plan")
-@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
+@EVERY_LOOK
 def test_axe_finds_nothing_serious_on_the_way_in_and_where_there_is_nothing_yet(
-    new_page: Callable[..., Page], width: int, scheme: str
+    new_page: Callable[..., Page], scheme: str, language: str
 ) -> None:
-    page = new_page(width, color_scheme=scheme)
+    page = new_page(color_scheme=scheme, locale=language)
     found: list[str] = []
 
     def send(**values: str) -> None:
@@ -156,10 +172,10 @@ def test_axe_finds_nothing_serious_on_the_way_in_and_where_there_is_nothing_yet(
             page.fill(f"[name={name}]", value)
         page.click("main form button >> nth=0")
         page.wait_for_load_state()
-        found.extend(faults(page))
+        found.extend(at_both_widths(page))
 
     page.goto("/accounts/login/")
-    found += faults(page)
+    found += at_both_widths(page)
     send(login="nobody@campus.example", password="wrong")
     page.goto("/accounts/signup/")
     send(name="Anna Berg", email="anna@elsewhere.example", password1=PASSWORD)
@@ -174,7 +190,7 @@ def test_axe_finds_nothing_serious_on_the_way_in_and_where_there_is_nothing_yet(
     assert page.is_visible("#v-secret")
     for path in ("/", "/calls/", "/registered/", "/people/", "/accounts/logout/"):
         page.goto(path)
-        found += faults(page)
+        found += at_both_widths(page)
     page.context.clear_cookies()
     page.goto("/accounts/password/reset/")
     send(email="anna@campus.example")
@@ -183,24 +199,25 @@ def test_axe_finds_nothing_serious_on_the_way_in_and_where_there_is_nothing_yet(
     send(password1="short")
     send(password1="another horse 99")
     page.goto("/mails/")
-    found += faults(page)
+    found += at_both_widths(page)
     assert found == []
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
+@EVERY_LOOK
 def test_axe_finds_nothing_serious_where_somebody_asks_too_often(
     busy_anna: User,
     new_page: Callable[..., Page],
-    width: int,
     scheme: str,
+    language: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(settings.ACCOUNT_RATE_LIMITS, "find_person", "1/m/user")
-    page = new_page(width, color_scheme=scheme)
+    speaks(busy_anna, language)
+    page = new_page(color_scheme=scheme, locale=language)
     log_in(page, busy_anna)
     answers = [page.goto("/people/?q=anna") for _ in range(2)]
     assert [answer.status for answer in answers if answer is not None] == [200, 429]
-    assert faults(page) == []
+    assert at_both_widths(page) == []
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
@@ -221,11 +238,11 @@ def test_axe_finds_nothing_at_all_on_the_page_of_our_own_faults(
     assert faults(page) == []
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@EVERY_LOOK
 def test_axe_finds_nothing_serious_in_the_admin_and_nothing_is_cut_off(
-    busy_anna: User, new_page: Callable[..., Page], width: int
+    busy_anna: User, new_page: Callable[..., Page], scheme: str, language: str
 ) -> None:
-    root = make_person("Root", is_staff=True, is_superuser=True)
+    root = make_person("Root", is_staff=True, is_superuser=True, language=language)
     User.objects.filter(pk=busy_anna.pk).update(
         name="Anna-Maria Oberhauser-Schwarzenberger von und zu Hohenfels-Lindqvist the Third"
     )
@@ -238,9 +255,10 @@ def test_axe_finds_nothing_serious_in_the_admin_and_nothing_is_cut_off(
         refused_why="no realm",
         counts={"latest": {"malformed": 12_345}, "total": counts},
     )
-    page = new_page(width)
+    page = new_page(color_scheme=scheme, locale=language)
     log_in(page, root)
     line = Line.objects.get()
+    role = Group.objects.get(name="help desk")
     found: list[str] = []
     for path in (
         "",
@@ -265,9 +283,21 @@ def test_axe_finds_nothing_serious_in_the_admin_and_nothing_is_cut_off(
         "accounts/user/",
         "accounts/user/add/",
         f"accounts/user/{busy_anna.pk}/change/",
+        f"accounts/user/{busy_anna.pk}/history/",
+        "auth/group/",
+        f"auth/group/{role.pk}/change/",
+        f"auth/group/{role.pk}/delete/",
+        "find/?q=nobody-at-all",
+        f"find/{line.pk}/",
+        "password_change/",
     ):
         page.goto(f"/admin/{path}")
-        found += violations(page) + cut_off(page)
+        assert page.get_attribute("html", "lang") == language
+        found += at_both_widths(page, violations, cut_off)
+    page.goto(f"/admin/find/{line.pk}/")
+    page.locator(".ticket-act").first.click()
+    page.wait_for_selector(".look")
+    found += at_both_widths(page, violations, cut_off)
     assert found == []
 
 
