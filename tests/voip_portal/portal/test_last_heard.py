@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Page, expect
 
-from tests.voip_portal.browsing import IN_A_BROWSER, violations, wide
+from tests.voip_portal.browsing import EVERY_LOOK, IN_A_BROWSER, at_both_widths, speaks
 from voip_portal.accounts.models import User
 from voip_portal.calls.models import Call
 from voip_portal.lines.models import Device, Line
@@ -142,9 +142,7 @@ def test_the_api_says_when_a_device_was_last_heard(
     assert datetime.fromisoformat(device["last_heard"]) == now - 10 * MINUTE
 
 
-@pytest.mark.parametrize("language", ["en", "sv"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
+@EVERY_LOOK
 class TestInABrowser:
     """The pages that show it."""
 
@@ -154,12 +152,10 @@ class TestInABrowser:
         self,
         busy_anna: User,
         log_in_as: Callable[..., Page],
-        width: int,
         scheme: str,
         language: str,
     ) -> None:
-        User.objects.filter(pk=busy_anna.pk).update(language=language)
-        busy_anna.refresh_from_db()
+        speaks(busy_anna, language)
         laptop = Device.objects.get()
         pixel, _secret = add_device(laptop.line, "Pixel " + 2 * "långtnamn", "campus")
         now = time.time()
@@ -186,7 +182,7 @@ class TestInABrowser:
             open=False,
             seen={"phones": [[pixel.pk, 408, "silent"]]},
         )
-        page = log_in_as(busy_anna, width, color_scheme=scheme)
+        page = log_in_as(busy_anna, color_scheme=scheme)
         words = {
             "en": ("Does not answer", "last heard", "Several phones", "said nothing"),
             "sv": ("Svarar inte", "senast hörd", "Flera telefoner", "svarade inte alls"),
@@ -201,4 +197,4 @@ class TestInABrowser:
             else:
                 expect(main).to_contain_text("Laptop · baresip 3")
                 expect(main).to_contain_text(words[3])
-            assert violations(page) + wide(page) == []
+            assert at_both_widths(page) == []
