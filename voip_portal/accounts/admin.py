@@ -38,6 +38,8 @@ class GroupAdmin(Audited, DeletesAfterLook, DjangoGroupAdmin, BaseAdmin):
     """Roles are made by `accounts.roles`; who has them is set at the person."""
 
     list_display = ("role",)
+    # Django's filter of choices has a label where none may be (axe: aria-prohibited-attr).
+    filter_horizontal = ()
 
     @admin.display(description=_("role"), ordering="name")
     def role(self, group: Group) -> str:

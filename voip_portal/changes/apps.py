@@ -16,7 +16,11 @@ class ChangesConfig(AppConfig):
     def ready(self) -> None:
         from voip_portal.changes import triggers
         from voip_portal.changes.base_admin import check_admins
+        from voip_portal.changes.models import Change
+        from voip_portal.changes.services import title
 
+        # In the reader's words: those are for `services` to find, which reads the model.
+        Change.add_to_class("__str__", title)
         connection_created.connect(triggers.prepare_connection)
         pre_migrate.connect(triggers.before_migrate, sender=self)
         post_migrate.connect(triggers.after_migrate, sender=self)

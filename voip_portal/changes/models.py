@@ -29,9 +29,7 @@ class Change(models.Model):
         indexes = [models.Index(fields=["table_name", "row_key"], name="change_of_row")]
 
     def __str__(self) -> str:
-        from voip_portal.changes.services import title  # which reads these rows
-
-        return title(self)
+        return f"{self.table_name} {self.row_key} {self.op}"
 
 
 class Version(models.Model):
