@@ -27,11 +27,11 @@ class _Referred(NamedTuple):
 class Moves:
     """Who was sent where, in the last minute. `emit` takes records."""
 
-    __slots__ = ("_emit", "_referred")
+    __slots__ = ("_emit", "referred")
 
     def __init__(self, emit: Callable[[Record], None]) -> None:
         self._emit = emit
-        self._referred: dict[int, _Referred] = {}
+        self.referred: dict[int, _Referred] = {}
         """By the line that was asked, the oldest first."""
 
     def refer(self, call: Call, by: Side, target: Uri, now: float, at: float) -> None:
@@ -41,20 +41,18 @@ class Moves:
         asked = call.callee_line if by is Side.CALLER else call.caller_line
         if asked is None:
             return
-        referred = self._referred
+        referred = self.referred
         referred.pop(asked, None)
         if len(referred) >= MAX_REFERRED:
             del referred[next(iter(referred))]
         referred[asked] = _Referred(call.context, target.user_decoded, now + REFERRED_S)
 
-    def came_from(self, caller_line: int | None, dialled: str, now: float) -> str:
-        """The context of the call in which this caller was asked to dial that; "" for none."""
-        if caller_line is None or caller_line not in self._referred:
-            return ""
-        referred = self._referred[caller_line]
+    def came_from(self, caller_line: int, dialled: str, now: float) -> str:
+        """The context of the call in which one of `referred` was asked to dial that; "" for none."""
+        referred = self.referred[caller_line]
         if referred.until > now and referred.user != dialled:
             return ""
-        del self._referred[caller_line]
+        del self.referred[caller_line]
         return referred.context if referred.until > now else ""
 
     def replaced(self, call: Call, by: Call, at: float) -> None:

@@ -267,9 +267,10 @@ class Admissions:
             fields["peer"] = caller.peer
         if isinstance(plan, Relay):
             fields["elsewhere"] = parse_uri(plan.target.uri_text).host[:128]
-        came_from = self.host.calls.moves.came_from(call.caller_line, request.uri.user_decoded, now)
-        if came_from:
-            fields["came_from"] = came_from
+        moves = self.host.calls.moves
+        if call.caller_line in moves.referred:
+            dialled = request.uri.user_decoded
+            fields["came_from"] = moves.came_from(call.caller_line, dialled, now)
         return fields
 
     def _carry_out(
