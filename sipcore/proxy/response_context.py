@@ -218,6 +218,7 @@ class ResponseContext(Forking):
 
     def branch_silent(self, branch: Branch, response: Response, now: float) -> None:
         branch.silent = True
+        branch.heard = Heard.SILENT
         self.purpose.silent(branch.target, branch.flow, now)
         self.branch_failed(branch, response, now)
 
