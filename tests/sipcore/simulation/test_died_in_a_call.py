@@ -129,3 +129,28 @@ def test_a_call_whose_phone_dies_while_it_rings_ends(
     assert [r.method for r in living.received] == ["INVITE", "CANCEL"]
     world.run(100)
     world.check_nothing_left()
+
+
+def test_a_phone_that_registers_anew_while_it_is_asked_goes_on_with_its_call(
+    size: Size, who: str
+) -> None:
+    """It was silent once before; what was sent to where it is no more does not count as the second time."""
+    world = World(1, size, ["anna", "bob"])
+    name, other = ("anna", "bob") if who == "caller" else ("bob", "anna")
+    gone = Phone(world, name, ("203.0.113.9", 40_123), instance="same")
+    gone.contact = f"sip:{name}@192.168.4.4:5060"
+    gone.register(7200)
+    stays = phone(world, other, HOSTS[other], "UDP", "")
+    caller = gone if who == "caller" else stays
+    caller.call("bob")
+    world.run(2)
+    world.network.detach(gone.address)
+    world.run(2 * PROBE_S - 1.7)  # it is being asked for the second time
+    back = Phone(world, name, ("203.0.113.9", 40_999), instance="same")
+    back.contact, back.dialogs = gone.contact, gone.dialogs
+    back.register(7200)
+    world.run(0.1)
+    world.unreachable.add(gone.address)
+    world.run(2 * PROBE_S)
+    assert not ends(world)
+    assert [r.method for r in back.received] == ["OPTIONS"] * 2
