@@ -155,46 +155,46 @@ def _check(
     cseq_method = message.read_cseq(_value(tops["cseq"]))
     if isinstance(message, Request):
         via = message.via  # parsed now: without a Via nothing can be answered
-        length = len(message.uri_text)
+        uri_text = message.uri_text
+        length = len(uri_text)
         if length > limits.request_uri_length:
             limit = limits.request_uri_length
             raise LimitExceeded("request_uri_length", limit, length, status=414)
         if cseq_method != message.method:
             raise MalformedMessage("method differs from the request's", header="cseq")
         if not message.to_tag or message.method == "REGISTER":
-            message.is_odd = bool(via.flaw) or _is_odd(message, tops)
+            call_id = message.read_call_id(tops["call-id"])
+            message.is_odd = (
+                len(tops) != count
+                or via.flaw != ""
+                or message.cseq_number > MAX_CSEQ
+                or not call_id
+                or " " in call_id
+                or "\t" in call_id
+                or "," in tops["via"]
+                or "route" in tops
+                or "record-route" in tops
+                or "path" in tops
+                or _is_odd(message, tops, uri_text)
+            )
 
 
-def _is_odd(message: Request, tops: dict[str, str]) -> bool:
+def _is_odd(message: Request, tops: dict[str, str], uri_text: str) -> bool:
     """Whether anything of this request may be against the grammar, told from its rows as they are.
 
     All requests outside a call pay for it, so nothing is read for it: what most phones write is known
     by how it begins, and `strict` looks closely at the rest.
     """
-    if (
-        "," in tops["via"]
-        or len(tops) != len(message.keys)
-        or "route" in tops
-        or "record-route" in tops
-        or "path" in tops
-        or message.cseq_number > MAX_CSEQ
-    ):
-        return True
-    call_id = message.read_call_id(tops["call-id"])
-    sender, to, uri_text = tops["from"], tops["to"], message.uri_text
-    if not call_id or " " in call_id or "\t" in call_id or uri_text[:4] != "sip:":
-        return True
-    if sender[:11] != "From: <sip:" and '" <sip:' not in sender:
-        return True
-    if to[:9] != "To: <sip:" and ('" <sip:' not in to or message.to.needs_quotes):
-        return True
-    text = sender + to + uri_text
-    if "contact" in tops:
-        contact = tops["contact"]
-        if contact[:14] != "Contact: <sip:" and '" <sip:' not in contact:
-            return True
-        text += contact
-    return "?" in text or "[" in text
+    sender, to, contact = tops["from"], tops["to"], tops.get("contact", "Contact: <sip:")
+    text = f"{sender}{to}{contact}{uri_text}"
+    return (
+        "?" in text
+        or "[" in text
+        or uri_text[:4] != "sip:"
+        or (sender[:11] != "From: <sip:" and '" <sip:' not in sender)
+        or (contact[:14] != "Contact: <sip:" and '" <sip:' not in contact)
+        or (to[:9] != "To: <sip:" and ('" <sip:' not in to or message.to.needs_quotes))
+    )
 
 
 def _value(line: str) -> str:
