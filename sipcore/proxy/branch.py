@@ -251,11 +251,12 @@ class Branch:
                 self._send_large(copy, flow, now)
                 return
             self.tx = tx
-        if fork.is_invite and target.line_id is not None and self.final is None:
-            self._listen(flow, now)
+        self._listen(flow, now)
 
     def _listen(self, flow: Flow, now: float) -> None:
         """A registered phone that says nothing at all, 100 included, is not there (see `SILENCE_S`)."""
+        if not self.fork.is_invite or self.target.line_id is None or self.final is not None:
+            return
         may_open = flow.connection == 0 and flow.transport != "UDP"
         self.deadline = now + (SILENCE_S + OPENING_S if may_open else SILENCE_S)
 
@@ -266,6 +267,7 @@ class Branch:
         stream = host.next_hops.stream_instead(flow, now)
         if stream is None:
             self.tx = host.transactions.request(copy, flow, now, self)
+            self._listen(flow, now)
             return
         copy = self.request = self._copy()
         self._send(copy, stream, now)

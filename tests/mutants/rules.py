@@ -574,9 +574,9 @@ RULES: Final = (
     Rule(
         "A phone that says nothing is waited for four seconds",
         "proxy",
-        "Branch._send",
-        "fork.is_invite and target.line_id is not None",
-        "False",
+        "Branch._listen",
+        "self.target.line_id is None",
+        "True",
     ),
     Rule(
         "A late answer joins until a final response has gone upstream",

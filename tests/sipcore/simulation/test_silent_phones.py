@@ -91,6 +91,19 @@ def test_a_phone_that_says_nothing_is_waited_for_four_seconds(size: Size) -> Non
     assert (end["cause"], end["by"]) == ("no_answer", "system")
 
 
+@pytest.mark.parametrize("host", ["10.1.0.2", "203.0.113.9"])
+def test_a_large_invite_is_waited_for_no_longer(size: Size, host: str) -> None:
+    """By UDP, into a network where no connection is opened, or after one was refused."""
+    world = World(1, size, ["anna", "bob"], transports=("UDP", "TCP"))
+    anna = registered(world, "anna", "10.1.0.1")
+    dead(world, host)
+    call = anna.call("bob", b"v=0\r\n" + b"a=" + b"x" * 2000 + b"\r\n")
+    world.run(3.9)
+    assert call.status == 0
+    world.run(0.2 + AT_ONCE)
+    assert call.status == 408
+
+
 def test_a_phone_that_is_trying_is_there(size: Size) -> None:
     """It has sent its 100, and does not ring for a while: it may be looking for its user."""
     world = make_world(size)
