@@ -104,7 +104,8 @@ class SmallTable(Loader[P]):
     def delta(self, read: Reader, changes: Sequence[Change]) -> Delta[Any, Any]:
         before = [change.before for change in changes if change.before]
         # All rows are put in again: two spellings of one row are one in the part.
-        return Delta(filter(None, map(self._key, before)), self.rows(read))
+        removed = [key for state in before if (key := self._key(state)) is not None]
+        return Delta(removed, self.rows(read))
 
     def rows(self, read: Reader) -> list[Any]:
         """All rows of the part; `BadDirectory` where one makes no sense."""
