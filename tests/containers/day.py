@@ -237,6 +237,11 @@ def test_the_web_site_has_nothing_of_sipd(house: House) -> None:
         assert words & {"tls", "spool", "journal", "kept", "campus-ca.key"} == set(), name
 
 
+def test_the_web_site_hands_out_the_authority_of_sipd_all_the_same(house: House) -> None:
+    authority = house.exec("sipd", "cat", "/var/lib/voip/tls/authority/campus-ca.pem")
+    assert house.page("/authority.crt") == authority
+
+
 def test_sizes_and_memory(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     """Printed for `docs/operations.md`; a service that takes three times what it should is a fault."""
     with capsys.disabled():

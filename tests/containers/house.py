@@ -194,10 +194,15 @@ class House:
 
     def healthz(self) -> str:
         """What the web site says of itself; "" where it says nothing."""
-        url = f"http://127.0.0.1:{self.web_port}/healthz"
-        with suppress(OSError), urllib.request.urlopen(url, timeout=10) as answer:
-            return str(answer.read().decode()).strip()
+        with suppress(OSError):
+            return self.page("/healthz").strip()
         return ""
+
+    def page(self, path: str) -> str:
+        """A page that nobody needs to log in for; OSError where it is none."""
+        url = f"http://127.0.0.1:{self.web_port}{path}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return str(answer.read().decode())
 
     def is_healthy(self, name: str) -> bool:
         """Run its health check once, as Docker does: inside, as the container's user."""
