@@ -25,7 +25,7 @@ from sipcore.campus.inquiries import Inquiries
 from sipcore.campus.message_out import MessageOut
 from sipcore.campus.method_check import MethodCheck
 from sipcore.campus.method_rules import allow_besides
-from sipcore.campus.own_line import NOT_TO_ITSELF, for_the_others
+from sipcore.campus.own_line import EVENT_METHODS, for_the_others
 from sipcore.campus.own_request import OwnTransaction
 from sipcore.campus.placed_call import PlacedCall
 from sipcore.campus.subscriptions import SUBSCRIBES, begin_subscription
@@ -135,7 +135,9 @@ class Admissions:
             elif self.merged.has_other(request):
                 self.refuse_merged(incoming.tx, request, now)
                 return
-        if request.method in NOT_TO_ITSELF:
+        if request.method in EVENT_METHODS or (
+            request.method == "INVITE" and _is_to_itself(caller, plan)
+        ):
             plan = for_the_others(self.host, incoming, plan)
         plan = self.methods.checked(incoming, plan)
         if request.method in SUBSCRIBES and is_too_much_to_keep(request):
@@ -366,6 +368,12 @@ class Admissions:
             self.place_call(incoming, plan, now, waiter)
         else:
             self._carry_out(incoming, plan, None, now)
+
+
+def _is_to_itself(caller: Caller, plan: Plan) -> bool:
+    """Whether an account calls its own line."""
+    account = caller.account
+    return account is not None and isinstance(plan, Fork) and plan.callee.id == account.id
 
 
 def _receiver(host: Host, caller: Caller, plan: Plan) -> Trust:

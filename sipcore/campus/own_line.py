@@ -16,7 +16,6 @@ from sipcore.transport.way_back import DEFAULT_PORT
 
 EVENT_METHODS: Final = frozenset({"SUBSCRIBE", "PUBLISH"})
 """For packages of events, which phones of one line may serve each other; we serve none so far."""
-NOT_TO_ITSELF: Final = EVENT_METHODS | {"INVITE"}
 NOT_SERVED: Final = Refuse(405, trace=("no package is served here",))
 
 
@@ -41,7 +40,8 @@ def for_the_others(host: Host, incoming: Incoming, plan: Plan) -> Plan:
 
 
 def _without_asker(host: Host, incoming: Incoming, plan: Fork) -> Plan:
-    asking = _asking(host.bindings.bindings(plan.callee.id, host.at), incoming)
+    live = host.bindings.bindings(plan.callee.id, host.at)
+    asking = [b for b in live if _is_from(b, incoming.request, incoming.flow)]
     if not asking:
         return plan
     kept = [[t for t in group.targets if not _leads_to(t, asking)] for group in plan.groups]
@@ -50,19 +50,6 @@ def _without_asker(host: Host, incoming: Incoming, plan: Fork) -> Plan:
     if not groups:
         return Refuse(480, callee=plan.callee, trace=("no other phone of the line",))
     return Fork(plan.callee, groups, (*plan.trace, "without the phone that asks"))
-
-
-def _asking(bindings: Sequence[Binding], incoming: Incoming) -> list[Binding]:
-    """The bindings of the phone that asks: those that lead where the request came from.
-
-    Where there are none, the only one of its device: it has moved, or opened another connection.
-    """
-    found = [b for b in bindings if _is_from(b, incoming.request, incoming.flow)]
-    device = incoming.caller.device
-    if found or device is None:
-        return found
-    same = [b for b in bindings if b.device_id == device.id]
-    return same if len(same) == 1 else []
 
 
 def _is_from(binding: Binding, request: Request, flow: Flow) -> bool:
@@ -84,4 +71,4 @@ def _leads_to(target: Target, bindings: Sequence[Binding]) -> bool:
     )
 
 
-__all__ = ["NOT_TO_ITSELF", "for_the_others"]
+__all__ = ["EVENT_METHODS", "for_the_others"]
