@@ -220,13 +220,18 @@ class Identity:
     def _is_served(self, text: str, request: Request) -> bool:
         """Whether a digest's uri is of ours, or of the host that is asked for (RFC 7616 §3.4.6).
 
-        It need not be the Request-URI byte for byte: proxies may have changed that on the way.
+        It need not be the Request-URI byte for byte: proxies may have changed that on the way, and there
+        are phones that hash it without its scheme, or with the brackets of a header.
         """
         asked = request.uri
+        text = text[1:-1] if text[:1] == "<" and text[-1:] == ">" else text
+        hosts = (asked.host, *self._host.config.own_hosts, *self._host.directory.domains)
+        if any(_names_host(f"sip:{text}", host) for host in hosts):
+            return True
         try:
             uri = parse_uri(text)
         except MalformedMessage:
-            return any(_names_host(text, h) for h in (asked.host, *self._host.config.own_hosts))
+            return any(_names_host(text, host) for host in hosts)
         if uri.scheme not in ("sip", "sips"):
             return uri.equals(asked)
         return uri.host == asked.host or self._host.own.domain_of(uri) is not None

@@ -25,7 +25,6 @@ NO_LIMITS = {
     "message/strict.py": {"MAX_CSEQ"},
     "node/datagrams.py": {"_IP_RECVERR", "_IPV6_RECVERR", "_SO_MEMINFO", "_DROPS_AT"},
     "node/streams.py": {"HALF_A_PING"},
-    "perimeter/strangers.py": {"SERVICES"},
     "proxy/branch.py": {"FLOW_FAILED"},
     "proxy/forward.py": {"DEFAULT_MAX_FORWARDS"},
     "registrar/answers.py": {"_SPREAD_BITS"},

@@ -355,7 +355,11 @@ def test_values_are_compared_without_their_quotes(client: Client) -> None:
 
 @pytest.mark.rfc("DIG-14")
 @pytest.mark.parametrize(
-    "uri", [f"sip:{DOMAIN}", f"SIP:{DOMAIN};x=y", BOB, f"{BOB}:5060", "sip:10.0.0.1:99999999"]
+    "uri",
+    [
+        *(f"sip:{DOMAIN}", f"SIP:{DOMAIN};x=y", BOB, f"{BOB}:5060", "sip:10.0.0.1:99999999"),
+        *(f"<sip:{DOMAIN}>", DOMAIN, f"{DOMAIN}:5060", f"bob@{DOMAIN}"),
+    ],
 )
 def test_the_uri_that_was_hashed_need_not_be_the_one_asked_for(client: Client, uri: str) -> None:
     right = credentials(client.message(), "MESSAGE", uri=uri)
@@ -369,7 +373,7 @@ def test_the_uri_that_was_hashed_need_not_be_the_one_asked_for(client: Client, u
         *("sip:elsewhere.example", "sip:bob@elsewhere.example", "tel:+1", "gibberish", "sip:"),
         # What only has our name somewhere in it names nobody.
         *(f"@@@{DOMAIN}", f"sip:a@@@{DOMAIN}", f"sip:{DOMAIN}.elsewhere.example:x", f"x {DOMAIN} y"),
-        *(f"http://{DOMAIN}/", f"sip:a b@{DOMAIN}", f"{DOMAIN}", "%%%10.0.0.1", "sip:110.0.0.1:999999"),
+        *(f"http://{DOMAIN}/", f"sip:a b@{DOMAIN}", f"<{DOMAIN}", "%%%10.0.0.1", "sip:110.0.0.1:999999"),
         *("sip:10.0.0.1:", "sip:10.0.0.1:x", "sip:10.0.0.11:999999"),
     ],
 )
