@@ -224,17 +224,19 @@ class Identity:
         are phones that hash it without its scheme, or with the brackets of a header.
         """
         asked = request.uri
-        text = text[1:-1] if text[:1] == "<" and text[-1:] == ">" else text
-        hosts = (asked.host, *self._host.config.own_hosts, *self._host.directory.domains)
-        if any(_names_host(f"sip:{text}", host) for host in hosts):
-            return True
         try:
             uri = parse_uri(text)
         except MalformedMessage:
-            return any(_names_host(text, host) for host in hosts)
-        if uri.scheme not in ("sip", "sips"):
-            return uri.equals(asked)
-        return uri.host == asked.host or self._host.own.domain_of(uri) is not None
+            uri = None
+        if uri is not None:
+            if uri.scheme not in ("sip", "sips"):
+                if uri.equals(asked):
+                    return True
+            elif uri.host == asked.host or self._host.own.domain_of(uri) is not None:
+                return True
+        text = text[1:-1] if text[:1] == "<" and text[-1:] == ">" else text
+        hosts = (asked.host, *self._host.config.own_hosts, *self._host.directory.domains)
+        return any(_names_host(text, host) or _names_host(f"sip:{text}", host) for host in hosts)
 
     def challenge(
         self,

@@ -84,7 +84,7 @@ class CampusService:
         method = request.method
         if method in ("ACK", "CANCEL"):
             return False
-        if request.is_odd:
+        if (not request.to_tag or method == "REGISTER") and not request.is_plain:
             self._check_reading(request)
         if self._host.is_stopping and self._draining.turns_away(request, back):
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import intern
 from typing import Final
 
 from sipcore.message.grammar import BLANKS, is_token
@@ -64,7 +65,8 @@ def canonical(name: str) -> str:
         # strip is refused: the next hop may not see the same name behind it.
         key = name.rstrip(BLANKS)
         key = key.lower() if is_token(key) else ""
-        key = COMPACT.get(key, key)
+        # The same object as in the code: dictionaries find it without a look at its letters.
+        key = intern(COMPACT.get(key, key))
         if len(spellings) < MAX_REMEMBERED and len(name) <= 40:
             spellings[name] = key
     return key

@@ -11,16 +11,14 @@ from typing import Final
 
 from sipcore.errors import MalformedMessage
 from sipcore.message.grammar import split_top
-from sipcore.message.request import Request
+from sipcore.message.request import MAX_CSEQ, Request
 
-MAX_CSEQ: Final = (1 << 31) - 1
-"""RFC 3261 §8.1.1.5: less than 2^31."""
 _LISTS: Final = ("via", "route", "record-route", "path")
 """What decides where something goes: an entry that is missing may have said where."""
 
 
 def check_outside_call(request: Request) -> None:
-    """Raise MalformedMessage for what may be read in two ways. Asked of what `is_odd` alone."""
+    """Raise MalformedMessage for what may be read in two ways. Asked of what is not `is_plain` alone."""
     _check_lists(request)
     via = request.via
     if via.flaw:
