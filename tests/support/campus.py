@@ -145,8 +145,12 @@ class Campus:
         algorithm: str = "SHA-256",
         host: str = "127.0.0.1",
         scheme: str = "sip",
+        sends_from: str = "",
     ) -> Agent:
-        """A scripted user agent with the secret of a line, not registered yet."""
+        """A scripted user agent with the secret of a line, not registered yet.
+
+        `sends_from`: the address that it sends datagrams from, "" for the loopback.
+        """
         line = line or self.line()
         return Agent(
             (host, self.tls_port if transport == "TLS" else self.sip_port),
@@ -156,6 +160,7 @@ class Campus:
             algorithm=algorithm,
             scheme=scheme,
             authority=self.authority,
+            sends_from=sends_from,
         )
 
     @property

@@ -6,7 +6,7 @@ import os
 import socket
 from collections import deque
 from contextlib import suppress
-from itertools import cycle
+from itertools import cycle, islice
 from random import SystemRandom
 from typing import TYPE_CHECKING
 
@@ -64,7 +64,10 @@ def unused_port(host: str) -> int:
     What the kernel gives may have been another phone's a moment ago, and hears what that one is
     still told: half a minute long, where a final response was not acknowledged.
     """
-    return next(port for port in _unused if _is_free(host, port, socket.SOCK_DGRAM))
+    for port in islice(_unused, 30_000):
+        if _is_free(host, port, socket.SOCK_DGRAM):
+            return port
+    raise RuntimeError(f"no free port on {host}: is that an address of this machine?")
 
 
 _first = 33_000 + _random.randrange(0, 10_000, _WORKERS) + _worker

@@ -223,8 +223,10 @@ class Agent:
         scheme: str = "sip",
         authority: Path | None = None,
         certificate: Path | None = None,
+        sends_from: str = "",
     ) -> None:
         self.scheme = scheme
+        self._sends_from = sends_from
         self._authority = authority
         self._certificate = certificate
         self.server = server
@@ -246,7 +248,8 @@ class Agent:
         family = socket.AF_INET6 if ":" in self.server[0] else socket.AF_INET
         if self.transport == "UDP":
             sock = socket.socket(family, socket.SOCK_DGRAM)
-            host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+            loopback = "::1" if family == socket.AF_INET6 else "127.0.0.1"
+            host = self._sends_from or loopback
             sock.bind((host, unused_port(host)))
             return sock
         stream = socket.create_connection(self.server, PATIENCE_S)

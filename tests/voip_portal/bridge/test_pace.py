@@ -103,6 +103,6 @@ def test_a_directory_is_kept_in_slices(monkeypatch: pytest.MonkeyPatch, tmp_path
     directory, stretches = loaded(Tables()), Stretches()
     monkeypatch.setattr(kept_module, "Pace", lambda: stretches.pace)
     kept = Kept(tmp_path, "node1")
-    kept.save_directory(directory, ["ab" * 32])
+    kept.save_directory(directory, ["ab" * 32], 7)
     stretches.check()
     assert len(kept.load_directory().directory) == MANY
