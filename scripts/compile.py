@@ -36,10 +36,11 @@ INTERPRETED = (
 
 SETUP = """
 import sys
-from setuptools import setup
+from setuptools import Extension, setup
 from mypyc.build import mypycify
 modules, sys.argv[1:] = sys.argv[1:], ["build_ext", "--inplace", "--build-temp", "objects"]
 extensions = mypycify([*modules], opt_level="2", debug_level="0")
+extensions.append(Extension("sipcore.message._rows", ["sipcore/message/_rows.c"], extra_compile_args=["-O2"]))
 setup(name="sipcore", packages=[], py_modules=[], ext_modules=extensions)
 """
 

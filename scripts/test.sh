@@ -30,7 +30,8 @@ SIM_SEEDS=20 CONFORMANCE_REPORT="$work/sipcore.json" \
 echo "== sipcore compiled: the same tests once more; all that follows runs on it"
 wait $compiling || { cat "$work/compiling"; exit 1; }
 # All of the random runs here, where they take half the time.
-SIM_SEEDS=200 SIPCORE=compiled $bin/pytest -q -n 2 -m "$quick and not source" tests/sipcore
+SIM_SEEDS=200 SIPCORE=compiled $bin/pytest -q -n 2 -o pythonpath="build/compiled ." \
+    -m "$quick and not source" tests/sipcore
 echo "== All other tests, on SQLite"
 CONFORMANCE_REPORT="$work/others.json" \
     sh scripts/with_var.sh $bin/pytest -q -n 2 -m "$quick" --ignore=tests/sipcore

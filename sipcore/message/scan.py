@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from sipcore.errors import Answerable, LimitExceeded, MalformedMessage
@@ -15,6 +16,21 @@ _ONCE: Final = ("from", "to", "call-id", "cseq")
 _MANDATORY: Final = (*_ONCE, "via")
 _METHODS: Final = frozenset({"INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "MESSAGE"})
 """Known to be tokens."""
+_Rows = tuple[str, list[str], list[str], dict[str, str]]
+"""Start line, canonical names, whole rows, and the first row of each name."""
+
+
+def _plain_splitter() -> Callable[[bytes, int], _Rows | None] | None:
+    """What finds the rows of plain messages in a fraction of the time; None for sipcore as source."""
+    try:
+        from sipcore.message import _rows
+    except ImportError:
+        return None
+    _rows.learn(spellings)
+    return _rows.split
+
+
+_split_plain: Final = _plain_splitter()
 
 
 def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Response:
@@ -35,20 +51,24 @@ def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Res
         raise MalformedMessage("no empty line after the header")
     if end > limits.header_block_bytes:
         raise LimitExceeded("header_block_bytes", limits.header_block_bytes, end, status=513)
-    text = data[:end].decode("utf-8", "surrogateescape")
-    lines = text.split("\r\n")
-    start = lines.pop(0)
-    rows = "".join(lines)
-    if "\n" in rows or "\r" in rows or "\n" in start or "\r" in start:
-        # Some take a bare CR or LF for the end of a row, and would see rows that we do not.
-        raise MalformedMessage("CR or LF by itself in the header")
-    keys, tops = _keys(lines)
     folds = 0
-    if "" in tops and ("\r\n " in text or "\r\n\t" in text):
-        folds = len(lines)
-        lines = _unfold(lines)
-        folds -= len(lines)
+    plain = None if _split_plain is None else _split_plain(data, end)
+    if plain is not None:
+        start, keys, lines, tops = plain
+    else:
+        text = data[:end].decode("utf-8", "surrogateescape")
+        lines = text.split("\r\n")
+        start = lines.pop(0)
+        rows = "".join(lines)
+        if "\n" in rows or "\r" in rows or "\n" in start or "\r" in start:
+            # Some take a bare CR or LF for the end of a row, and would see rows that we do not.
+            raise MalformedMessage("CR or LF by itself in the header")
         keys, tops = _keys(lines)
+        if "" in tops and ("\r\n " in text or "\r\n\t" in text):
+            folds = len(lines)
+            lines = _unfold(lines)
+            folds -= len(lines)
+            keys, tops = _keys(lines)
     message = _start_line(start, keys, lines, data[end + 4 :], tops)
     try:
         if folds > limits.folds:

@@ -18,7 +18,8 @@ FINGERPRINT = "fingerprint"
 def fingerprint(root: Path) -> str:
     """What the compiled modules depend on: every line of sipcore, and the Python they are for."""
     digest = hashlib.sha256(str(sysconfig.get_config_var("SOABI")).encode())
-    for path in sorted((root / "sipcore").rglob("*.py")):
+    folder = root / "sipcore"
+    for path in sorted([*folder.rglob("*.py"), *folder.rglob("*.c")]):
         digest.update(str(path.relative_to(root)).encode() + b"\0")
         digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()
