@@ -101,9 +101,11 @@ static PyObject *string_of(const char *text, Py_ssize_t length)
 }
 
 PyDoc_STRVAR(split_doc,
-             "split(data: bytes, end: int) -> tuple[str, list[str], list[str], dict[str, str]] | None\n\n"
-             "Start line, canonical names, whole rows, and the first row of each name, of a message\n"
-             "whose header ends at `end`; None where it is not plain.");
+             "split(data: bytes, most: int)\n"
+             "    -> tuple[int, str, list[str], list[str], dict[str, str]] | None\n\n"
+             "Where the header ends (before its last CR LF and the empty line), start line, canonical\n"
+             "names, whole rows, and the first row of each name. None where the message is not plain,\n"
+             "or its header has more than `most` bytes.");
 
 static PyObject *split(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ssize_t count)
 {
@@ -120,48 +122,47 @@ static PyObject *split(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ss
         Py_RETURN_NONE; /* a bytearray may change meanwhile */
     }
     const char *text = PyBytes_AS_STRING(args[0]);
-    Py_ssize_t end = PyLong_AsSsize_t(args[1]);
-    if (end == -1 && PyErr_Occurred()) {
+    Py_ssize_t most = PyLong_AsSsize_t(args[1]);
+    if (most == -1 && PyErr_Occurred()) {
         return NULL;
-    }
-    if (end < 0 || end > PyBytes_GET_SIZE(args[0])) {
-        PyErr_SetString(PyExc_ValueError, "the header does not end in the message");
-        return NULL;
-    }
-    if (!is_ascii(text, end)) {
-        Py_RETURN_NONE;
     }
     /* First where everything is: nothing is made of a message that is not plain. */
-    for (const char *at = text, *last = text + end;;) {
+    const char *at = text, *last = text + PyBytes_GET_SIZE(args[0]);
+    for (;;) {
         const char *feed = memchr(at, '\n', (size_t)(last - at));
-        if (feed == at || rows > MOST_ROWS) {
+        if (feed == NULL || feed == at || feed[-1] != '\r') {
             Py_RETURN_NONE;
         }
-        const char *stop = feed == NULL ? last : feed - 1;
-        if ((feed != NULL && *stop != '\r') || memchr(at, '\r', (size_t)(stop - at)) != NULL) {
+        Py_ssize_t length = feed - 1 - at;
+        if (length == 0) {
+            break; /* the empty line */
+        }
+        if (rows > MOST_ROWS || memchr(at, '\r', (size_t)length) != NULL) {
             Py_RETURN_NONE;
         }
         if (rows > 0) {
-            const char *colon = memchr(at, ':', (size_t)(stop - at));
+            const char *colon = memchr(at, ':', (size_t)length);
             keys[rows] = colon == NULL ? NULL : key_of(at, colon - at);
             if (keys[rows] == NULL) {
                 Py_RETURN_NONE;
             }
         }
         starts[rows] = at;
-        lengths[rows] = stop - at;
+        lengths[rows] = length;
         rows++;
-        if (feed == NULL) {
-            break;
-        }
         at = feed + 1;
     }
+    Py_ssize_t end = at - 2 - text; /* of the last row */
+    if (rows == 0 || end > most || !is_ascii(text, end)) {
+        Py_RETURN_NONE;
+    }
     rows--; /* the start line is none */
+    PyObject *length = PyLong_FromSsize_t(end);
     PyObject *start = string_of(starts[0], lengths[0]);
     PyObject *names = PyList_New(rows);
     PyObject *lines = PyList_New(rows);
     PyObject *tops = PyDict_New();
-    if (start == NULL || names == NULL || lines == NULL || tops == NULL) {
+    if (length == NULL || start == NULL || names == NULL || lines == NULL || tops == NULL) {
         goto failed;
     }
     for (Py_ssize_t row = 1; row <= rows; row++) {
@@ -175,17 +176,19 @@ static PyObject *split(PyObject *Py_UNUSED(module), PyObject *const *args, Py_ss
             goto failed;
         }
     }
-    PyObject *all = PyTuple_New(4);
+    PyObject *all = PyTuple_New(5);
     if (all == NULL) {
         goto failed;
     }
-    PyTuple_SET_ITEM(all, 0, start);
-    PyTuple_SET_ITEM(all, 1, names);
-    PyTuple_SET_ITEM(all, 2, lines);
-    PyTuple_SET_ITEM(all, 3, tops);
+    PyTuple_SET_ITEM(all, 0, length);
+    PyTuple_SET_ITEM(all, 1, start);
+    PyTuple_SET_ITEM(all, 2, names);
+    PyTuple_SET_ITEM(all, 3, lines);
+    PyTuple_SET_ITEM(all, 4, tops);
     return all;
 
 failed:
+    Py_XDECREF(length);
     Py_XDECREF(start);
     Py_XDECREF(names);
     Py_XDECREF(lines);

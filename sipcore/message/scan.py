@@ -16,8 +16,8 @@ _ONCE: Final = ("from", "to", "call-id", "cseq")
 _MANDATORY: Final = (*_ONCE, "via")
 _METHODS: Final = frozenset({"INVITE", "ACK", "BYE", "CANCEL", "REGISTER", "OPTIONS", "MESSAGE"})
 """Known to be tokens."""
-_Rows = tuple[str, list[str], list[str], dict[str, str]]
-"""Start line, canonical names, whole rows, and the first row of each name."""
+_Rows = tuple[int, str, list[str], list[str], dict[str, str]]
+"""Where the header ends, start line, canonical names, whole rows, and the first row of each name."""
 
 
 def _plain_splitter() -> Callable[[bytes, int], _Rows | None] | None:
@@ -46,16 +46,16 @@ def parse_message(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Request | Res
         )
     if data[:1] in (b"\r", b"\n"):
         data = data.lstrip(b"\r\n")
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
-        raise MalformedMessage("no empty line after the header")
-    if end > limits.header_block_bytes:
-        raise LimitExceeded("header_block_bytes", limits.header_block_bytes, end, status=513)
     folds = 0
-    plain = None if _split_plain is None else _split_plain(data, end)
+    plain = None if _split_plain is None else _split_plain(data, limits.header_block_bytes)
     if plain is not None:
-        start, keys, lines, tops = plain
+        end, start, keys, lines, tops = plain
     else:
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            raise MalformedMessage("no empty line after the header")
+        if end > limits.header_block_bytes:
+            raise LimitExceeded("header_block_bytes", limits.header_block_bytes, end, status=513)
         text = data[:end].decode("utf-8", "surrogateescape")
         lines = text.split("\r\n")
         start = lines.pop(0)

@@ -124,7 +124,10 @@ class Campus:
 
     def _make_more(self, count: int, *, migrate: bool = False) -> None:
         """Lines with names of letters that nobody confuses: the portal refuses names that are alike."""
-        names = (f"tester.{a}{b}" for a, b in itertools.product("abcdefghkmnpqrtvwx", repeat=2))
+        letters = itertools.chain(
+            itertools.product("abcdefghkmnpqrtvwx", repeat=2), itertools.product("abdeghkpqtx", repeat=3)
+        )
+        names = ("".join(("tester.", *some)) for some in letters)
         taken = {line.username for line in self.lines}
         wanted = itertools.islice((name for name in names if name not in taken), count)
         self.make_lines(wanted, migrate=migrate)
