@@ -12,7 +12,7 @@ from django.views.generic import RedirectView
 from voip_portal.accounts.codes import ConfirmEmail, ConfirmReset
 from voip_portal.accounts.views import signup
 from voip_portal.changes.completion import complete
-from voip_portal.portal import ticket
+from voip_portal.portal import ticket, try_call
 from voip_portal.portal.views.language import set_language
 
 admin.autodiscover()
@@ -45,6 +45,7 @@ urlpatterns = [
     path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
     path("admin/find/", admin.site.admin_view(ticket.find), name="ticket_find"),
     path("admin/find/<int:pk>/", admin.site.admin_view(ticket.line_page), name="ticket_line"),
+    path("admin/try/", admin.site.admin_view(try_call.page), name="try_call"),
     path("admin/", admin.site.urls),
     path("favicon.ico", RedirectView.as_view(url=static("portal/icon.svg"))),
     path("api/", include("voip_portal.api.urls")),

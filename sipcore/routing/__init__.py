@@ -4,6 +4,7 @@ from sipcore.routing.ask import Ask
 from sipcore.routing.decide import (
     Query,
     account_named,
+    asked_for,
     decide,
     dialled_number,
     groups_by_q,
@@ -22,6 +23,7 @@ __all__ = [
     "Service",
     "Target",
     "account_named",
+    "asked_for",
     "decide",
     "dialled_number",
     "groups_by_q",

@@ -132,7 +132,7 @@ def _decide(
     directory: Directory, bindings: Callable[[int], Sequence[Binding]], query: Query
 ) -> Plan:
     uri, domain = query.uri, query.domain
-    user, context = _asked_for(uri)
+    user, context = asked_for(uri)
     if uri.scheme == "tel":
         domain = directory.default_domain if query.caller is None else query.caller.domain
     if (domain is not None and user in EMERGENCY_NUMBERS) or is_emergency(
@@ -214,7 +214,7 @@ def domain_of_context(directory: Directory, context: str, own_hosts: frozenset[s
 
 def dialled_number(uri: Uri) -> str:
     """The number that a URI asks for, with what only helps the eye taken out; "" where it is none."""
-    number, context = _asked_for(uri)
+    number, context = asked_for(uri)
     return number if number[:1] == "+" and not context else ""
 
 
@@ -231,7 +231,7 @@ def account_named(
     A number of ours is ours, whatever foreign host stands behind it: phones show the number alone.
     `has_numbers` tells that who writes it has local numbers of its own.
     """
-    user, context = _asked_for(uri)
+    user, context = asked_for(uri)
     named = domain_of_context(directory, context, own_hosts) if context else None
     if named is not None:
         domain = named
@@ -250,7 +250,7 @@ def _is_number(uri: Uri, user: str, has_numbers: bool) -> bool:
     return user.isascii() and user.isdecimal() and not has_numbers
 
 
-def _asked_for(uri: Uri) -> tuple[str, str]:
+def asked_for(uri: Uri) -> tuple[str, str]:
     """Name or number, and the domain that is its context or ""."""
     user = uri.user_decoded
     if uri.scheme == "tel" or "user" in uri.params or " " in user or ";" in user:
@@ -341,14 +341,6 @@ def _phones(live: Sequence[Binding]) -> list[list[Binding]]:
 
 
 def _target(binding: Binding, secure: bool) -> Target:
-    target = _way_to(binding, secure)
-    target.device_id = binding.device_id
-    for other in target.other_flows:
-        other.device_id = binding.device_id
-    return target
-
-
-def _way_to(binding: Binding, secure: bool) -> Target:
     contact = binding.contact
     if not secure and is_sips(contact):
         # A sip URI is never made a sips URI on its way, but TLS it must be (RFC 5630 §5.3).

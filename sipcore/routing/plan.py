@@ -33,11 +33,10 @@ class Target:
         self.path = path
         """Route values of the branch (RFC 3327)."""
         self.line_id = line_id
-        self.device_id = device_id
-        """The device of that account that registered it, 0 where there is none."""
+        """The account that registered it, None where it is none of ours."""
         self.hop = hop
         """The URI that says where to send, when the Request-URI must not say it (RFC 5630 §5.3)."""
-        self.device_id = 0
+        self.device_id = device_id
         """The device that registered it; 0 where it is none of ours."""
         self.other_flows: tuple[Target, ...] = ()
         """Of the same phone (RFC 5626 §7): the next one, should this one fail."""

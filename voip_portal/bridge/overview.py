@@ -13,7 +13,6 @@ from django.utils.timezone import now
 from django.utils.translation import gettext
 
 from voip_portal.accounts import steadycache
-from voip_portal.bridge import service_names
 from voip_portal.calls.models import Call, Record
 from voip_portal.calls.services import in_words
 from voip_portal.changes import triggers
@@ -21,6 +20,7 @@ from voip_portal.changes.models import Change
 from voip_portal.nodes import domain_records
 from voip_portal.nodes.models import Node
 from voip_portal.nodes.services import SILENT_AFTER, served
+from voip_portal.numbers import service_names
 from voip_portal.numbers import services as numbers
 from voip_portal.numbers.models import Domain
 

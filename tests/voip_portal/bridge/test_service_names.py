@@ -10,8 +10,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from tests.voip_portal.migrating import taken_back_to
-from voip_portal.bridge import service_names
 from voip_portal.lines.models import Line
+from voip_portal.numbers import service_names
 from voip_portal.numbers.models import Address, AddressState, Domain, Kind
 from voip_portal.numbers.services import SERVICE_NAMES
 

@@ -297,6 +297,9 @@ def test_axe_finds_nothing_serious_in_the_admin_and_nothing_is_cut_off(
         f"auth/group/{role.pk}/delete/",
         "find/?q=nobody-at-all",
         f"find/{line.pk}/",
+        "try/",
+        f"try/?caller=nobody-at-all&dialled={line.username}",
+        f"try/?caller={line.username}&dialled={line.username}",
         "password_change/",
     ):
         page.goto(f"/admin/{path}")

@@ -9,7 +9,7 @@ from django.core.management.commands import check
 
 from voip_portal.bridge.domain_check import check_domain_records
 from voip_portal.bridge.room_check import check_receive_buffers
-from voip_portal.bridge.service_names import check_service_names
+from voip_portal.numbers.service_names import check_service_names
 
 ASKED_FOR: Final = (check_service_names, check_domain_records, check_receive_buffers)
 """Every other command runs the checks, too, and has to start where neither is there."""
