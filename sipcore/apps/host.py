@@ -16,7 +16,7 @@ from sipcore.apps.config import WorkerConfig
 from sipcore.auth import Authenticator, Nonces
 from sipcore.bindings import BindingChange, BindingTable, SilentDevices
 from sipcore.calls import Call, CallTable, SubscriptionTable, TokenMaker
-from sipcore.directory import Account, Directory, TrustedPeers
+from sipcore.directory import Account, Directory, OpenNetworks, TrustedPeers
 from sipcore.eventlog import Record, new_context
 from sipcore.locate import Question
 from sipcore.message import Request, Response
@@ -27,6 +27,7 @@ from sipcore.transaction import ClientOwner, ServerTransaction
 from sipcore.transport.flow import Flow
 from sipcore.transport.keep_alive import KeepAlives
 from sipcore.transport.own_addresses import OwnAddresses
+from sipcore.transport.written import is_of_use
 
 
 class Outputs:
@@ -153,6 +154,9 @@ class Host(ProxyHost):
                 if name in trusted:
                     return name
         return ""
+
+    def may_lead_to(self, address: str, source: str) -> bool:
+        return is_of_use(address, source) or self.directory.part(OpenNetworks).includes(address)
 
 
 class ResponseWaiter(Protocol):

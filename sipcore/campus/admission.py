@@ -286,6 +286,8 @@ class Admissions:
         elif isinstance(plan, Service):
             self._serve(incoming, plan, placed, now)
         else:
+            if isinstance(plan, Relay) and incoming.caller.account is not None:
+                plan.target.asked_from = incoming.flow.remote[0]
             groups = plan.groups if isinstance(plan, Fork) else (Group((plan.target,)),)
             self._proxy(incoming, plan, groups, placed, now)
 

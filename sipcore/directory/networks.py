@@ -1,8 +1,9 @@
-"""Networks into which connections may be opened, besides what is everybody's."""
+"""Private networks that an account may have us send to, besides what is everybody's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import ip_address, ip_network
 
 from sipcore.directory.part import Delta, Part
 
@@ -17,6 +18,11 @@ class OpenNetworks(Part[str, str]):
 
     def changed(self, delta: Delta[str, str]) -> OpenNetworks:
         return OpenNetworks(self.networks.difference(delta.removed).union(delta.put))
+
+    def includes(self, address: str) -> bool:
+        """Whether an IP address is in one of them."""
+        wanted = ip_address(address)
+        return any(wanted in ip_network(network) for network in self.networks)
 
 
 __all__ = ["OpenNetworks"]

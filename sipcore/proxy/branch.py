@@ -235,8 +235,15 @@ class Branch:
         if is_sips(copy.uri_text) and not flow.secure:
             self.fail(480, now, [("Warning", SIPS_NOT_ALLOWED)])
             return
-        self.flow = flow
         host = fork.host
+        source = target.asked_from
+        if source and flow.transport == "UDP" and not host.may_lead_to(flow.remote[0], source):
+            self.heard = Heard.OURS
+            response = self._own_response(403)
+            if not self._try_next(response, now):
+                fork.branch_failed(self, response, now)
+            return
+        self.flow = flow
         record_route = fork.purpose.record_route(target, fork.incoming, flow)
         if record_route is not None:
             copy.push("Record-Route", record_route)

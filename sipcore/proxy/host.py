@@ -37,3 +37,11 @@ class ProxyHost(Sender):
     def flow_failed(self, target: Target, now: float) -> None:
         """The flow that a contact registered by is gone (RFC 5626 §7)."""
         raise NotImplementedError
+
+    def may_lead_to(self, address: str, source: str) -> bool:
+        """Whether an account that sends from `source` may have datagrams sent to this address.
+
+        Those of a private network only where it sends from one of that kind itself, or where an
+        administrator has opened it.
+        """
+        raise NotImplementedError

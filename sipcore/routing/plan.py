@@ -15,7 +15,16 @@ SIPS_NOT_ALLOWED: Final = '380 proxy "SIPS Not Allowed"'
 class Target:
     """One place to send the request to."""
 
-    __slots__ = ("device_id", "flow", "hop", "line_id", "other_flows", "path", "uri_text")
+    __slots__ = (
+        "asked_from",
+        "device_id",
+        "flow",
+        "hop",
+        "line_id",
+        "other_flows",
+        "path",
+        "uri_text",
+    )
 
     def __init__(
         self,
@@ -38,6 +47,8 @@ class Target:
         """The URI that says where to send, when the Request-URI must not say it (RFC 5630 §5.3)."""
         self.device_id = device_id
         """The device that registered it; 0 where it is none of ours."""
+        self.asked_from = ""
+        """Where an account sent from that names this place itself; "" where a registration or we do."""
         self.other_flows: tuple[Target, ...] = ()
         """Of the same phone (RFC 5626 §7): the next one, should this one fail."""
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from sipcore.campus import CampusService
+from sipcore.directory import OpenNetworks
 from sipcore.eventlog import Counter
 from sipcore.locate import OWN_REQUESTS, Answer, Naptr, Srv
 from sipcore.message import Request, Response, parse_message
@@ -569,7 +570,8 @@ def test_naptr_records_choose_the_transport(size: Size) -> None:
 
 def two_families(size: Size, six: str, *, dual_stack: bool = True) -> World:
     """The first server of `far.example` has an address of each family, the second one of IPv4."""
-    world = World(1, size, ["anna"], dual_stack=dual_stack)
+    opened = OpenNetworks(["fd00::/8"])
+    world = World(1, size, ["anna"], dual_stack=dual_stack, parts=[opened])
     world.zone["_sip._udp.far.example", "SRV"] = Answer(
         300.0, srv=[Srv(i, 0, 5060, f"s{i}.far.example") for i in (1, 2)]
     )
