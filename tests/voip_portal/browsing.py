@@ -166,9 +166,16 @@ def faults(page: Page) -> list[str]:
 
 
 EVERY_LOOK = pytest.mark.parametrize(
-    ("scheme", "language"), [(s, lang) for s in ("light", "dark") for lang in ("en", "sv")]
+    ("scheme", "language"),
+    [
+        ("light", "en"),
+        ("dark", "sv"),
+        pytest.param("light", "sv", marks=pytest.mark.long),
+        pytest.param("dark", "en", marks=pytest.mark.long),
+    ],
 )
-"""Both themes in both languages; `at_both_widths` looks at each page of them twice."""
+"""Both themes in both languages, every other pair in `make test-long`; `at_both_widths` looks at each
+page of them twice."""
 
 
 def at_both_widths(page: Page, *looks: Callable[[Page], list[str]]) -> list[str]:
