@@ -24,14 +24,14 @@ compiling=$!
 trap 'kill -- -$compiling 2>/dev/null || :; rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 check
-# Pages, which run on the source, fill the other core until the compiler is done.
-pages=""
-for app in accounts api calls changes hours lines numbers peers portal; do
-    pages="$pages tests/voip_portal/$app"
+# What asks no SIP server fills the other core until the compiler is done.
+apart=""
+for app in accounts api calls changes hours lines numbers peers; do
+    apart="$apart tests/voip_portal/$app"
 done
-echo "== sipcore as source, and pages, while it is being compiled"
+echo "== sipcore as source, and what asks no SIP server, while it is being compiled"
 SIM_SEEDS=20 CONFORMANCE_REPORT="$work/sipcore.json" \
-    sh scripts/with_var.sh $bin/pytest -q -n 1 -m "$quick" tests/sipcore $pages
+    sh scripts/with_var.sh $bin/pytest -q -n 1 -m "$quick" tests/sipcore $apart
 echo "== sipcore compiled: the same tests once more; all that follows runs on it"
 wait $compiling || { cat "$work/compiling"; exit 1; }
 # All of the random runs here, where they take half the time.
@@ -39,7 +39,7 @@ SIM_SEEDS=200 SIPCORE=compiled $bin/pytest -q -n 2 -o pythonpath="build/compiled
     -m "$quick and not source" tests/sipcore
 echo "== All other tests, on SQLite"
 CONFORMANCE_REPORT="$work/others.json" \
-    sh scripts/with_var.sh $bin/pytest -q -n 2 -m "$quick" --ignore=tests/sipcore $(for folder in $pages; do echo "--ignore=$folder"; done)
+    sh scripts/with_var.sh $bin/pytest -q -n 2 -m "$quick" --ignore=tests/sipcore $(for folder in $apart; do echo "--ignore=$folder"; done)
 $bin/python scripts/conformance.py --check "$work/sipcore.json" "$work/others.json"
 echo "== Tests that touch SQL, on PostgreSQL"
 sh scripts/with_var.sh $bin/python -m tests.support.postgresql -- \
